@@ -1,0 +1,27 @@
+/* Events for use inside Tarn: one driver object each, not counted, owned by whoever created it. The caller keeps the
+ * device alive, does not record and wait for one event in two threads at once, and pools them: creating one is a
+ * driver call. */
+#ifndef HAL_EVENT_H
+#define HAL_EVENT_H
+
+#include "hal/device.h"
+
+typedef struct hal_event {
+    tarn_device *device;
+    tarn_backend_event *handle;
+    uint32_t stream; /* number of the stream it was last recorded on */
+} hal_event;
+
+tarn_status hal_event_create(tarn_device *device, hal_event **out_event);
+/* NULL is allowed. */
+void hal_event_destroy(hal_event *event);
+/* Marks this point of `stream`, which belongs to the event's device. */
+tarn_status hal_event_record(hal_event *event, tarn_stream *stream);
+/* Never blocks. DEVICE_LOST and UNAVAILABLE as everywhere: nothing runs any more then. */
+tarn_status hal_event_query(hal_event *event, bool *out_complete);
+/* Waits for the work before the event. Counts a device wait, and its time, when the work was not complete at the call:
+ * simulated nanoseconds where the device has a clock, else those of the host. INVALID_STATE inside a host function
+ * of the stream that the event was recorded on, when it could never end. */
+tarn_status hal_event_synchronize(hal_event *event);
+
+#endif

@@ -1,0 +1,69 @@
+/* The structures of the hardware layer, with who protects what.
+ *
+ * A device is a backend's handle with what every caller needs to know cached beside it, and with the state that the layer
+ * itself keeps: whether it may be called at all, what reached the driver, which streams there were. Other rooms use
+ * the functions of hal/device.h, hal/memory.h and hal/event.h; the members are visible so that those can be inline.
+ *
+ * Order of locks, outermost first: the registry's lock, then a device's `lock`, then its `region_lock`. No lock is held
+ * while a backend, a watcher or a log callback runs. */
+#ifndef HAL_TYPES_H
+#define HAL_TYPES_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <tarn/stream.h>
+
+typedef struct hal_backend hal_backend;
+typedef struct hal_region hal_region;
+typedef struct hal_stream_watcher hal_stream_watcher;
+
+struct tarn_stream {
+    tarn_device *device;
+    tarn_backend_stream *handle;
+    atomic_uint references; /* not counted for the default stream */
+    uint32_t number;        /* 0: the default stream */
+    atomic_bool has_work;   /* something was enqueued since the stream was last waited for */
+    atomic_int failure;     /* tarn_status of work that failed after it was enqueued; the next wait reports it */
+};
+
+/* What reached the driver; see tarn_device_counters. All relaxed: they order nothing. */
+typedef struct hal_counters {
+    atomic_uint_fast64_t allocs, frees, maps, unmaps;
+    atomic_uint_fast64_t waits, wait_ns;
+    atomic_uint_fast64_t in_use, peak;
+} hal_counters;
+
+struct tarn_device {
+    /* Fixed while the device is open. */
+    const tarn_backend *table;
+    tarn_backend_device *handle;
+    hal_backend *backend;
+    char *name;
+    tarn_device_properties properties; /* as they were at opening: memory_free is out of date */
+    struct tarn_stream default_stream;
+    unsigned process; /* hal_process when it was opened: a forked child sees another one */
+
+    atomic_uint references; /* 0 is reached with the registry's lock held */
+    atomic_bool is_lost;    /* set once by the first DEVICE_LOST, never cleared */
+    atomic_uint_fast32_t last_stream_number;
+    hal_counters counters;
+
+    /* Protected by the registry's lock. */
+    tarn_device *next;
+    bool is_opening; /* a placeholder: `opener` is asking the backend for it */
+    pthread_t opener;
+
+    pthread_mutex_t lock;
+    pthread_cond_t watcher_idle;
+    hal_stream_watcher *watchers; /* protected by lock */
+
+    pthread_mutex_t region_lock;
+    hal_region *regions; /* allocations and reservations by address; protected by region_lock */
+};
+
+/* Changes in a forked child and when the process begins to exit: what was opened under another value is out of reach. */
+extern atomic_uint hal_process;
+
+#endif
