@@ -1,0 +1,34 @@
+# How every file of Tarn is compiled. Targets take these options by linking the private interface library tarn_options.
+find_package(Threads REQUIRED)
+
+add_library(tarn_options INTERFACE)
+target_compile_features(tarn_options INTERFACE c_std_11)
+target_compile_definitions(tarn_options INTERFACE _GNU_SOURCE)
+target_include_directories(tarn_options INTERFACE
+    ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/include)
+# Sentences are cut to their buffers on purpose, which -Wall would report as format-truncation.
+target_compile_options(tarn_options INTERFACE
+    -fvisibility=hidden -fno-semantic-interposition -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-format-truncation
+    $<$<BOOL:${TARN_WARNINGS_AS_ERRORS}>:-Werror>)
+
+set(CMAKE_C_STANDARD 11)
+set(CMAKE_C_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g -DNDEBUG")
+set(CMAKE_C_FLAGS_RELWITHDEBINFO "-O1 -g -fno-omit-frame-pointer")
+set(CMAKE_C_FLAGS_DEBUG "-O0 -g -fno-omit-frame-pointer")
+
+if(CMAKE_BUILD_TYPE STREQUAL "Debug")
+    target_compile_definitions(tarn_options INTERFACE TARN_DEBUG_CHECKS)
+endif()
+if(TARN_SANITIZE)
+    target_compile_options(tarn_options INTERFACE -fsanitize=${TARN_SANITIZE} -fno-sanitize-recover=all)
+    target_link_options(tarn_options INTERFACE -fsanitize=${TARN_SANITIZE})
+endif()
+if(TARN_COVERAGE)
+    target_compile_options(tarn_options INTERFACE --coverage -fprofile-update=atomic)
+    target_link_options(tarn_options INTERFACE --coverage)
+endif()
+if(TARN_FUZZ)
+    target_compile_options(tarn_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()

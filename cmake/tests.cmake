@@ -1,0 +1,60 @@
+# Tests: tests/<room>/test_<name>.c is one cmocka program, <room>.<name> under ctest. Other C files of the folder are helpers
+# linked into each of them. What a room needs beyond that stands in tests/<room>/room.cmake.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
+
+set(TARN_TEST_TIMEOUT 120)
+if(TARN_SANITIZE OR TARN_COVERAGE)
+    set(TARN_TEST_TIMEOUT 300)
+endif()
+
+set(TARN_TEST_ENVIRONMENT
+    TARN_SHARED_DATA=${PROJECT_SOURCE_DIR}/../shared/data
+    TARN_SOURCE_DIR=${PROJECT_SOURCE_DIR}
+    TARN_BUILD_DIR=${PROJECT_BINARY_DIR}
+    TARN_TOOL=${PROJECT_BINARY_DIR}/tarn
+    TARN_RECORDER=${PROJECT_BINARY_DIR}/libtarn-record.so
+    "ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1"
+    "UBSAN_OPTIONS=print_stacktrace=1"
+    "TSAN_OPTIONS=second_deadlock_stack=1")
+
+# Gives a test what all tests have: environment and time limit.
+function(tarn_test_properties name)
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${TARN_TEST_TIMEOUT} ENVIRONMENT "${TARN_TEST_ENVIRONMENT}")
+endfunction()
+
+# Sets ${out} to a library with the room's shared helpers, or to nothing where it has none.
+function(tarn_test_helpers room folder out)
+    file(GLOB helpers CONFIGURE_DEPENDS ${folder}/*.c)
+    list(FILTER helpers EXCLUDE REGEX "/test_[^/]*\\.c$")
+    set(${out} "" PARENT_SCOPE)
+    if(helpers)
+        add_library(test_${room}_helpers OBJECT ${helpers})
+        target_link_libraries(test_${room}_helpers PUBLIC tarn_testing PkgConfig::CMOCKA)
+        set(${out} test_${room}_helpers PARENT_SCOPE)
+    endif()
+endfunction()
+
+file(GLOB room_folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/tests/*)
+foreach(folder IN LISTS room_folders)
+    cmake_path(GET folder FILENAME room)
+    if(NOT IS_DIRECTORY ${folder} OR room MATCHES "^(fuzz|consumer)$")
+        continue()
+    endif()
+    file(GLOB programs CONFIGURE_DEPENDS ${folder}/test_*.c)
+    if(programs)
+        tarn_test_helpers(${room} ${folder} helpers)
+    endif()
+    foreach(program IN LISTS programs)
+        cmake_path(GET program STEM stem)
+        string(REGEX REPLACE "^test_" "" name ${stem})
+        set(target test_${room}_${name})
+        add_executable(${target} ${program})
+        target_link_libraries(${target} PRIVATE ${helpers} tarn_testing PkgConfig::CMOCKA)
+        set_target_properties(${target} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+        target_include_directories(${target} PRIVATE ${folder})
+        add_test(NAME ${room}.${name} COMMAND ${target})
+        tarn_test_properties(${room}.${name})
+    endforeach()
+    include(${folder}/room.cmake OPTIONAL)
+endforeach()

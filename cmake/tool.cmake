@@ -1,0 +1,28 @@
+# The tarn command and the recorder that `tarn record` preloads. The command carries the library inside, so that it runs where it was built.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
+
+file(GLOB tool_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/tarn/*.c ${PROJECT_SOURCE_DIR}/tools/bench/*.c)
+if(tool_sources)
+    add_executable(tarn_tool ${tool_sources})
+    set_target_properties(tarn_tool PROPERTIES OUTPUT_NAME tarn)
+    target_include_directories(tarn_tool PRIVATE ${PROJECT_SOURCE_DIR}/tools)
+    # Where the installed recorder lies, seen from the folder of the command.
+    file(RELATIVE_PATH recorder_folder ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR}/tarn)
+    target_compile_definitions(tarn_tool PRIVATE TARN_RECORDER_FOLDER="${recorder_folder}")
+    target_link_libraries(tarn_tool PRIVATE tarn_testing PkgConfig::JANSSON)
+endif()
+
+file(GLOB recorder_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/record/*.c)
+if(recorder_sources)
+    add_library(tarn_record MODULE ${recorder_sources})
+    set_target_properties(tarn_record PROPERTIES OUTPUT_NAME tarn-record)
+    # Sanitizers replace malloc themselves: the recorder is always built without them.
+    get_target_property(recorder_options tarn_options INTERFACE_COMPILE_OPTIONS)
+    list(FILTER recorder_options EXCLUDE REGEX "sanitize|coverage|profile-update")
+    target_compile_options(tarn_record PRIVATE ${recorder_options})
+    target_compile_definitions(tarn_record PRIVATE _GNU_SOURCE)
+    target_include_directories(tarn_record PRIVATE
+        ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/include)
+    target_link_libraries(tarn_record PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
+endif()

@@ -1,0 +1,114 @@
+/* Allocators: strategies that hand out buffers.
+ *
+ * A stack of allocators is named by text, outermost first:
+ *
+ *     record:out.tarn | limit:8GiB | caching:gc=0.9
+ *
+ * Each element is a name, and after a colon its arguments: values and key=value pairs, parted by commas. `direct` and
+ * `caching` are strategies and stand last; the adaptors stand before them:
+ *
+ *     direct[:kind=device|pinned|managed|host]
+ *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, reserve=SIZE]
+ *     limit:SIZE             at most SIZE bytes in use, LIMIT_EXCEEDED beyond
+ *     record:FILE            writes a trace of every call (docs/trace-format.md)
+ *     fail:[at=N][,every=K][,count=M][,status=NAME]   fails allocations on schedule
+ *
+ * Stream order: memory freed on a stream may be handed out again on that stream at once, and on another one only after the
+ * first one's work is known to be complete. A NULL stream is the device's default stream. All functions may be called
+ * from any thread. Freeing never blocks on the device, except in `direct`. */
+#ifndef TARN_ALLOCATOR_H
+#define TARN_ALLOCATOR_H
+
+#include <tarn/buffer.h>
+#include <tarn/stats.h>
+
+TARN_BEGIN_DECLARATIONS
+
+/* Creates the stack that `spec` names on `device`; NULL takes TARN_ALLOCATOR from the environment, else "caching".
+ * Caller owns one reference; the allocator keeps the device alive. INVALID_ARGUMENT: the sentence gives the column of the
+ * spec; NOT_SUPPORTED: a memory kind that the device lacks; IO_ERROR: a file that `record` cannot create. */
+TARN_API tarn_status tarn_allocator_create(tarn_device *device, const char *spec, tarn_allocator **out_allocator);
+TARN_API tarn_allocator *tarn_allocator_retain(tarn_allocator *allocator);
+/* The last reference reports buffers that still live (count, bytes, tags) to the log; they stay valid and freeable, with
+ * tarn_buffer_free, and the memory goes back when the last of them is freed. BUSY inside one of its own callbacks. NULL is
+ * allowed. */
+TARN_API tarn_status tarn_allocator_release(tarn_allocator *allocator);
+
+/* Hands out `size` bytes, aligned to the device's alignment, for use on `stream` (NULL: the default stream). Caller
+ * owns the buffer and frees it once. INVALID_ARGUMENT: size 0 or too large for the address space, another device's stream;
+ * OUT_OF_MEMORY: after caches were emptied and reclaimers called; LIMIT_EXCEEDED; SHUT_DOWN. */
+TARN_API tarn_status tarn_allocator_allocate(tarn_allocator *allocator, size_t size, tarn_stream *stream,
+                                             tarn_buffer **out_buffer);
+
+typedef struct tarn_allocate_options {
+    size_t struct_size;
+    size_t alignment;    /* bytes, a power of two; 0: the device's */
+    tarn_stream *stream; /* NULL: the default stream */
+    const char *tag;     /* who asks; the string must outlive the buffer (a literal). NULL: none */
+} tarn_allocate_options;
+
+/* The same with options; NULL options are all defaults. */
+TARN_API tarn_status tarn_allocator_allocate_with(tarn_allocator *allocator, size_t size,
+                                                  const tarn_allocate_options *options, tarn_buffer **out_buffer);
+
+/* Gives the buffer back. `stream` is where it was used last; NULL: the stream it was allocated for. NULL buffers are
+ * allowed. INVALID_ARGUMENT, nothing changed: a buffer of another allocator, a stale handle, a second free, another
+ * device's stream. Works after shut_down, on any thread. */
+TARN_API tarn_status tarn_allocator_free(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
+/* The same through whatever allocator handed the buffer out. */
+TARN_API tarn_status tarn_buffer_free(tarn_buffer *buffer, tarn_stream *stream);
+/* The live buffer that starts at `pointer`. INVALID_ARGUMENT for any other address, which is never read. */
+TARN_API tarn_status tarn_allocator_find(tarn_allocator *allocator, const void *pointer, tarn_buffer **out_buffer);
+
+/* Bytes cached: taken from the device, in no live buffer. */
+TARN_API size_t tarn_allocator_cache_size(tarn_allocator *allocator);
+/* Bytes taken from the device: in use and cached. */
+TARN_API size_t tarn_allocator_allocated_size(tarn_allocator *allocator);
+/* Gives cached memory back to the device, waiting for work that still uses it. */
+TARN_API tarn_status tarn_allocator_empty_cache(tarn_allocator *allocator);
+/* Borrowed. */
+TARN_API tarn_device *tarn_allocator_device(const tarn_allocator *allocator);
+/* The text that names the stack, in its canonical form. Lives as long as the allocator. */
+TARN_API const char *tarn_allocator_spec(const tarn_allocator *allocator);
+/* Later allocations fail with SHUT_DOWN; frees still work. Twice is fine. */
+TARN_API tarn_status tarn_allocator_shut_down(tarn_allocator *allocator);
+/* Fills the statistics; the caller sets struct_size. */
+TARN_API tarn_status tarn_allocator_stats(tarn_allocator *allocator, tarn_memory_stats *out_stats);
+/* Sets the peaks to the current figures. */
+TARN_API tarn_status tarn_allocator_reset_peaks(tarn_allocator *allocator);
+/* Bytes that may be in use, for a stack with a `limit`; lower than what is in use now only refuses new requests.
+ * NOT_SUPPORTED without one. */
+TARN_API tarn_status tarn_allocator_set_limit(tarn_allocator *allocator, size_t bytes);
+
+/* A reclaimer is asked for memory before an allocation fails: it frees what it can spare of the allocator's buffers
+ * and returns how many bytes that was, 0 when it has nothing. Called without locks, on the allocating thread; it may
+ * call the allocator, except to release it or to allocate (INVALID_STATE). */
+typedef size_t (*tarn_reclaimer)(void *context, size_t wanted_bytes);
+TARN_API tarn_status tarn_allocator_add_reclaimer(tarn_allocator *allocator, tarn_reclaimer reclaimer, void *context);
+/* NOT_FOUND when that pair was not added. */
+TARN_API tarn_status tarn_allocator_remove_reclaimer(tarn_allocator *allocator, tarn_reclaimer reclaimer, void *context);
+
+/* A block of the allocator's address space, for pictures and reports. */
+typedef enum tarn_block_state { TARN_BLOCK_IN_USE = 0, TARN_BLOCK_CACHED, TARN_BLOCK_PENDING, TARN_BLOCK_UNMAPPED } tarn_block_state;
+typedef struct tarn_block_info {
+    size_t struct_size;
+    uint64_t address;
+    uint64_t segment; /* address of the segment that holds it */
+    uint64_t size;    /* bytes */
+    uint64_t requested;
+    uint64_t stream; /* number of the stream: 0 is the default one */
+    tarn_block_state state;
+    const char *tag; /* NULL: none */
+} tarn_block_info;
+
+/* Calls `visit` for each block in address order, under the allocator's lock: `visit` must not call the allocator. A
+ * non-zero return stops. Strategies without cached blocks show the live ones in any order. */
+TARN_API tarn_status tarn_allocator_each_block(tarn_allocator *allocator,
+                                               int (*visit)(void *context, const tarn_block_info *block), void *context);
+
+/* Walks the whole structure and checks its invariants; INTERNAL with the first one broken. For tests: it is slow. */
+TARN_API tarn_status tarn_allocator_check(tarn_allocator *allocator);
+
+TARN_END_DECLARATIONS
+
+#endif

@@ -1,0 +1,181 @@
+/* Backend: the table of functions that drives one kind of device.
+ *
+ * This page is all a backend's author needs. A backend is either registered by the program (tarn_backend_register in
+ * tarn/device.h) or a shared object that exports one constant, `const tarn_backend tarn_backend_table`, found by
+ * tarn_backend_load. Its `abi_version` and `struct_size` are read before anything in it is called.
+ *
+ * The hardware layer validates every argument before it calls a backend: sizes are above zero and rounded to what the
+ * backend declared, handles are live, streams belong to the device. A backend therefore gets only valid calls and
+ * reports only what the hardware answers. Each function may be called from any thread at the same time unless it says
+ * otherwise. Outputs are written only on success. Functions marked (optional) may be NULL. */
+#ifndef TARN_BACKEND_H
+#define TARN_BACKEND_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tarn/export.h>
+#include <tarn/log.h>
+#include <tarn/status.h>
+
+TARN_BEGIN_DECLARATIONS
+
+/* Raised whenever a table of the previous version would be called wrongly. New members are appended and told apart by
+ * struct_size; they do not raise it. */
+#define TARN_BACKEND_ABI_VERSION 1u
+
+typedef enum tarn_device_type {
+    TARN_DEVICE_CPU = 0,
+    TARN_DEVICE_CUDA,
+    TARN_DEVICE_ROCM,
+    TARN_DEVICE_METAL,
+    TARN_DEVICE_ONEAPI,
+    TARN_DEVICE_OPENCL,
+    TARN_DEVICE_SIM,
+    TARN_DEVICE_OTHER /* a plug-in's own kind: its name says which */
+} tarn_device_type;
+
+typedef enum tarn_memory_kind {
+    TARN_MEMORY_DEVICE = 0, /* the device's own memory */
+    TARN_MEMORY_PINNED,     /* host memory that the device reads and writes directly */
+    TARN_MEMORY_MANAGED,    /* one pointer for host and device, moved by the driver */
+    TARN_MEMORY_HOST        /* ordinary host memory */
+} tarn_memory_kind;
+
+#define TARN_MEMORY_KIND_COUNT 4
+#define TARN_MEMORY_KIND_BIT(kind) (1u << (unsigned)(kind))
+
+/* Features of a device, or-ed together. */
+enum {
+    TARN_FEATURE_VIRTUAL_MEMORY = 1u << 0, /* address ranges are reserved apart from the memory mapped into them */
+    TARN_FEATURE_HOST_ACCESS = 1u << 1,    /* the host may read and write DEVICE memory through the same pointer */
+    TARN_FEATURE_UNIFIED_MEMORY = 1u << 2, /* MANAGED memory is supported */
+    TARN_FEATURE_PEER_ACCESS = 1u << 3,    /* other devices of this backend may read and write its memory */
+    TARN_FEATURE_NO_BACKING = 1u << 4,     /* addresses only: nothing is stored behind them (sim) */
+    TARN_FEATURE_ALIASING = 1u << 5        /* one granule may be mapped at several addresses at once */
+};
+
+typedef struct tarn_device_properties {
+    size_t struct_size;
+    char name[128];           /* what the vendor calls it */
+    uint64_t memory_total;    /* bytes */
+    uint64_t memory_free;     /* bytes, now */
+    size_t alignment;         /* bytes: what every allocation is aligned to at least; a power of two */
+    size_t maximum_alignment; /* bytes: the largest that may be asked for */
+    size_t granule;           /* bytes: the unit of virtual mapping; 0 without virtual memory */
+    uint32_t compute_units;
+    uint32_t features;        /* TARN_FEATURE_… */
+    uint32_t memory_kinds;    /* TARN_MEMORY_KIND_BIT(…) of each kind it can allocate */
+} tarn_device_properties;
+
+/* Defined by the backend; the hardware layer only passes the pointers on. */
+typedef struct tarn_backend_device tarn_backend_device;
+typedef struct tarn_backend_stream tarn_backend_stream;
+typedef struct tarn_backend_event tarn_backend_event;
+
+/* One granule of physical memory, as the backend numbers it. */
+typedef uint64_t tarn_backend_granule;
+
+/* What Tarn offers to a backend. The pointer stays valid until `stop` returns. */
+typedef struct tarn_backend_host {
+    size_t struct_size;
+    /* Keeps the sentence for tarn_last_error() and returns `status`, so that a failure is one line. */
+    tarn_status (*fail)(tarn_status status, const char *format, ...) TARN_PRINTF(2, 3);
+    void (*log)(tarn_log_level level, const char *format, ...) TARN_PRINTF(2, 3);
+} tarn_backend_host;
+
+typedef void (*tarn_host_function)(void *context);
+
+typedef struct tarn_backend {
+    uint32_t abi_version; /* TARN_BACKEND_ABI_VERSION */
+    uint32_t struct_size; /* sizeof(tarn_backend) */
+
+    /* What stands before the colon in a device's name: "cpu", "cuda". Lower-case letters, digits and '-'. */
+    const char *name;
+    tarn_device_type type;
+
+    /* (optional) Called once, before anything else, under the registry's lock: it must not call Tarn except through
+     * `host`. A failure lists the backend as unavailable with the sentence as the reason; UNAVAILABLE is the
+     * status for "no driver, no hardware". */
+    tarn_status (*start)(const tarn_backend_host *host);
+    /* (optional) Called once at exit, after every device is closed. Not called where `start` failed. */
+    void (*stop)(void);
+
+    /* How many devices there are now. */
+    tarn_status (*device_count)(int *out_count);
+    /* Opens a device. `arguments` is what follows the colon in its name, "" when nothing does: "0", "80GiB,lag=10ms".
+     * INVALID_ARGUMENT for words it does not understand, NOT_FOUND for a device that is not there. */
+    tarn_status (*device_open)(const char *arguments, tarn_backend_device **out_device);
+    void (*device_close)(tarn_backend_device *device);
+    /* Fills every member after struct_size. */
+    tarn_status (*device_properties)(tarn_backend_device *device, tarn_device_properties *out_properties);
+    /* Blocks until all streams of the device are idle. */
+    tarn_status (*device_synchronize)(tarn_backend_device *device);
+
+    /* Memory. `size` is above zero, `alignment` a power of two between the properties' alignment and
+     * maximum_alignment. OUT_OF_MEMORY when there is none: the caller frees caches and tries again. */
+    tarn_status (*memory_allocate)(tarn_backend_device *device, tarn_memory_kind kind, size_t size, size_t alignment,
+                                   void **out_address);
+    /* The work that used it has finished. */
+    tarn_status (*memory_free)(tarn_backend_device *device, tarn_memory_kind kind, void *address, size_t size);
+
+    /* Virtual memory (optional, all six or none; TARN_FEATURE_VIRTUAL_MEMORY). Sizes and addresses are multiples of
+     * the properties' granule. Addresses are reserved once; granules are created, mapped, unmapped, mapped elsewhere
+     * and released. Unmapping a granule keeps it, not its contents. Each call succeeds whole or changes nothing. With
+     * TARN_FEATURE_ALIASING a granule that is mapped may be mapped again elsewhere; without it that is refused. */
+    tarn_status (*virtual_reserve)(tarn_backend_device *device, size_t size, void **out_address);
+    tarn_status (*virtual_release)(tarn_backend_device *device, void *address, size_t size);
+    tarn_status (*granules_create)(tarn_backend_device *device, size_t count, tarn_backend_granule *out_granules);
+    tarn_status (*granules_release)(tarn_backend_device *device, size_t count, const tarn_backend_granule *granules);
+    /* Maps `count` granules one after the other from `address` on, readable and writable by the device. */
+    tarn_status (*virtual_map)(tarn_backend_device *device, void *address, size_t count,
+                               const tarn_backend_granule *granules);
+    /* The work that used the range has finished. */
+    tarn_status (*virtual_unmap)(tarn_backend_device *device, void *address, size_t count);
+
+    /* Streams: ordered queues of work. The default stream, stream_default, is opened and closed with the device. */
+    tarn_backend_stream *(*stream_default)(tarn_backend_device *device);
+    tarn_status (*stream_create)(tarn_backend_device *device, tarn_backend_stream **out_stream);
+    /* The stream is idle. */
+    void (*stream_destroy)(tarn_backend_device *device, tarn_backend_stream *stream);
+    tarn_status (*stream_synchronize)(tarn_backend_device *device, tarn_backend_stream *stream);
+    /* Runs `function` on a host thread when all earlier work of the stream has finished. */
+    tarn_status (*stream_host_function)(tarn_backend_device *device, tarn_backend_stream *stream,
+                                        tarn_host_function function, void *context);
+    /* Copies between memory that the device can reach; the ranges do not overlap. */
+    tarn_status (*stream_copy)(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                               const void *source, size_t size);
+    /* Writes `pattern`, of 1, 2, 4 or 8 bytes, `size / pattern_size` times. */
+    tarn_status (*stream_fill)(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                               const void *pattern, size_t pattern_size, size_t size);
+    /* Later work of `stream` waits for the point that `event` marks. */
+    tarn_status (*stream_wait)(tarn_backend_device *device, tarn_backend_stream *stream, tarn_backend_event *event);
+
+    /* Events mark the point of a stream where they were last recorded; one never recorded is complete. */
+    tarn_status (*event_create)(tarn_backend_device *device, tarn_backend_event **out_event);
+    void (*event_destroy)(tarn_backend_device *device, tarn_backend_event *event);
+    tarn_status (*event_record)(tarn_backend_device *device, tarn_backend_event *event, tarn_backend_stream *stream);
+    tarn_status (*event_query)(tarn_backend_device *device, tarn_backend_event *event, int *out_complete);
+    tarn_status (*event_synchronize)(tarn_backend_device *device, tarn_backend_event *event);
+    /* Nanoseconds from the completion of `begin` to that of `end`; both are complete. */
+    tarn_status (*event_elapsed)(tarn_backend_device *device, tarn_backend_event *begin, tarn_backend_event *end,
+                                 int64_t *out_nanoseconds);
+
+    /* (optional) Simulated time, for devices that are driven by a trace's clock: sets the clock forward to
+     * `nanoseconds`, and reads how long the driver calls and waits so far have taken in simulated time. */
+    tarn_status (*clock_set)(tarn_backend_device *device, uint64_t nanoseconds);
+    tarn_status (*clock_cost)(tarn_backend_device *device, uint64_t *out_nanoseconds);
+
+    /* Room for what comes next, in this order: capture, peer access, inter-process handles, operations. NULL now. */
+    const void *capture;
+    const void *peer;
+    const void *interprocess;
+    const void *operations;
+} tarn_backend;
+
+/* The name of the constant that a shared object exports. */
+#define TARN_BACKEND_SYMBOL "tarn_backend_table"
+
+TARN_END_DECLARATIONS
+
+#endif

@@ -1,0 +1,19 @@
+/* Tarn: tensor memory for C. This header includes all the others. */
+#ifndef TARN_H
+#define TARN_H
+
+#include <tarn/allocator.h>
+#include <tarn/backend.h>
+#include <tarn/buffer.h>
+#include <tarn/device.h>
+#include <tarn/event.h>
+#include <tarn/log.h>
+#include <tarn/replay.h>
+#include <tarn/size.h>
+#include <tarn/stats.h>
+#include <tarn/status.h>
+#include <tarn/stream.h>
+#include <tarn/trace.h>
+#include <tarn/version.h>
+
+#endif
