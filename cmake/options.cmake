@@ -8,7 +8,8 @@ target_include_directories(tarn_options INTERFACE
     ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/include)
 # Sentences are cut to their buffers on purpose, which -Wall would report as format-truncation.
 target_compile_options(tarn_options INTERFACE
-    -fvisibility=hidden -fno-semantic-interposition -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-format-truncation
+    -fvisibility=hidden -fno-semantic-interposition -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+    $<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>
     $<$<BOOL:${TARN_WARNINGS_AS_ERRORS}>:-Werror>)
 
 set(CMAKE_C_STANDARD 11)
