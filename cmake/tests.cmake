@@ -1,5 +1,5 @@
 # Tests: tests/<room>/test_<name>.c is one cmocka program, <room>.<name> under ctest. Other C files of the folder are helpers
-# linked into each of them. What a room needs beyond that stands in tests/<room>/room.cmake.
+# linked into each of them. What a room needs beyond that stands in tests/<room>/*.cmake or a CMakeLists.txt there.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 
@@ -56,5 +56,18 @@ foreach(folder IN LISTS room_folders)
         add_test(NAME ${room}.${name} COMMAND ${target})
         tarn_test_properties(${room}.${name})
     endforeach()
-    include(${folder}/room.cmake OPTIONAL)
+    file(GLOB additions CONFIGURE_DEPENDS ${folder}/*.cmake)
+    foreach(addition IN LISTS additions)
+        include(${addition})
+    endforeach()
+    if(EXISTS ${folder}/CMakeLists.txt)
+        add_subdirectory(${folder} ${PROJECT_BINARY_DIR}/tests/${room})
+    endif()
 endforeach()
+
+# The installed tree, as others see it. Only in plain builds: a sanitized library needs a sanitized program.
+if(NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
+    add_test(NAME consumer.installed_tree
+        COMMAND ${PROJECT_SOURCE_DIR}/tests/consumer/run.sh ${PROJECT_BINARY_DIR})
+    tarn_test_properties(consumer.installed_tree)
+endif()

@@ -1,0 +1,62 @@
+# Completion of the tarn command for bash.
+
+_tarn() {
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+    local commands="devices replay inspect convert record bench"
+    local formats="tarn pytorch rmm perfetto csv"
+    local command="" word
+    COMPREPLY=()
+
+    for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+        # Behind "--" stands somebody else's command line.
+        if [ "$command" = record ] && [ "$word" = -- ]; then
+            compopt -o default
+            return
+        fi
+        case $word in
+        -*) ;;
+        *) [ -n "$command" ] || command=$word ;;
+        esac
+    done
+    if [ -z "$command" ]; then
+        mapfile -t COMPREPLY < <(compgen -W "$commands --help --usage --version" -- "$current")
+        return
+    fi
+
+    case $previous in
+    --device)
+        mapfile -t COMPREPLY < <(compgen -W "cpu sim" -- "$current")
+        return
+        ;;
+    --allocator)
+        mapfile -t COMPREPLY < <(compgen -W "caching direct" -- "$current")
+        return
+        ;;
+    --to)
+        mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$current")
+        return
+        ;;
+    --html | --perfetto | --output | -o)
+        compopt -o default
+        return
+        ;;
+    --min-size | --repeat) return ;;
+    esac
+
+    local options="--help"
+    case $command in
+    devices) options="--json --help" ;;
+    replay) options="--device --allocator --repeat --html --perfetto --json --help" ;;
+    inspect) options="--json --help" ;;
+    convert) options="--to --help" ;;
+    record) options="--min-size --output --help --" ;;
+    bench) options="alloc --json --help" ;;
+    esac
+    if [[ $current == -* || $command == bench || $command == devices ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+    else
+        compopt -o default
+    fi
+}
+
+complete -F _tarn tarn
