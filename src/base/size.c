@@ -38,7 +38,8 @@ static uint64_t fraction_bytes(const char *digits, const char *end, int shift) {
 }
 
 tarn_status tarn_size_parse(const char *text, uint64_t *out_bytes) {
-    if (text == NULL || out_bytes == NULL) return base_fail(TARN_INVALID_ARGUMENT, "size: no text or no place for the result");
+    if (text == NULL || out_bytes == NULL)
+        return base_fail(TARN_INVALID_ARGUMENT, "size: no text or no place for the result");
 
     const char *c = text;
     uint64_t whole = 0;
@@ -85,7 +86,8 @@ char *tarn_size_format(uint64_t bytes, char out_text[TARN_SIZE_TEXT]) {
     if (rest == 0) {
         snprintf(out_text, TARN_SIZE_TEXT, "%" PRIu64 " %ciB", whole, unit_letters[unit]);
     } else if (tenths < 1000) {
-        snprintf(out_text, TARN_SIZE_TEXT, "%" PRIu64 ".%" PRIu64 " %ciB", tenths / 10, tenths % 10, unit_letters[unit]);
+        snprintf(out_text, TARN_SIZE_TEXT, "%" PRIu64 ".%" PRIu64 " %ciB", tenths / 10, tenths % 10,
+                 unit_letters[unit]);
     } else if (rounded < 1024 || unit == 6) {
         snprintf(out_text, TARN_SIZE_TEXT, "%" PRIu64 " %ciB", rounded, unit_letters[unit]);
     } else {

@@ -14,7 +14,9 @@ void check(tarn_status status) {
 
 class Buffer {
 public:
-    Buffer(tarn_allocator *allocator, std::size_t size) { check(tarn_allocator_allocate(allocator, size, nullptr, &handle)); }
+    Buffer(tarn_allocator *allocator, std::size_t size) {
+        check(tarn_allocator_allocate(allocator, size, nullptr, &handle));
+    }
     ~Buffer() { tarn_buffer_free(handle, nullptr); }
     Buffer(const Buffer &) = delete;
     Buffer &operator=(const Buffer &) = delete;

@@ -1,0 +1,52 @@
+# The short names of common tasks. Each installs what it needs first; the work itself is done by CMake and scripts/.
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc)
+export JOBS
+
+.PHONY: all demo test bench lint format docs coverage valgrind install deb clean
+
+all:
+	scripts/install-deps.sh build
+	scripts/build.sh release
+
+demo: all
+	scripts/demo.sh
+
+test:
+	scripts/install-deps.sh test
+	scripts/build.sh debug
+	ctest --preset debug -j$(JOBS)
+
+bench: all
+	scripts/install-deps.sh bench
+	build/release/tarn bench
+
+lint:
+	scripts/install-deps.sh lint
+	scripts/lint.sh
+
+format:
+	scripts/install-deps.sh lint
+	scripts/sources.sh | xargs clang-format -i
+
+docs:
+	scripts/install-deps.sh docs
+	scripts/check-docs.sh
+
+coverage:
+	scripts/install-deps.sh test coverage
+	scripts/coverage.sh
+
+valgrind:
+	scripts/install-deps.sh test valgrind
+	scripts/valgrind.sh
+
+install: all
+	cmake --install build/release --prefix $(PREFIX)
+
+deb:
+	scripts/install-deps.sh package
+	scripts/deb.sh
+
+clean:
+	rm -rf build

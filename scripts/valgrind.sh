@@ -1,0 +1,25 @@
+#!/bin/bash
+# Runs the tests of base, memory and trace under valgrind; any error or lost block fails.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/build.sh debug
+# The folder is not a ctest build of its own, so the programs are run directly.
+export TARN_SHARED_DATA=$PWD/../shared/data TARN_SOURCE_DIR=$PWD TARN_BUILD_DIR=$PWD/build/debug
+export TARN_TOOL=$PWD/build/debug/tarn TARN_RECORDER=$PWD/build/debug/libtarn-record.so TARN_UNDER_VALGRIND=1
+mkdir -p build/valgrind
+run() {
+    local log=build/valgrind/$(basename "$1").log
+    if valgrind --quiet --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \
+        --error-exitcode=99 --child-silent-after-fork=yes "$1" >"$log" 2>&1; then
+        echo "passed $1"
+    else
+        echo "FAILED $1"
+        tail -40 "$log"
+        return 1
+    fi
+}
+export -f run
+find build/debug/tests -maxdepth 1 -type f -perm -u+x \
+    \( -name 'test_base_*' -o -name 'test_memory_*' -o -name 'test_trace_*' -o -name 'test_hal_*' \) | sort |
+    xargs -P "${JOBS:-$(nproc)}" -I{} bash -c 'run {}'
