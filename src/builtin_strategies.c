@@ -1,0 +1,9 @@
+/* The one place that lists the strategies and adaptors that a spec can name. */
+#include "memory/adaptors.h"
+#include "memory/caching.h"
+#include "memory/direct.h"
+#include "trace/record_adaptor.h"
+
+const memory_strategy *const memory_strategies[] = {
+    &direct_strategy, &caching_strategy, &limit_adaptor, &fail_adaptor, &record_adaptor, NULL,
+};

@@ -1,0 +1,12 @@
+/* The adaptors that stand before a strategy and need nothing but the element below. */
+#ifndef MEMORY_ADAPTORS_H
+#define MEMORY_ADAPTORS_H
+
+#include "memory/strategy.h"
+
+/* limit:SIZE refuses what would bring the bytes in use above SIZE. */
+extern const memory_strategy limit_adaptor;
+/* fail:[at=N][,every=K][,count=M][,status=NAME] fails allocations on schedule. */
+extern const memory_strategy fail_adaptor;
+
+#endif

@@ -1,0 +1,126 @@
+/* Strategies and adaptors, as the rest of the room sees them.
+ *
+ * A stack of allocators is a chain from the adaptor on top down to the strategy that owns memory. Each element is a
+ * tarn_allocator that begins with the members below and a table of functions. The public functions validate, and
+ * dispatch to the top of the stack; an adaptor does its own part and calls the element below through the memory_
+ * functions here.
+ *
+ * To add one: write its table, and put it in the list in src/builtin_strategies.c. */
+#ifndef MEMORY_STRATEGY_H
+#define MEMORY_STRATEGY_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include <tarn/allocator.h>
+
+#include "memory/block.h"
+
+/* A request as strategies see it: valid, with the stream never NULL and the alignment never 0. */
+typedef struct memory_request {
+    size_t size;
+    size_t alignment;
+    tarn_stream *stream;
+    const char *tag;
+    tarn_allocator *outer; /* the top of the stack it came through */
+} memory_request;
+
+/* One argument of an element of a spec: "gc=0.9" has key "gc", "8GiB" has key "". */
+typedef struct memory_argument {
+    const char *key;
+    const char *value;
+    size_t column; /* of the argument in the spec, from 1 */
+    bool used;     /* set by the functions that read it; one left unused is refused */
+} memory_argument;
+
+typedef struct memory_arguments {
+    const char *name; /* of the element */
+    memory_argument *items;
+    size_t count;
+    size_t column;
+} memory_arguments;
+
+typedef struct memory_strategy {
+    const char *name;
+    bool is_adaptor;
+    /* Creates the element. An adaptor takes over one reference of `upstream`, on success; a strategy gets NULL. Reads
+     * its arguments with the memory_argument_ functions. The caller has set nothing; the callee allocates the
+     * structure and calls memory_allocator_begin. */
+    tarn_status (*create)(tarn_device *device, memory_arguments *arguments, tarn_allocator *upstream,
+                          tarn_allocator **out_allocator);
+    /* Frees the element; an adaptor also drops its upstream. No live buffers are left. */
+    void (*destroy)(tarn_allocator *allocator);
+
+    /* The block handed out has its address, capacity, stream, owner and live members set and is not yet live. */
+    tarn_status (*allocate)(tarn_allocator *allocator, const memory_request *request, memory_block **out_block);
+    /* Takes back a block whose life the caller has ended. `stream` is where it was used last. Cannot be refused. What goes
+     * wrong on the way, such as a driver's failure, is returned after the block is safe. */
+    tarn_status (*free)(tarn_allocator *allocator, memory_block *block, tarn_stream *stream);
+
+    /* (optional) An adaptor that leaves these out has its upstream's; a strategy has nothing cached. */
+    tarn_status (*empty_cache)(tarn_allocator *allocator);
+    tarn_status (*stats)(tarn_allocator *allocator, tarn_memory_stats *out_stats);
+    tarn_status (*reset_peaks)(tarn_allocator *allocator);
+    tarn_status (*set_limit)(tarn_allocator *allocator, size_t bytes);
+    tarn_status (*each_block)(tarn_allocator *allocator, int (*visit)(void *, const tarn_block_info *), void *context);
+    tarn_status (*find)(tarn_allocator *allocator, const void *pointer, memory_block **out_block);
+    tarn_status (*check)(tarn_allocator *allocator);
+    /* (optional) Says that another stream uses a live block. A strategy without it waits for the device at the free. */
+    tarn_status (*record_stream)(tarn_allocator *allocator, memory_block *block, tarn_stream *stream);
+    /* (optional) Called when the element is shut down, after it has been marked so. */
+    void (*shut_down)(tarn_allocator *allocator);
+} memory_strategy;
+
+/* What every element begins with. */
+struct tarn_allocator {
+    const memory_strategy *strategy;
+    tarn_device *device;      /* one reference */
+    tarn_allocator *upstream; /* NULL in a strategy */
+    char *spec;               /* of the stack from here down; set by the spec reader */
+    atomic_uint references;
+    atomic_bool is_shut_down;
+    atomic_bool is_released; /* the last reference went while buffers were live: the last free destroys it */
+    atomic_size_t live;      /* live buffers that were allocated through this element as the top */
+    atomic_uint callbacks;   /* of its own that are running */
+    struct memory_reclaimer *reclaimers; /* protected by the reclaimers' lock, allocator.c */
+};
+
+/* Fills the common members; takes a reference of the device and takes over that of `upstream`. */
+void memory_allocator_begin(tarn_allocator *allocator, const memory_strategy *strategy, tarn_device *device,
+                            tarn_allocator *upstream);
+/* Frees what memory_allocator_begin and the spec reader gave it, and the structure itself. */
+void memory_allocator_end(tarn_allocator *allocator);
+
+/* The element below, for adaptors: dispatch without validation. */
+tarn_status memory_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block);
+tarn_status memory_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream);
+
+/* Calls the reclaimers of the stack that `outer` tops, until one has given something. Returns the bytes given. No lock
+ * of the room is held. */
+size_t memory_reclaim(tarn_allocator *outer, size_t wanted_bytes);
+
+/* Reading arguments. Each looks a key up, marks it used, and leaves `*inout_value` alone when it is absent.
+ * INVALID_ARGUMENT, with the column, when the value cannot be read. */
+tarn_status memory_argument_size(memory_arguments *arguments, const char *key, size_t *inout_value);
+tarn_status memory_argument_number(memory_arguments *arguments, const char *key, uint64_t *inout_value);
+tarn_status memory_argument_fraction(memory_arguments *arguments, const char *key, double *inout_value);
+tarn_status memory_argument_switch(memory_arguments *arguments, const char *key, bool *inout_value);
+tarn_status memory_argument_kind(memory_arguments *arguments, const char *key, tarn_memory_kind *inout_value);
+/* The text itself, which lives as long as the arguments do. */
+tarn_status memory_argument_text(memory_arguments *arguments, const char *key, const char **inout_value);
+/* INVALID_ARGUMENT naming the first argument that nobody read. Each `create` calls it last, before it takes anything. */
+tarn_status memory_arguments_check(const memory_arguments *arguments);
+
+/* Every strategy and adaptor there is, ended by NULL; defined in src/builtin_strategies.c. */
+extern const memory_strategy *const memory_strategies[];
+
+/* The conventional members of a live block, in one place. */
+static inline void memory_block_fill(memory_block *block, const memory_request *request, tarn_allocator *owner) {
+    block->owner = owner;
+    block->live.requested = request->size;
+    block->live.outer = request->outer;
+    block->live.tag = request->tag;
+    block->live.uses = NULL;
+}
+
+#endif
