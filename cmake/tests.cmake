@@ -16,7 +16,7 @@ set(TARN_TEST_ENVIRONMENT
     TARN_RECORDER=${PROJECT_BINARY_DIR}/libtarn-record.so
     "ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1"
     "UBSAN_OPTIONS=print_stacktrace=1"
-    "TSAN_OPTIONS=second_deadlock_stack=1")
+    "TSAN_OPTIONS=allocator_may_return_null=1:second_deadlock_stack=1")
 
 # Gives a test what all tests have: environment and time limit.
 function(tarn_test_properties name)

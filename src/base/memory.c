@@ -26,10 +26,10 @@ static bool must_fail(void) {
 }
 
 void *base_allocate(size_t count, size_t element_size) {
-    if (must_fail()) return NULL;
+    size_t size;
+    if (must_fail() || !checked_multiply(count, element_size, &size)) return NULL;
     /* An empty array is a block too, so that NULL always means failure. */
-    if (count == 0 || element_size == 0) return calloc(1, 1);
-    return calloc(count, element_size);
+    return calloc(size != 0 ? size : 1, 1);
 }
 
 void *base_reallocate(void *memory, size_t count, size_t element_size) {
