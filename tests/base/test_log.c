@@ -110,6 +110,8 @@ static int restore_default(void **state) {
     return 0;
 }
 
+static const char *own_path;
+
 /* Runs this program once more as a child with TARN_LOG set to `value`, and reads what it prints to stderr. */
 static void read_child(const char *value, const char *mode, char *out_text, size_t capacity) {
     int ends[2];
@@ -125,7 +127,7 @@ static void read_child(const char *value, const char *mode, char *out_text, size
         } else {
             unsetenv("TARN_LOG");
         }
-        execl("/proc/self/exe", "test_log", mode, (char *)NULL);
+        execl(own_path, own_path, mode, (char *)NULL);
         _exit(127);
     }
     close(ends[1]);
@@ -184,6 +186,7 @@ static void a_level_that_the_program_sets_overrules_the_environment(void **state
 
 int main(int argument_count, char **arguments) {
     if (argument_count > 1) return run_as_child(arguments[1]);
+    own_path = arguments[0];
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_of_the_level_and_above_are_heard),
         cmocka_unit_test(off_hears_nothing),
