@@ -31,7 +31,9 @@ if(TARN_BUILD_TOOL)
     if(TARGET tarn_record)
         install(TARGETS tarn_record LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/tarn COMPONENT tool)
     endif()
-    install(FILES docs/tarn.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT tool OPTIONAL)
+    if(EXISTS ${PROJECT_SOURCE_DIR}/docs/tarn.1 AND NOT TARN_PACKAGE)
+        install(FILES docs/tarn.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT tool)
+    endif()
     install(FILES tools/completion/tarn.bash RENAME tarn
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions COMPONENT tool)
     # Debian keeps site-functions for the administrator.

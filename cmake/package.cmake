@@ -17,33 +17,39 @@ set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 
 set(description "Tarn hands out tensor memory on devices by strategies that are named by text,
-measures what they need, and replays the memory traces of other programs.")
+measures what they need, and replays the memory traces of other programs.\n")
 
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME libtarn${PROJECT_VERSION_MAJOR})
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
-set(CPACK_DEBIAN_RUNTIME_DESCRIPTION "tensor memory for C, shared library\n${description}")
+set(CPACK_DEBIAN_RUNTIME_DESCRIPTION "${description}\nThis package holds the shared library.")
 
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libtarn-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS "libtarn${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION}-1)")
-set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "tensor memory for C, headers and static library\n${description}")
+set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "${description}\nThis package holds the headers and the static library.")
 
 set(CPACK_DEBIAN_TOOL_PACKAGE_NAME tarn)
 set(CPACK_DEBIAN_TOOL_PACKAGE_SECTION devel)
-set(CPACK_DEBIAN_TOOL_DESCRIPTION "record, inspect and replay memory traces\n${description}")
+set(CPACK_DEBIAN_TOOL_DESCRIPTION "${description}\nThis package holds the tarn command.")
 
-# What Debian wants beside the files: a copyright notice and a compressed change log for each package.
-find_program(GZIP gzip)
-if(GZIP)
-    execute_process(COMMAND ${GZIP} -9 -n -c ${PROJECT_SOURCE_DIR}/CHANGELOG.md
-        OUTPUT_FILE ${PROJECT_BINARY_DIR}/changelog.gz)
-    foreach(component runtime development tool)
-        string(TOUPPER ${component} upper)
-        set(folder ${CMAKE_INSTALL_DATADIR}/doc/${CPACK_DEBIAN_${upper}_PACKAGE_NAME})
-        install(FILES cmake/copyright DESTINATION ${folder} COMPONENT ${component})
-        install(FILES ${PROJECT_BINARY_DIR}/changelog.gz RENAME changelog.Debian.gz
-            DESTINATION ${folder} COMPONENT ${component})
-    endforeach()
+# What Debian wants beside the files, compressed: the changes of each package, and the manual page.
+find_program(GZIP gzip REQUIRED)
+function(compress in out)
+    execute_process(COMMAND ${GZIP} -9 -n -c ${in} OUTPUT_FILE ${PROJECT_BINARY_DIR}/${out} COMMAND_ERROR_IS_FATAL ANY)
+endfunction()
+
+string(TIMESTAMP PACKAGE_DATE "%a, %d %b %Y %H:%M:%S +0000" UTC)
+configure_file(cmake/changelog.Debian.in ${PROJECT_BINARY_DIR}/changelog.Debian @ONLY)
+compress(${PROJECT_BINARY_DIR}/changelog.Debian changelog.Debian.gz)
+compress(${PROJECT_SOURCE_DIR}/CHANGELOG.md changelog.gz)
+foreach(component runtime development tool)
+    string(TOUPPER ${component} upper)
+    install(FILES cmake/copyright ${PROJECT_BINARY_DIR}/changelog.Debian.gz ${PROJECT_BINARY_DIR}/changelog.gz
+        DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${CPACK_DEBIAN_${upper}_PACKAGE_NAME} COMPONENT ${component})
+endforeach()
+if(EXISTS ${PROJECT_SOURCE_DIR}/docs/tarn.1)
+    compress(${PROJECT_SOURCE_DIR}/docs/tarn.1 tarn.1.gz)
+    install(FILES ${PROJECT_BINARY_DIR}/tarn.1.gz DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT tool)
 endif()
 
 include(CPack)
