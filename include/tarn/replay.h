@@ -18,6 +18,7 @@ typedef struct tarn_replay_sample {
     int64_t time_ns;
     uint64_t event; /* index into the trace's events */
     uint64_t live_bytes, reserved_bytes;
+    uint64_t address; /* of the buffer that the event allocated or freed; 0 where there is none */
 } tarn_replay_sample;
 
 typedef struct tarn_replay_options {
@@ -31,11 +32,12 @@ typedef struct tarn_replay_options {
 
 typedef struct tarn_replay_result {
     size_t struct_size;
-    uint64_t events, allocations, frees;
+    uint64_t events, allocations, frees; /* of all repeats, without the initial allocations; failed ones count */
     uint64_t peak_live_bytes;     /* sum of requested sizes, before any rounding */
     uint64_t peak_reserved_bytes; /* physical memory taken from the device */
     double utilization;           /* their ratio */
     uint64_t final_reserved_bytes;
+    /* From the first event after the initial allocations to the last one, in each repeat. */
     uint64_t driver_allocs, driver_frees, driver_maps, driver_unmaps;
     uint64_t device_waits, device_wait_ns;
     /* The same, in the last repeat alone: what the steady state costs. Equal to the whole with one repeat. */
