@@ -57,6 +57,16 @@ typedef struct memory_strategy {
      * wrong on the way, such as a driver's failure, is returned after the block is safe. */
     tarn_status (*free)(tarn_allocator *allocator, memory_block *block, tarn_stream *stream);
 
+    /* (optional, both or none) The short ways, tried first when the element is the top of its stack and is neither shut
+     * down nor released: no validation has happened. allocate_quickly returns a live block, or NULL to have the long way
+     * taken; `stream` may be NULL. free_quickly takes a handle of any kind and says whether it has taken it back; on
+     * false nothing has happened. */
+    memory_block *(*allocate_quickly)(tarn_allocator *allocator, size_t size, tarn_stream *stream);
+    bool (*free_quickly)(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
+    /* (required where there are short ways) Ends the short ways for good, and returns how many blocks are live that were
+     * allocated through this element as the top: from now on the caller counts them. */
+    size_t (*retire)(tarn_allocator *allocator);
+
     /* (optional) An adaptor that leaves these out has its upstream's; a strategy has nothing cached. */
     tarn_status (*empty_cache)(tarn_allocator *allocator);
     tarn_status (*stats)(tarn_allocator *allocator, tarn_memory_stats *out_stats);
@@ -80,7 +90,8 @@ struct tarn_allocator {
     atomic_uint references;
     atomic_bool is_shut_down;
     atomic_bool is_released; /* the last reference went while buffers were live: the last free destroys it */
-    atomic_size_t live;      /* live buffers that were allocated through this element as the top */
+    atomic_size_t live;      /* live buffers that were allocated through this element as the top; where there are short
+                              * ways, only since they were ended */
     atomic_uint callbacks;   /* of its own that are running */
     struct memory_reclaimer *reclaimers; /* protected by the reclaimers' lock, allocator.c */
 };
