@@ -37,7 +37,7 @@ if [ -n "$needed" ]; then
 fi
 
 echo "CMake package"
-cmake -S "$source_folder" -B "$scratch/cmake" -DCMAKE_PREFIX_PATH="$prefix" >"$scratch/configure.log"
+cmake -G Ninja -S "$source_folder" -B "$scratch/cmake" -DCMAKE_PREFIX_PATH="$prefix" >"$scratch/configure.log"
 cmake --build "$scratch/cmake" >"$scratch/build.log"
 (cd "$scratch/cmake" && ctest --output-on-failure >"$scratch/ctest.log") || { cat "$scratch/ctest.log" >&2; exit 1; }
 
