@@ -9,7 +9,7 @@
 typedef struct hal_event {
     tarn_device *device;
     tarn_backend_event *handle;
-    uint32_t stream; /* number of the stream it was last recorded on */
+    atomic_uint stream; /* number of the stream it was last recorded on; 0 before that too. Relaxed */
 } hal_event;
 
 tarn_status hal_event_create(tarn_device *device, hal_event **out_event);

@@ -15,8 +15,9 @@
 
 #include <tarn/stream.h>
 
+#include "base/range_map.h"
+
 typedef struct hal_backend hal_backend;
-typedef struct hal_region hal_region;
 typedef struct hal_stream_watcher hal_stream_watcher;
 
 struct tarn_stream {
@@ -47,6 +48,8 @@ struct tarn_device {
 
     atomic_uint references; /* 0 is reached with the registry's lock held */
     atomic_bool is_lost;    /* set once by the first DEVICE_LOST, never cleared */
+    atomic_bool has_work;   /* as in a stream, for all streams */
+    atomic_int failure;     /* likewise */
     atomic_uint_fast32_t last_stream_number;
     hal_counters counters;
 
@@ -60,7 +63,7 @@ struct tarn_device {
     hal_stream_watcher *watchers; /* protected by lock */
 
     pthread_mutex_t region_lock;
-    hal_region *regions; /* allocations and reservations by address; protected by region_lock */
+    base_range *regions; /* allocations and reservations by address; protected by region_lock */
 };
 
 /* Changes in a forked child and when the process begins to exit: what was opened under another value is out of reach. */

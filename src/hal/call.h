@@ -1,0 +1,74 @@
+/* Calling a backend and judging what it answers: the one way in which the hardware layer reaches a driver. */
+#ifndef HAL_CALL_H
+#define HAL_CALL_H
+
+#include "hal/device.h"
+
+/* What backends are given at their start. */
+extern const tarn_backend_host hal_host;
+
+/* Whether the backend explained its failure since hal_listen, on this thread. */
+void hal_listen(void);
+/* Turns a backend's failure into Tarn's: an unknown status becomes INTERNAL, DEVICE_LOST is latched and logged once,
+ * and the sentence begins with the device's name. */
+tarn_status hal_answer_failure(tarn_device *device, tarn_status status, const char *call);
+
+static inline tarn_status hal_answer(tarn_device *device, tarn_status status, const char *call) {
+    return status == TARN_OK ? TARN_OK : hal_answer_failure(device, status, call);
+}
+
+/* HAL_CALL(device, stream_wait, stream, event) calls that function of the device's table. */
+#define HAL_CALL(device, function, ...) \
+    hal_answer(device, (hal_listen(), (device)->table->function((device)->handle, __VA_ARGS__)), #function)
+/* The same for functions that take the device alone. */
+#define HAL_CALL_ALONE(device, function) \
+    hal_answer(device, (hal_listen(), (device)->table->function((device)->handle)), #function)
+
+/* As hal_device_check, but only says whether the driver may be called; keeps no sentence. */
+static inline bool hal_device_is_reachable(const tarn_device *device) {
+    return device->process == atomic_load_explicit(&hal_process, memory_order_relaxed) &&
+           !atomic_load_explicit(&device->is_lost, memory_order_relaxed);
+}
+
+/* Whether this process may touch the backend's objects at all: not in a forked child, not while exiting. A lost device's
+ * host-side objects are still destroyed. */
+static inline bool hal_device_is_ours(const tarn_device *device) {
+    return device->process == atomic_load_explicit(&hal_process, memory_order_relaxed);
+}
+
+/* A wait of the host for the device, from its beginning to its end. */
+typedef struct hal_wait {
+    uint64_t cost;  /* simulated nanoseconds at the beginning */
+    uint64_t began; /* host nanoseconds */
+} hal_wait;
+
+hal_wait hal_wait_begin(tarn_device *device);
+/* Counts the wait: where time is simulated, if it cost any; else if `had_work`. */
+void hal_wait_end(tarn_device *device, hal_wait wait, bool had_work);
+
+/* Reports, once, that work failed after it was enqueued: takes the status out of `failure`. */
+tarn_status hal_report_failure(const tarn_device *device, atomic_int *failure);
+
+/* The stream whose host function the calling thread is running, or NULL. */
+const tarn_stream *hal_running_stream(void);
+
+/* BUSY when the device's last reference would be dropped by a host function that runs on the device itself, which
+ * would have to wait for its own end. */
+tarn_status hal_device_check_release(const tarn_device *device);
+
+/* Copies a filled structure to the caller's, as far as that goes; both begin with their size. INVALID_ARGUMENT for a
+ * size that no version of the structure has had. */
+tarn_status hal_fill_structure(void *out_structure, const void *full, size_t full_size, const char *what);
+
+/* Creates and frees the parts of a device that belong to the layer, for device.c. */
+void hal_watchers_start(tarn_device *device);
+void hal_watchers_end(tarn_device *device);
+/* In the child of a fork no callback runs any more. */
+void hal_watchers_after_fork(tarn_device *device);
+/* Tells the watchers that a stream ends. */
+void hal_watchers_notify(tarn_device *device, tarn_stream *stream);
+
+/* Frees what the layer remembers about memory that was never given back. */
+void hal_regions_free(tarn_device *device);
+
+#endif

@@ -1,0 +1,28 @@
+/* What a device's driver has handed out, by address: so that an answer that overlaps a living block is caught, and
+ * that only what was handed out is given back. */
+#ifndef HAL_REGIONS_H
+#define HAL_REGIONS_H
+
+#include "base/range_map.h"
+#include "hal/types.h"
+
+/* The kind of a range of addresses without memory; the others are those of tarn_memory_kind. */
+#define HAL_REGION_RESERVATION TARN_MEMORY_KIND_COUNT
+
+typedef struct hal_region {
+    base_range range; /* the first member: a range is cast back to its region */
+    int kind;
+} hal_region;
+
+/* NULL when there is no host memory. */
+hal_region *hal_region_create(void);
+void hal_region_destroy(hal_region *region);
+/* Remembers [address, address + size) in `region`. INTERNAL, and nothing remembered, when that is NULL, not aligned, wraps or
+ * overlaps a living region; `*out_is_apart` then says whether it may be handed back without hurting another. */
+tarn_status hal_region_add(tarn_device *device, hal_region *region, int kind, void *address, size_t size,
+                           size_t alignment, bool *out_is_apart);
+/* Takes the region out, to be destroyed or put back. INVALID_ARGUMENT when none starts there with that kind and size. */
+tarn_status hal_region_take(tarn_device *device, int kind, void *address, size_t size, hal_region **out_region);
+void hal_region_put_back(tarn_device *device, hal_region *region);
+
+#endif

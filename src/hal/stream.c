@@ -1,0 +1,238 @@
+/* Streams: validation, host functions that know where they run, and waits between devices.
+ *
+ * Every host function runs through run_work, which notes the stream on the thread: what would wait for its own end is then
+ * refused instead of hanging. A wait for an event of another device is a host function that waits for it; when that fails
+ * there is nobody to tell at that moment, so the stream keeps the status and the next wait for the stream reports it. */
+#include "base/checked.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "hal/call.h"
+#include "hal/mark.h"
+
+/* Something that a stream runs on a host thread. */
+typedef struct host_work {
+    tarn_stream *stream;
+    tarn_host_function function; /* NULL: wait for the mark */
+    void *context;
+    hal_mark *mark;
+} host_work;
+
+static _Thread_local const tarn_stream *running_stream;
+
+const tarn_stream *hal_running_stream(void) { return running_stream; }
+
+tarn_stream *hal_stream_refuse(const tarn_device *device, const tarn_stream *stream) {
+    base_fail(TARN_INVALID_ARGUMENT, "%s: the stream belongs to %s", device->name, stream->device->name);
+    return NULL;
+}
+
+tarn_status hal_report_failure(const tarn_device *device, atomic_int *failure) {
+    tarn_status status = (tarn_status)atomic_exchange_explicit(failure, TARN_OK, memory_order_relaxed);
+    if (status == TARN_OK) return TARN_OK;
+    return base_fail(status, "%s: work failed after it was enqueued, with %s: a wait for another device's event", device->name,
+                     tarn_status_name(status));
+}
+
+/* The first failure is kept. */
+static void keep_failure(atomic_int *failure, tarn_status status) {
+    int none = TARN_OK;
+    atomic_compare_exchange_strong_explicit(failure, &none, (int)status, memory_order_relaxed, memory_order_relaxed);
+}
+
+static tarn_status check_stream(const tarn_stream *stream) {
+    if (stream == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the stream is NULL");
+    return hal_device_check(stream->device);
+}
+
+/* Notes that a later wait for the stream or its device is a real one. */
+static void note_work(tarn_stream *stream) {
+    atomic_store_explicit(&stream->has_work, true, memory_order_relaxed);
+    atomic_store_explicit(&stream->device->has_work, true, memory_order_relaxed);
+}
+
+tarn_status tarn_stream_create(tarn_device *device, tarn_stream **out_stream) {
+    if (device == NULL || out_stream == NULL) {
+        return base_fail(TARN_INVALID_ARGUMENT, "the device or the place for the stream is NULL");
+    }
+    tarn_status status = hal_device_check(device);
+    if (status != TARN_OK) return status;
+    tarn_stream *stream = base_allocate(1, sizeof *stream);
+    if (stream == NULL) return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for a stream", device->name);
+    uint64_t number = atomic_fetch_add_explicit(&device->last_stream_number, 1, memory_order_relaxed) + 1;
+    if (number > UINT32_MAX) {
+        status = base_fail(TARN_LIMIT_EXCEEDED, "%s: all %u numbers of streams have been used", device->name, UINT32_MAX);
+        goto fail;
+    }
+    status = HAL_CALL(device, stream_create, &stream->handle);
+    if (status != TARN_OK) goto fail;
+    if (stream->handle == NULL) {
+        status = base_fail(TARN_INTERNAL, "%s: the backend created a stream and gave none", device->name);
+        goto fail;
+    }
+    atomic_init(&stream->references, 1);
+    stream->number = (uint32_t)number;
+    stream->device = tarn_device_retain(device);
+    *out_stream = stream;
+    return TARN_OK;
+fail:
+    base_free(stream);
+    return status;
+}
+
+tarn_stream *tarn_stream_retain(tarn_stream *stream) {
+    if (stream != NULL) atomic_fetch_add_explicit(&stream->references, 1, memory_order_relaxed);
+    return stream;
+}
+
+tarn_status tarn_stream_release(tarn_stream *stream) {
+    if (stream == NULL || stream->number == 0) return TARN_OK;
+    tarn_device *device = stream->device;
+    if (atomic_load_explicit(&stream->references, memory_order_relaxed) == 1) {
+        if (running_stream == stream) {
+            return base_fail(TARN_BUSY, "%s: stream %u would be released by work that runs on it", device->name, stream->number);
+        }
+        tarn_status status = hal_device_check_release(device);
+        if (status != TARN_OK) return status;
+    }
+    /* Release and acquire: what other threads did with the stream comes before its end. */
+    if (atomic_fetch_sub_explicit(&stream->references, 1, memory_order_acq_rel) > 1) return TARN_OK;
+
+    tarn_status status = TARN_OK;
+    if (hal_device_is_reachable(device)) status = HAL_CALL(device, stream_synchronize, stream->handle);
+    if (status == TARN_OK) status = hal_report_failure(device, &stream->failure);
+    hal_watchers_notify(device, stream);
+    if (hal_device_is_ours(device)) device->table->stream_destroy(device->handle, stream->handle);
+    base_free(stream);
+    tarn_status device_status = tarn_device_release(device);
+    return status != TARN_OK ? status : device_status;
+}
+
+tarn_device *tarn_stream_device(const tarn_stream *stream) { return stream != NULL ? stream->device : NULL; }
+
+static void run_work(void *context) {
+    host_work work = *(host_work *)context;
+    base_free(context);
+    const tarn_stream *outer = running_stream;
+    running_stream = work.stream;
+    if (work.function != NULL) {
+        work.function(work.context);
+    } else {
+        tarn_status status = hal_mark_wait(work.mark);
+        if (status != TARN_OK) {
+            keep_failure(&work.stream->failure, status);
+            keep_failure(&work.stream->device->failure, status);
+        }
+        hal_mark_release(work.mark);
+    }
+    running_stream = outer;
+}
+
+static tarn_status enqueue_work(const host_work *work) {
+    tarn_stream *stream = work->stream;
+    host_work *copy = base_allocate(1, sizeof *copy);
+    if (copy == NULL) {
+        return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to enqueue work", stream->device->name);
+    }
+    *copy = *work;
+    note_work(stream);
+    tarn_status status = HAL_CALL(stream->device, stream_host_function, stream->handle, run_work, copy);
+    if (status != TARN_OK) base_free(copy);
+    return status;
+}
+
+tarn_status tarn_stream_enqueue(tarn_stream *stream, tarn_host_function function, void *context) {
+    tarn_status status = check_stream(stream);
+    if (status != TARN_OK) return status;
+    if (function == NULL) return base_fail(TARN_INVALID_ARGUMENT, "%s: the function to run is NULL", stream->device->name);
+    return enqueue_work(&(host_work){.stream = stream, .function = function, .context = context});
+}
+
+tarn_status tarn_stream_record(tarn_stream *stream, tarn_event **inout_event) {
+    tarn_status status = check_stream(stream);
+    if (status != TARN_OK) return status;
+    if (inout_event == NULL) return base_fail(TARN_INVALID_ARGUMENT, "%s: the place for the event is NULL", stream->device->name);
+    if (*inout_event != NULL) return hal_event_record_public(*inout_event, stream);
+    tarn_event *event;
+    status = tarn_event_create(stream->device, &event);
+    if (status != TARN_OK) return status;
+    status = hal_event_record_public(event, stream);
+    if (status != TARN_OK) {
+        tarn_event_release(event);
+        return status;
+    }
+    *inout_event = event;
+    return TARN_OK;
+}
+
+tarn_status tarn_stream_wait(tarn_stream *stream, tarn_event *event) {
+    tarn_status status = check_stream(stream);
+    if (status != TARN_OK) return status;
+    if (event == NULL) return base_fail(TARN_INVALID_ARGUMENT, "%s: the event to wait for is NULL", stream->device->name);
+    hal_mark *mark;
+    status = hal_mark_of(event, &mark);
+    if (status != TARN_OK) return status;
+    if (mark->event->device == stream->device) {
+        status = HAL_CALL(stream->device, stream_wait, stream->handle, mark->event->handle);
+        hal_mark_release(mark);
+        return status;
+    }
+    status = enqueue_work(&(host_work){.stream = stream, .mark = mark});
+    if (status != TARN_OK) hal_mark_release(mark);
+    return status;
+}
+
+tarn_status tarn_stream_synchronize(tarn_stream *stream) {
+    tarn_status status = check_stream(stream);
+    if (status != TARN_OK) return status;
+    tarn_device *device = stream->device;
+    if (running_stream == stream) {
+        return base_fail(TARN_INVALID_STATE, "%s: work that runs on stream %u cannot wait for all of it", device->name,
+                         stream->number);
+    }
+    bool had_work = atomic_exchange_explicit(&stream->has_work, false, memory_order_relaxed);
+    hal_wait wait = hal_wait_begin(device);
+    status = HAL_CALL(device, stream_synchronize, stream->handle);
+    hal_wait_end(device, wait, had_work);
+    return status == TARN_OK ? hal_report_failure(device, &stream->failure) : status;
+}
+
+/* A range of `size` bytes that does not wrap and does not begin at NULL. */
+static tarn_status check_bytes(const tarn_stream *stream, const void *address, size_t size, const char *what) {
+    size_t end;
+    if (address != NULL && checked_add((uintptr_t)address, size, &end)) return TARN_OK;
+    return base_fail(TARN_INVALID_ARGUMENT, "%s: %s of %zu bytes at %p is no range of memory", stream->device->name, what, size,
+                     address);
+}
+
+tarn_status tarn_stream_copy(tarn_stream *stream, void *destination, const void *source, size_t size) {
+    tarn_status status = check_stream(stream);
+    if (status == TARN_OK) status = check_bytes(stream, destination, size, "a destination");
+    if (status == TARN_OK) status = check_bytes(stream, source, size, "a source");
+    if (status != TARN_OK || size == 0) return status;
+    uintptr_t to = (uintptr_t)destination;
+    uintptr_t from = (uintptr_t)source;
+    if (to < from + size && from < to + size) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu bytes at %p and at %p overlap and cannot be copied", stream->device->name,
+                         size, source, destination);
+    }
+    note_work(stream);
+    return HAL_CALL(stream->device, stream_copy, stream->handle, destination, source, size);
+}
+
+tarn_status tarn_stream_fill(tarn_stream *stream, void *destination, const void *pattern, size_t pattern_size,
+                             size_t size) {
+    tarn_status status = check_stream(stream);
+    if (status == TARN_OK) status = check_bytes(stream, destination, size, "a destination");
+    if (status != TARN_OK) return status;
+    const char *name = stream->device->name;
+    if (pattern == NULL || pattern_size > 8 || !is_power_of_two(pattern_size)) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: a pattern of %zu bytes cannot be filled in: 1, 2, 4 or 8", name, pattern_size);
+    }
+    if ((size & (pattern_size - 1)) != 0 || ((uintptr_t)destination & (pattern_size - 1)) != 0) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu bytes at %p are not made of whole patterns of %zu bytes", name, size,
+                         destination, pattern_size);
+    }
+    if (size == 0) return TARN_OK;
+    note_work(stream);
+    return HAL_CALL(stream->device, stream_fill, stream->handle, destination, pattern, pattern_size, size);
+}
