@@ -75,7 +75,7 @@ static tarn_status read_time(const option_word *text, uint64_t *out_nanoseconds)
         const char *name;
         uint64_t nanoseconds;
     } units[] = {{"ns", 1}, {"us", 1000}, {"ms", 1000000}, {"s", 1000000000}};
-    word number = *text;
+    option_word number = *text;
     while (number.length > 0 && (unsigned)(number.text[number.length - 1] - '0') > 9) number.length--;
     option_word unit = {.text = text->text + number.length, .length = text->length - number.length};
     for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {

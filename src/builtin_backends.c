@@ -1,0 +1,5 @@
+/* The backends that are part of the library: the one file that names them. */
+#include "backends/sim/sim.h"
+#include "hal/registry.h"
+
+const tarn_backend *const hal_builtin_backends[] = {&sim_backend, NULL};
