@@ -44,7 +44,8 @@ check_tidy() {
         if grep -qF "\"$PWD/$file\"" build/lint/compile_commands.json; then known+=("$file"); fi
     done
     [ ${#known[@]} -gt 0 ] || return 0
-    output=$(printf '%s\n' "${known[@]}" | xargs -P "$jobs" -n 2 clang-tidy --quiet -p build/lint 2>/dev/null)
+    # One file a process: the checker of va_list mistakes one file's for another's.
+    output=$(printf '%s\n' "${known[@]}" | xargs -P "$jobs" -n 1 clang-tidy --quiet -p build/lint 2>/dev/null)
     local status=$?
     [ -z "$output" ] || echo "$output"
     return $status
