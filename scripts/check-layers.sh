@@ -13,7 +13,7 @@ allowed() {
     hal) echo "include base" ;;
     memory) echo "include base hal" ;;
     trace) echo "include base hal memory" ;;
-    tools/*) echo "include base hal memory trace tools" ;;
+    tools/*) echo "include base hal memory trace tarn bench record" ;;
     *) echo any ;;
     esac
 }
