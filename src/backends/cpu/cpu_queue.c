@@ -1,0 +1,125 @@
+/* The queue of a stream and the worker that empties it. */
+#include <string.h>
+
+#include "backends/cpu/cpu_internal.h"
+#include "base/memory.h"
+
+/* Tasks kept for use again; more are freed. */
+#define MOST_SPARE 256
+
+/* Fills the first block by doubling and copies it on. */
+static void fill(const cpu_task *task) {
+    enum { BLOCK = 4096 };
+    char *destination = task->work.fill.destination;
+    size_t size = task->work.fill.size;
+    size_t filled = task->work.fill.pattern_size;
+    memcpy(destination, task->work.fill.pattern, filled);
+    while (filled < size) {
+        size_t step = filled < BLOCK ? filled : BLOCK;
+        if (step > size - filled) step = size - filled;
+        memcpy(destination + filled, destination, step);
+        filled += step;
+    }
+}
+
+void cpu_task_run(tarn_backend_device *device, const cpu_task *task) {
+    switch (task->kind) {
+    case CPU_TASK_FUNCTION: task->work.host.function(task->work.host.context); break;
+    case CPU_TASK_COPY: memcpy(task->work.copy.destination, task->work.copy.source, task->work.copy.size); break;
+    case CPU_TASK_FILL: fill(task); break;
+    case CPU_TASK_REACH:
+        cpu_point_reach(device, task->work.point);
+        cpu_point_release(task->work.point);
+        break;
+    case CPU_TASK_WAIT:
+        cpu_point_wait(device, task->work.point);
+        cpu_point_release(task->work.point);
+        break;
+    }
+}
+
+void cpu_queue_start(tarn_backend_stream *stream) {
+    pthread_mutex_init(&stream->lock, NULL);
+    pthread_cond_init(&stream->has_work, NULL);
+    pthread_cond_init(&stream->has_finished, NULL);
+    stream->end = &stream->first;
+}
+
+void cpu_queue_end(tarn_backend_stream *stream) {
+    while (stream->spare != NULL) {
+        cpu_task *task = stream->spare;
+        stream->spare = task->next;
+        base_free(task);
+    }
+    cpu_point_release(stream->tail);
+    pthread_cond_destroy(&stream->has_finished);
+    pthread_cond_destroy(&stream->has_work);
+    pthread_mutex_destroy(&stream->lock);
+}
+
+/* Must be called with the stream's lock held. */
+static cpu_task *take_spare(tarn_backend_stream *stream) {
+    cpu_task *task = stream->spare;
+    if (task == NULL) return base_allocate(1, sizeof *task);
+    stream->spare = task->next;
+    stream->spare_count--;
+    return task;
+}
+
+/* Must be called with the stream's lock held. */
+static void put_spare(tarn_backend_stream *stream, cpu_task *task) {
+    if (stream->spare_count == MOST_SPARE) {
+        base_free(task);
+        return;
+    }
+    task->next = stream->spare;
+    stream->spare = task;
+    stream->spare_count++;
+}
+
+tarn_status cpu_queue_add(tarn_backend_stream *stream, const cpu_task *task) {
+    if (stream->is_default) return cpu_inline_add(stream, task);
+    pthread_mutex_lock(&stream->lock);
+    cpu_task *copy = take_spare(stream);
+    if (copy != NULL) {
+        *copy = *task;
+        copy->next = NULL;
+        *stream->end = copy;
+        stream->end = &copy->next;
+        stream->enqueued++;
+        pthread_cond_signal(&stream->has_work);
+    }
+    pthread_mutex_unlock(&stream->lock);
+    return copy != NULL ? TARN_OK : cpu_fail(TARN_OUT_OF_MEMORY, "no host memory to enqueue work");
+}
+
+void *cpu_queue_work(void *context) {
+    tarn_backend_stream *stream = context;
+    pthread_mutex_lock(&stream->lock);
+    for (;;) {
+        while (stream->first == NULL && !stream->is_stopping) pthread_cond_wait(&stream->has_work, &stream->lock);
+        cpu_task *task = stream->first;
+        if (task == NULL) break;
+        stream->first = task->next;
+        if (stream->first == NULL) stream->end = &stream->first;
+        pthread_mutex_unlock(&stream->lock);
+        cpu_task_run(stream->device, task);
+        pthread_mutex_lock(&stream->lock);
+        put_spare(stream, task);
+        stream->finished++;
+        pthread_cond_broadcast(&stream->has_finished);
+    }
+    pthread_mutex_unlock(&stream->lock);
+    return NULL;
+}
+
+void cpu_queue_wait(tarn_backend_stream *stream) {
+    if (stream->is_default) {
+        cpu_inline_wait(stream);
+        return;
+    }
+    pthread_mutex_lock(&stream->lock);
+    uint64_t enqueued = stream->enqueued;
+    while (stream->finished < enqueued) pthread_cond_wait(&stream->has_finished, &stream->lock);
+    pthread_mutex_unlock(&stream->lock);
+}
