@@ -26,3 +26,9 @@ if(recorder_sources)
         ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src ${PROJECT_BINARY_DIR}/include)
     target_link_libraries(tarn_record PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
 endif()
+
+# What a folder needs beyond that, such as files to embed, stands beside its sources.
+file(GLOB tool_additions CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/*/*.cmake)
+foreach(addition IN LISTS tool_additions)
+    include(${addition})
+endforeach()
