@@ -56,6 +56,9 @@ typedef enum trace_property {
     TRACE_PROPERTY_SETTINGS = 2       /* string: its settings */
 } trace_property;
 
+/* States of a block. */
+typedef enum trace_block_state { TRACE_BLOCK_IN_USE = 0, TRACE_BLOCK_CACHED = 1, TRACE_BLOCK_PENDING = 2 } trace_block_state;
+
 #define TRACE_NO_STRING UINT32_MAX
 /* The most bytes that any of the functions below writes, trace_encode_string aside. */
 #define TRACE_RECORD_ROOM 128u
