@@ -222,6 +222,24 @@ static int compare_addresses(const void *left, const void *right) {
     return a->id < b->id ? -1 : a->id > b->id;
 }
 
+/* Puts the initial allocations in address order, and numbers them so that ids follow the events' order. */
+static bool sort_initial(tarn_trace *trace) {
+    size_t count = trace->initial_count;
+    bool in_order = true;
+    for (size_t i = 1; i < count && in_order; i++) in_order = compare_addresses(&trace->events[i - 1], &trace->events[i]) < 0;
+    if (in_order) return true;
+    uint64_t *ids = base_allocate(count, sizeof *ids);
+    if (ids == NULL) return false;
+    qsort(trace->events, count, sizeof *trace->events, compare_addresses);
+    for (size_t i = 0; i < count; i++) ids[trace->events[i].id] = i;
+    for (size_t i = 0; i < trace->event_count; i++) {
+        tarn_trace_event *event = &trace->events[i];
+        if (event->action <= TARN_TRACE_FREE_COMPLETED && event->id < count) event->id = ids[event->id];
+    }
+    base_free(ids);
+    return true;
+}
+
 /* Gives back what growing has reserved; where that fails the larger block serves as well. */
 static void *cut(void *items, size_t count, size_t element_size) {
     void *smaller = items == NULL || count == 0 ? NULL : base_reallocate(items, count, element_size);
@@ -231,7 +249,7 @@ static void *cut(void *items, size_t count, size_t element_size) {
 tarn_status trace_builder_finish(trace_builder *builder, const char *path, tarn_trace_format format, tarn_trace **out_trace) {
     tarn_trace *trace = base_allocate(1, sizeof *trace);
     char *path_copy = base_duplicate(path);
-    if (trace == NULL || path_copy == NULL) {
+    if (trace == NULL || path_copy == NULL || !sort_initial(&builder->trace)) {
         base_free(trace);
         base_free(path_copy);
         return no_memory(builder);
@@ -242,7 +260,6 @@ tarn_status trace_builder_finish(trace_builder *builder, const char *path, tarn_
     trace->stream_count = (uint32_t)builder->streams.count + 1;
     trace->thread_count = builder->threads.count == 0 ? 1 : (uint32_t)builder->threads.count;
     if (trace->device_count == 0) trace->device_count = 1;
-    if (trace->initial_count > 1) qsort(trace->events, trace->initial_count, sizeof *trace->events, compare_addresses);
     trace->events = cut(trace->events, trace->event_count, sizeof *trace->events);
     trace->blocks = cut(trace->blocks, trace->block_count, sizeof *trace->blocks);
     trace->text = cut(trace->text, builder->text_length, 1);

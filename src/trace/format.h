@@ -24,6 +24,8 @@
 /* File flag: the recorder did not see everything (it started late, or skipped small blocks). A free of an unknown address is
  * left out, and an allocate at a live one ends the older allocation; without the flag both are errors. */
 #define TRACE_FILE_PARTIAL 1u
+/* File flag: frees name their allocations by number only, and addresses may be missing (0) or repeat. */
+#define TRACE_FILE_NUMBERED 2u
 
 /* The low four bits of a record's first byte. */
 typedef enum trace_record_kind {

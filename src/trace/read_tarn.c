@@ -18,6 +18,7 @@ typedef struct reader {
     size_t at;     /* the next byte */
     size_t record; /* where the current record begins */
     bool partial;  /* TRACE_FILE_PARTIAL */
+    bool numbered; /* TRACE_FILE_NUMBERED: addresses are not looked up */
     bool ended;
     uint64_t address; /* of the last record that had one */
     uint64_t time_ns;
@@ -123,7 +124,14 @@ static trace_map *live_map(reader *r) {
     return &r->live[r->device];
 }
 
+static tarn_status add_numbered(reader *r, const tarn_trace_event *event, bool initial) {
+    uint64_t id;
+    tarn_status status = trace_builder_allocate(&r->builder, event, initial, &id);
+    return status == TARN_OK ? status : base_fail_within(status, "%s: record at byte %zu", r->input->path, r->record);
+}
+
 static tarn_status add_allocate(reader *r, const tarn_trace_event *event, bool initial) {
+    if (r->numbered) return add_numbered(r, event, initial);
     trace_map *live = live_map(r);
     if (live == NULL) return no_memory(r);
     uint64_t *last = trace_map_find(live, event->address);
@@ -174,6 +182,7 @@ static tarn_status find_allocation(reader *r, bool by_number, bool completed, ui
         if (distance == 0 || distance > count) return corrupt(r, "it frees an allocation from before the beginning");
         *out_id = count - distance;
     } else {
+        if (r->numbered) return corrupt(r, "it names an address, and the file says that all frees have numbers");
         status = take_difference(r, &r->address);
         if (status != TARN_OK) return status;
         trace_map *live = live_map(r);
@@ -329,8 +338,9 @@ static tarn_status read_header(reader *r) {
     if (get_u32(bytes + 8) != TRACE_VERSION)
         return base_fail(TARN_NOT_SUPPORTED, "%s: version %u of Tarn's format; %u can be read", r->input->path, get_u32(bytes + 8), TRACE_VERSION);
     uint32_t flags = get_u32(bytes + 12);
-    if ((flags & ~TRACE_FILE_PARTIAL) != 0) return base_fail(TARN_CORRUPT_DATA, "%s: byte 12: unknown flags 0x%x", r->input->path, flags);
+    if ((flags & ~(TRACE_FILE_PARTIAL | TRACE_FILE_NUMBERED)) != 0) return base_fail(TARN_CORRUPT_DATA, "%s: byte 12: unknown flags 0x%x", r->input->path, flags);
     r->partial = (flags & TRACE_FILE_PARTIAL) != 0;
+    r->numbered = (flags & TRACE_FILE_NUMBERED) != 0;
     return TARN_OK;
 }
 

@@ -1,0 +1,242 @@
+/* The adaptor that records: it passes each call on and writes down what was asked, when, where, and by which thread.
+ *
+ * An event is encoded into a buffer under a lock, which takes some tens of nanoseconds; only a full buffer is written to the
+ * file, always up to a whole record, so that the file of a crashed program can be read. An allocation is written down after it has succeeded and a free
+ * before it is passed on: so an address never seems to be live twice. A file that cannot be written ends
+ * the recording with one message; the memory is not affected. */
+#include "record_adaptor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "format.h"
+#include "hal/device.h"
+#include "trace_map.h"
+
+enum { buffer_size = 256 * 1024 };
+/* Longer tags are cut. */
+enum { tag_limit = 1024 };
+
+typedef struct recorder {
+    tarn_allocator common;
+    unsigned process; /* hal_process and the process's own number when it was created */
+    pid_t process_id;
+    size_t usual_alignment;
+
+    pthread_mutex_t lock; /* protects what follows; held while the file is written */
+    int file;             /* -1 once the recording has ended */
+    uint8_t *buffer;
+    size_t used;
+    off_t written;
+    trace_encoder encoder;
+    trace_map tags; /* hash of the text → string number in the file */
+} recorder;
+
+/* Numbers threads in the order of their first event. */
+static uint64_t thread_number(void) {
+    static atomic_uint_fast64_t last;
+    static _Thread_local uint64_t mine; /* 0: none yet */
+    if (mine == 0) mine = atomic_fetch_add_explicit(&last, 1, memory_order_relaxed) + 1;
+    return mine - 1;
+}
+
+/* The child of a fork has a copy of the buffer and the same file: only the parent goes on. The number changes too when the process
+ * exits, which is no reason to stop. */
+static bool is_forked(const recorder *r) {
+    return atomic_load_explicit(&hal_process, memory_order_relaxed) != r->process && getpid() != r->process_id;
+}
+
+/* Ends the recording; lock held. */
+static void stop(recorder *r) {
+    close(r->file);
+    r->file = -1;
+    r->used = 0;
+}
+
+/* Writes the buffer out; lock held. False: it could not be, and the recording has ended with `errno` saying why. */
+static bool flush(recorder *r) {
+    size_t done = 0;
+    while (done < r->used) {
+        ssize_t count = write(r->file, r->buffer + done, r->used - done);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) {
+            int error = count < 0 ? errno : ENOSPC;
+            /* Half a record would spoil what is there; where cutting it off fails too, nothing is left to try. */
+            if (done > 0 && ftruncate(r->file, r->written) != 0) error = errno;
+            stop(r);
+            errno = error;
+            return false;
+        }
+        done += (size_t)count;
+    }
+    r->written += (off_t)r->used;
+    r->used = 0;
+    return true;
+}
+
+static bool make_room(recorder *r, size_t size) { return buffer_size - r->used >= size || flush(r); }
+
+/* The string for a tag; none where there is no host memory to remember it. Lock held, room is there. */
+static uint32_t string_of(recorder *r, const char *tag) {
+    if (tag == NULL || tag[0] == '\0') return TRACE_NO_STRING;
+    size_t length = strnlen(tag, tag_limit);
+    uint64_t hash = length;
+    for (size_t i = 0; i < length; i++) hash = (hash ^ (uint8_t)tag[i]) * UINT64_C(0x100000001b3);
+    bool added;
+    const uint64_t *string = trace_map_insert(&r->tags, hash, r->tags.count, &added);
+    if (string == NULL) return TRACE_NO_STRING;
+    if (added) r->used += trace_encode_string(r->buffer + r->used, tag, length);
+    return (uint32_t)*string;
+}
+
+static void complain(const recorder *r, int error) {
+    base_log(TARN_LOG_ERROR, "%s: the trace cannot be written: %s; the recording ends here, allocation goes on", r->common.spec,
+             strerror(error));
+}
+
+/* Writes one event down. Not to be called with the lock held. */
+static void record(recorder *r, trace_record event, const char *tag) {
+    if (is_forked(r)) return;
+    int error = 0;
+    event.thread = thread_number();
+    event.site = TRACE_NO_STRING;
+    pthread_mutex_lock(&r->lock);
+    if (r->file >= 0) {
+        if (make_room(r, TRACE_RECORD_ROOM + TRACE_STRING_ROOM + tag_limit)) {
+            event.tag = string_of(r, tag);
+            event.time_ns = (int64_t)base_clock_ns();
+            r->used += trace_encode_event(&r->encoder, r->buffer + r->used, &event);
+        } else {
+            error = errno;
+        }
+    }
+    pthread_mutex_unlock(&r->lock);
+    if (error != 0) complain(r, error);
+}
+
+static tarn_status record_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block) {
+    recorder *r = (recorder *)allocator;
+    tarn_status status = memory_allocate(allocator->upstream, request, out_block);
+    trace_record event = {.kind = TRACE_RECORD_ALLOCATE, .size = request->size, .stream = hal_stream_number(request->stream)};
+    if (status == TARN_OK) {
+        event.address = (uint64_t)(uintptr_t)(*out_block)->address;
+        if (request->alignment > r->usual_alignment) event.alignment_log2 = (uint8_t)__builtin_ctzll(request->alignment);
+    } else if (status == TARN_OUT_OF_MEMORY || status == TARN_LIMIT_EXCEEDED) {
+        event.kind = TRACE_RECORD_OUT_OF_MEMORY;
+    } else {
+        return status;
+    }
+    record(r, event, request->tag);
+    return status;
+}
+
+static tarn_status record_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
+    trace_record event = {.kind = TRACE_RECORD_FREE,
+                          .address = (uint64_t)(uintptr_t)block->address,
+                          .stream = stream == NULL ? block->stream : hal_stream_number(stream)};
+    record((recorder *)allocator, event, NULL);
+    return memory_free(allocator->upstream, block, stream);
+}
+
+/* What was recorded so far is safe once the allocator is shut down, though frees may follow. */
+static void record_shut_down(tarn_allocator *allocator) {
+    recorder *r = (recorder *)allocator;
+    if (is_forked(r)) return;
+    int error = 0;
+    pthread_mutex_lock(&r->lock);
+    if (r->file >= 0 && !flush(r)) error = errno;
+    pthread_mutex_unlock(&r->lock);
+    if (error != 0) complain(r, error);
+}
+
+/* Ends the file; nobody else uses the recorder any more. */
+static void finish(recorder *r) {
+    if (r->file < 0) return;
+    int error = 0;
+    if (is_forked(r)) {
+        stop(r);
+        return;
+    }
+    bool written = make_room(r, TRACE_RECORD_ROOM);
+    if (written) {
+        r->used += trace_encode_end(r->buffer + r->used);
+        written = flush(r);
+    }
+    if (!written) error = errno;
+    else if (close(r->file) != 0) error = errno;
+    r->file = -1;
+    if (error != 0) complain(r, error);
+}
+
+static void record_destroy(tarn_allocator *allocator) {
+    recorder *r = (recorder *)allocator;
+    finish(r);
+    pthread_mutex_destroy(&r->lock);
+    trace_map_discard(&r->tags);
+    base_free(r->buffer);
+    memory_allocator_end(allocator);
+}
+
+static tarn_status open_file(const char *path, int *out_file) {
+    /* Not blocking, so that a pipe that nobody reads is an error and not a wait. */
+    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
+    if (file < 0) return base_fail(TARN_IO_ERROR, "record: %s cannot be created: %s", path, strerror(errno));
+    struct stat about;
+    if (fstat(file, &about) != 0 || (!S_ISREG(about.st_mode) && !S_ISCHR(about.st_mode))) {
+        close(file);
+        return base_fail(TARN_IO_ERROR, "record: %s is no regular file", path);
+    }
+    *out_file = file;
+    return TARN_OK;
+}
+
+static tarn_status record_create(tarn_device *device, memory_arguments *arguments, tarn_allocator *upstream,
+                                 tarn_allocator **out_allocator) {
+    const char *path = NULL;
+    tarn_status status = memory_argument_text(arguments, "", &path);
+    if (status == TARN_OK) status = memory_arguments_check(arguments);
+    if (status != TARN_OK) return status;
+    if (path == NULL || path[0] == '\0')
+        return base_fail(TARN_INVALID_ARGUMENT, "column %zu: record needs a file, as in record:out.tarn", arguments->column);
+
+    recorder *r = base_allocate(1, sizeof *r);
+    uint8_t *buffer = base_allocate(buffer_size, 1);
+    if (r == NULL || buffer == NULL) {
+        status = base_fail(TARN_OUT_OF_MEMORY, "record: no host memory for a buffer of %d bytes", buffer_size);
+        goto fail;
+    }
+    status = open_file(path, &r->file);
+    if (status != TARN_OK) goto fail;
+    r->buffer = buffer;
+    r->used = trace_encode_header(buffer, 0);
+    r->process = atomic_load_explicit(&hal_process, memory_order_relaxed);
+    r->process_id = getpid();
+    r->usual_alignment = hal_device_properties(device)->alignment;
+    pthread_mutex_init(&r->lock, NULL);
+    memory_allocator_begin(&r->common, &record_adaptor, device, upstream);
+    *out_allocator = &r->common;
+    return TARN_OK;
+
+fail:
+    base_free(buffer);
+    base_free(r);
+    return status;
+}
+
+const memory_strategy record_adaptor = {
+    .name = "record",
+    .is_adaptor = true,
+    .create = record_create,
+    .destroy = record_destroy,
+    .allocate = record_allocate,
+    .free = record_free,
+    .shut_down = record_shut_down,
+};
