@@ -1,0 +1,507 @@
+/* The fake driver: faults on command, a ledger of memory, and streams that stand still at gates.
+ *
+ * A stream is a list of work with ascending numbers and the number of the last work done. An event is the number that was last
+ * given out when it was recorded. Work is done whenever something is enqueued or a gate is opened, on the calling thread,
+ * without the lock. */
+#include "fake.h"
+
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fake_memory.h"
+#include "gate.h"
+
+typedef struct work {
+    struct work *next;
+    tarn_host_function function; /* NULL: a wait */
+    void *context;
+    tarn_backend_stream *awaited; /* until it has done `awaited_number` */
+    uint64_t awaited_number;
+    uint64_t number;
+} work;
+
+struct tarn_backend_stream {
+    tarn_backend_stream *next; /* all of the device; kept until it closes, for events that still name it */
+    work *first, *last;
+    test_gate *gate; /* it stands here, or NULL */
+    uint64_t given, done;
+    bool is_running, is_destroyed;
+};
+
+struct tarn_backend_event {
+    tarn_backend_stream *stream; /* NULL: never recorded */
+    uint64_t number;
+};
+
+struct tarn_backend_device {
+    tarn_backend_device *next;
+    fake_memory memory;
+    tarn_backend_stream *streams;
+    tarn_backend_stream *default_stream;
+    bool is_flat;
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static const tarn_backend_host *host;
+
+/* All protected by lock. */
+static struct {
+    tarn_backend_device *devices;
+    unsigned failing;
+    unsigned long at, calls;
+    int for_good;
+    tarn_status status;
+    fake_lie lie;
+    uint64_t capacity;
+    unsigned long forced_waits, taken_while_held, violations;
+    char first_violation[256];
+} fake;
+
+static _Thread_local tarn_backend_stream *running;
+
+/* Must be called with the lock held. */
+static tarn_status enter(unsigned call) {
+    if ((fake.failing & call) == 0) return TARN_OK;
+    fake.calls++;
+    if (fake.at == 0 || fake.calls < fake.at || (fake.calls > fake.at && !fake.for_good)) return TARN_OK;
+    return host->fail(fake.status, "the fake driver was told to fail call %lu", fake.calls);
+}
+
+tarn_status fake_violation(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    if (fake.violations++ == 0) vsnprintf(fake.first_violation, sizeof fake.first_violation, format, arguments);
+    va_end(arguments);
+    return host->fail(TARN_INTERNAL, "%s", fake.first_violation);
+}
+
+/* Memory. */
+static uint64_t capacity_of(const tarn_backend_device *device) {
+    return fake.capacity != 0 && fake.capacity < device->memory.total ? fake.capacity : device->memory.total;
+}
+
+static bool somebody_stands(const tarn_backend_device *device) {
+    for (const tarn_backend_stream *stream = device->streams; stream != NULL; stream = stream->next)
+        if (stream->gate != NULL) return true;
+    return false;
+}
+
+#define LOCKED(call, expression)                  \
+    pthread_mutex_lock(&lock);                    \
+    tarn_status status = enter(call);             \
+    if (status == TARN_OK) status = (expression); \
+    pthread_mutex_unlock(&lock);                  \
+    return status
+
+static tarn_status allocate(tarn_backend_device *device, tarn_memory_kind kind, size_t size, size_t alignment,
+                            void **out_address) {
+    LOCKED(FAKE_ALLOCATE,
+           fake_memory_allocate(&device->memory, kind, size, alignment, fake.lie, capacity_of(device), out_address));
+}
+
+static tarn_status taking(tarn_backend_device *device, tarn_status status) {
+    if (status == TARN_OK && somebody_stands(device)) fake.taken_while_held++;
+    return status;
+}
+
+static tarn_status free_memory(tarn_backend_device *device, tarn_memory_kind kind, void *address, size_t size) {
+    LOCKED(FAKE_FREE, taking(device, fake_memory_free(&device->memory, kind, (uintptr_t)address, size)));
+}
+
+static tarn_status reserve(tarn_backend_device *device, size_t size, void **out_address) {
+    LOCKED(FAKE_RESERVE, fake_memory_reserve(&device->memory, size, fake.lie, out_address));
+}
+
+static tarn_status unreserve(tarn_backend_device *device, void *address, size_t size) {
+    LOCKED(FAKE_UNRESERVE, fake_memory_unreserve(&device->memory, (uintptr_t)address, size));
+}
+
+static tarn_status create(tarn_backend_device *device, size_t count, tarn_backend_granule *out_granules) {
+    LOCKED(FAKE_CREATE, fake_memory_create(&device->memory, count, capacity_of(device), out_granules));
+}
+
+static tarn_status release(tarn_backend_device *device, size_t count, const tarn_backend_granule *granules) {
+    LOCKED(FAKE_RELEASE, fake_memory_release(&device->memory, count, granules));
+}
+
+static tarn_status map(tarn_backend_device *device, void *address, size_t count, const tarn_backend_granule *granules) {
+    LOCKED(FAKE_MAP, fake_memory_map(&device->memory, (uintptr_t)address, count, granules));
+}
+
+static tarn_status unmap(tarn_backend_device *device, void *address, size_t count) {
+    LOCKED(FAKE_UNMAP, taking(device, fake_memory_unmap(&device->memory, (uintptr_t)address, count)));
+}
+
+/* Streams. */
+
+/* Takes the next piece of work that may run now; NULL when the stream is empty, stands at a gate, or waits. Must be called with
+ * the lock held. */
+static work *next_work(tarn_backend_stream *stream) {
+    if (stream->gate != NULL && !gate_is_open(stream->gate)) return NULL;
+    work *next = stream->first;
+    if (stream->gate != NULL) {
+        /* The work that raised the gate is done only now. */
+        stream->gate = NULL;
+        stream->done = next != NULL ? next->number - 1 : stream->given;
+    }
+    if (next == NULL) return NULL;
+    if (next->awaited != NULL && next->awaited->done < next->awaited_number) return NULL;
+    stream->first = next->next;
+    if (stream->first == NULL) stream->last = NULL;
+    return next;
+}
+
+/* Runs what can run; true when something did. Called with the lock held, which is dropped around each function. */
+static bool advance(tarn_backend_stream *stream) {
+    bool moved = false;
+    if (stream->is_running) return false;
+    stream->is_running = true;
+    for (work *next; (next = next_work(stream)) != NULL; moved = true) {
+        if (next->function != NULL) {
+            tarn_backend_stream *before = running;
+            running = stream;
+            pthread_mutex_unlock(&lock);
+            next->function(next->context);
+            pthread_mutex_lock(&lock);
+            running = before;
+        }
+        if (stream->gate == NULL) stream->done = next->number;
+        free(next);
+    }
+    stream->is_running = false;
+    return moved;
+}
+
+static void advance_all(tarn_backend_device *device) {
+    bool moved = true;
+    while (moved) {
+        moved = false;
+        for (tarn_backend_stream *stream = device->streams; stream != NULL; stream = stream->next)
+            moved = advance(stream) || moved;
+    }
+}
+
+static void enqueue(tarn_backend_device *device, tarn_backend_stream *stream, work piece) {
+    work *added = malloc(sizeof *added);
+    if (added == NULL) abort();
+    *added = piece;
+    added->next = NULL;
+    added->number = ++stream->given;
+    if (stream->last != NULL) stream->last->next = added;
+    else stream->first = added;
+    stream->last = added;
+    advance_all(device);
+}
+
+void fake_hold(void *context) {
+    pthread_mutex_lock(&lock);
+    if (running != NULL) running->gate = context;
+    pthread_mutex_unlock(&lock);
+}
+
+void fake_proceed(void) {
+    pthread_mutex_lock(&lock);
+    for (tarn_backend_device *device = fake.devices; device != NULL; device = device->next) advance_all(device);
+    pthread_mutex_unlock(&lock);
+}
+
+/* The host waits: time passes, and every gate opens. */
+static tarn_status let_time_pass(tarn_backend_device *device, bool had_to_wait) {
+    if (!had_to_wait) return TARN_OK;
+    fake.forced_waits++;
+    for (tarn_backend_stream *stream = device->streams; stream != NULL; stream = stream->next)
+        if (stream->gate != NULL) gate_open(stream->gate);
+    advance_all(device);
+    return TARN_OK;
+}
+
+static bool is_done(const tarn_backend_stream *stream, uint64_t number) {
+    return stream == NULL || stream->done >= number;
+}
+
+static tarn_backend_stream *stream_add(tarn_backend_device *device) {
+    tarn_backend_stream *stream = calloc(1, sizeof *stream);
+    if (stream == NULL) abort();
+    stream->next = device->streams;
+    device->streams = stream;
+    return stream;
+}
+
+static tarn_backend_stream *stream_default(tarn_backend_device *device) { return device->default_stream; }
+
+static tarn_status stream_created(tarn_backend_device *device, tarn_backend_stream **out_stream) {
+    *out_stream = stream_add(device);
+    return TARN_OK;
+}
+
+static tarn_status stream_create(tarn_backend_device *device, tarn_backend_stream **out_stream) {
+    LOCKED(FAKE_STREAM_CREATE, stream_created(device, out_stream));
+}
+
+static void stream_destroy(tarn_backend_device *device, tarn_backend_stream *stream) {
+    (void)device;
+    pthread_mutex_lock(&lock);
+    if (stream->done < stream->given) fake_violation("stream_destroy of a stream that is not idle");
+    if (stream->is_destroyed) fake_violation("stream_destroy of a stream twice");
+    stream->is_destroyed = true;
+    pthread_mutex_unlock(&lock);
+}
+
+static tarn_status stream_synchronize(tarn_backend_device *device, tarn_backend_stream *stream) {
+    LOCKED(FAKE_STREAM_SYNCHRONIZE, let_time_pass(device, !is_done(stream, stream->given)));
+}
+
+static tarn_status device_synchronize(tarn_backend_device *device) {
+    LOCKED(FAKE_DEVICE_SYNCHRONIZE, let_time_pass(device, somebody_stands(device)));
+}
+
+static tarn_status stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream,
+                                        tarn_host_function function, void *context) {
+    pthread_mutex_lock(&lock);
+    enqueue(device, stream, (work){.function = function, .context = context});
+    pthread_mutex_unlock(&lock);
+    return TARN_OK;
+}
+
+/* Nothing is stored, so that copies and fills do nothing. */
+static tarn_status stream_copy(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                               const void *source, size_t size) {
+    (void)device, (void)stream, (void)destination, (void)source, (void)size;
+    return TARN_OK;
+}
+
+static tarn_status stream_fill(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                               const void *pattern, size_t pattern_size, size_t size) {
+    (void)device, (void)stream, (void)destination, (void)pattern, (void)pattern_size, (void)size;
+    return TARN_OK;
+}
+
+static tarn_status stream_waits(tarn_backend_device *device, tarn_backend_stream *stream, tarn_backend_event *event) {
+    if (event->stream != NULL)
+        enqueue(device, stream, (work){.awaited = event->stream, .awaited_number = event->number});
+    return TARN_OK;
+}
+
+static tarn_status stream_wait(tarn_backend_device *device, tarn_backend_stream *stream, tarn_backend_event *event) {
+    LOCKED(FAKE_STREAM_WAIT, stream_waits(device, stream, event));
+}
+
+/* Events. */
+static tarn_status event_created(tarn_backend_event **out_event) {
+    *out_event = calloc(1, sizeof **out_event);
+    return *out_event == NULL ? TARN_OUT_OF_MEMORY : TARN_OK;
+}
+
+static tarn_status event_create(tarn_backend_device *device, tarn_backend_event **out_event) {
+    (void)device;
+    LOCKED(FAKE_EVENT_CREATE, event_created(out_event));
+}
+
+static void event_destroy(tarn_backend_device *device, tarn_backend_event *event) {
+    (void)device;
+    free(event);
+}
+
+static tarn_status event_recorded(tarn_backend_event *event, tarn_backend_stream *stream) {
+    event->stream = stream;
+    event->number = stream->given;
+    return TARN_OK;
+}
+
+static tarn_status event_record(tarn_backend_device *device, tarn_backend_event *event, tarn_backend_stream *stream) {
+    (void)device;
+    LOCKED(FAKE_EVENT_RECORD, event_recorded(event, stream));
+}
+
+static tarn_status event_asked(const tarn_backend_event *event, int *out_complete) {
+    *out_complete = is_done(event->stream, event->number);
+    return TARN_OK;
+}
+
+static tarn_status event_query(tarn_backend_device *device, tarn_backend_event *event, int *out_complete) {
+    (void)device;
+    LOCKED(FAKE_EVENT_QUERY, event_asked(event, out_complete));
+}
+
+static tarn_status event_synchronize(tarn_backend_device *device, tarn_backend_event *event) {
+    LOCKED(FAKE_EVENT_SYNCHRONIZE, let_time_pass(device, !is_done(event->stream, event->number)));
+}
+
+static tarn_status event_elapsed(tarn_backend_device *device, tarn_backend_event *begin, tarn_backend_event *end,
+                                 int64_t *out_nanoseconds) {
+    (void)device, (void)begin, (void)end;
+    *out_nanoseconds = 0;
+    return TARN_OK;
+}
+
+/* Devices. */
+static tarn_status start(const tarn_backend_host *given) {
+    host = given;
+    return TARN_OK;
+}
+
+static tarn_status device_count(int *out_count) {
+    *out_count = 1;
+    return TARN_OK;
+}
+
+static tarn_status device_open(const char *arguments, tarn_backend_device **out_device) {
+    char size[32] = "";
+    snprintf(size, sizeof size, "%.*s", (int)strcspn(arguments, ","), arguments);
+    uint64_t bytes;
+    if (tarn_size_parse(size, &bytes) != TARN_OK) return host->fail(TARN_INVALID_ARGUMENT, "\"%s\" is no size", size);
+    tarn_backend_device *device = calloc(1, sizeof *device);
+    if (device == NULL) return TARN_OUT_OF_MEMORY;
+    device->memory.total = bytes;
+    device->is_flat = strstr(arguments, ",flat") != NULL;
+    device->memory.has_aliasing = strstr(arguments, ",aliasing") != NULL;
+    device->default_stream = stream_add(device);
+    pthread_mutex_lock(&lock);
+    device->next = fake.devices;
+    fake.devices = device;
+    pthread_mutex_unlock(&lock);
+    *out_device = device;
+    return TARN_OK;
+}
+
+static void device_close(tarn_backend_device *device) {
+    pthread_mutex_lock(&lock);
+    if (device->memory.in_use != 0) fake_violation("device_close with memory in use");
+    if (device->memory.range_count != 0) fake_violation("device_close with addresses reserved");
+    tarn_backend_device **place = &fake.devices;
+    while (*place != device) place = &(*place)->next;
+    *place = device->next;
+    pthread_mutex_unlock(&lock);
+    while (device->streams != NULL) {
+        tarn_backend_stream *next = device->streams->next;
+        free(device->streams);
+        device->streams = next;
+    }
+    fake_memory_end(&device->memory);
+    free(device);
+}
+
+static tarn_status device_properties(tarn_backend_device *device, tarn_device_properties *out_properties) {
+    snprintf(out_properties->name, sizeof out_properties->name, "fake driver of the tests");
+    out_properties->memory_total = device->memory.total;
+    out_properties->memory_free = device->memory.total - device->memory.in_use;
+    out_properties->alignment = FAKE_ALIGNMENT;
+    out_properties->maximum_alignment = FAKE_MAXIMUM_ALIGNMENT;
+    out_properties->granule = device->is_flat ? 0 : FAKE_GRANULE;
+    out_properties->compute_units = 1;
+    out_properties->features = TARN_FEATURE_NO_BACKING;
+    if (!device->is_flat) out_properties->features |= TARN_FEATURE_VIRTUAL_MEMORY;
+    if (device->memory.has_aliasing) out_properties->features |= TARN_FEATURE_ALIASING;
+    out_properties->memory_kinds = TARN_MEMORY_KIND_BIT(TARN_MEMORY_DEVICE);
+    return TARN_OK;
+}
+
+static const tarn_backend table = {
+    .abi_version = TARN_BACKEND_ABI_VERSION,
+    .struct_size = sizeof(tarn_backend),
+    .name = "fake",
+    .type = TARN_DEVICE_OTHER,
+    .start = start,
+    .device_count = device_count,
+    .device_open = device_open,
+    .device_close = device_close,
+    .device_properties = device_properties,
+    .device_synchronize = device_synchronize,
+    .memory_allocate = allocate,
+    .memory_free = free_memory,
+    .virtual_reserve = reserve,
+    .virtual_release = unreserve,
+    .granules_create = create,
+    .granules_release = release,
+    .virtual_map = map,
+    .virtual_unmap = unmap,
+    .stream_default = stream_default,
+    .stream_create = stream_create,
+    .stream_destroy = stream_destroy,
+    .stream_synchronize = stream_synchronize,
+    .stream_host_function = stream_host_function,
+    .stream_copy = stream_copy,
+    .stream_fill = stream_fill,
+    .stream_wait = stream_wait,
+    .event_create = event_create,
+    .event_destroy = event_destroy,
+    .event_record = event_record,
+    .event_query = event_query,
+    .event_synchronize = event_synchronize,
+    .event_elapsed = event_elapsed,
+};
+
+static void install(void) {
+    if (tarn_backend_register(&table) != TARN_OK) {
+        fprintf(stderr, "%s\n", tarn_last_error());
+        abort();
+    }
+}
+
+void fake_install(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install);
+}
+
+/* Commands of the tests. */
+void fake_reset(void) {
+    pthread_mutex_lock(&lock);
+    fake.failing = 0;
+    fake.at = 0;
+    fake.lie = FAKE_TRUTH;
+    fake.capacity = 0;
+    fake.forced_waits = fake.taken_while_held = fake.violations = 0;
+    fake.first_violation[0] = '\0';
+    pthread_mutex_unlock(&lock);
+}
+
+void fake_fail(unsigned calls, unsigned long at, int for_good, tarn_status status) {
+    pthread_mutex_lock(&lock);
+    fake.failing = calls;
+    fake.at = at;
+    fake.calls = 0;
+    fake.for_good = for_good;
+    fake.status = status;
+    pthread_mutex_unlock(&lock);
+}
+
+void fake_lies(fake_lie lie) {
+    pthread_mutex_lock(&lock);
+    fake.lie = lie;
+    pthread_mutex_unlock(&lock);
+}
+
+void fake_capacity(uint64_t bytes) {
+    pthread_mutex_lock(&lock);
+    fake.capacity = bytes;
+    pthread_mutex_unlock(&lock);
+}
+
+int fake_physical(const void *address, uint64_t *out_physical) {
+    bool is_mapped = false;
+    pthread_mutex_lock(&lock);
+    for (const tarn_backend_device *device = fake.devices; device != NULL && !is_mapped; device = device->next)
+        is_mapped = fake_memory_physical(&device->memory, (uintptr_t)address, out_physical);
+    pthread_mutex_unlock(&lock);
+    return is_mapped;
+}
+
+static unsigned long read_counter(const unsigned long *counter) {
+    pthread_mutex_lock(&lock);
+    unsigned long value = *counter;
+    pthread_mutex_unlock(&lock);
+    return value;
+}
+
+unsigned long fake_calls(void) { return read_counter(&fake.calls); }
+unsigned long fake_forced_waits(void) { return read_counter(&fake.forced_waits); }
+unsigned long fake_taken_while_held(void) { return read_counter(&fake.taken_while_held); }
+
+unsigned long fake_violations(const char **out_first) {
+    *out_first = fake.first_violation;
+    return read_counter(&fake.violations);
+}

@@ -1,0 +1,14 @@
+/* Gates: a stream that reaches one waits until the test opens it, so that tests decide when a stream's work is done. */
+#ifndef TESTS_MEMORY_GATE_H
+#define TESTS_MEMORY_GATE_H
+
+typedef struct test_gate test_gate;
+
+test_gate *gate_create(void);
+void gate_destroy(test_gate *gate);
+void gate_open(test_gate *gate);
+int gate_is_open(test_gate *gate);
+/* A host function: waits until the gate is open. */
+void gate_pass(void *gate);
+
+#endif

@@ -1,0 +1,43 @@
+/* The lists of allocators and devices under test, and, apart from them, the list of what cannot be asked of whom. */
+#include "specs.h"
+
+#include <string.h>
+
+const test_spec test_specs[] = {
+    {"direct", SPEC_UNLIMITED},
+    {"caching", SPEC_CACHES | SPEC_UNLIMITED},
+    {"caching:expandable=off", SPEC_CACHES | SPEC_UNLIMITED},
+    {"caching:thread_cache=0", SPEC_CACHES | SPEC_UNLIMITED},
+    {"caching:expandable=off,thread_cache=0", SPEC_CACHES | SPEC_UNLIMITED},
+    {"limit:1GiB | caching", SPEC_CACHES | SPEC_LIMITS},
+    {"limit:1GiB | direct", SPEC_LIMITS},
+    {"fail: | caching", SPEC_CACHES | SPEC_UNLIMITED},
+    {"record:FILE | caching", SPEC_CACHES | SPEC_UNLIMITED | SPEC_NEEDS_FILE},
+    {"record:FILE | limit:1GiB | fail: | direct", SPEC_LIMITS | SPEC_NEEDS_FILE},
+};
+const size_t test_spec_count = sizeof test_specs / sizeof test_specs[0];
+
+const test_device test_devices[] = {
+    {"cpu", DEVICE_GATES | DEVICE_STORES},
+    {"sim:8GiB", DEVICE_COUNTS},
+    {"sim:8GiB,aliasing=on", DEVICE_COUNTS},
+    {"sim:8GiB,granule=0", DEVICE_COUNTS},
+    {"sim:8GiB,lag=1ms", DEVICE_COUNTS},
+    {"fake:8GiB", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS},
+    {"fake:8GiB,aliasing", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS},
+    {"fake:8GiB,flat", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS},
+};
+const size_t test_device_count = sizeof test_devices / sizeof test_devices[0];
+
+static const test_exception exceptions[] = {
+    {"cached_memory_is_given_back_rather_than_failing", "direct", NULL, "it has no cache"},
+};
+
+static bool names(const char *pattern, const char *name) { return pattern == NULL || strcmp(pattern, name) == 0; }
+
+const char *test_not_supported(const char *test, const char *spec, const char *device) {
+    for (size_t i = 0; i < sizeof exceptions / sizeof exceptions[0]; i++)
+        if (names(exceptions[i].test, test) && names(exceptions[i].spec, spec) && names(exceptions[i].device, device))
+            return exceptions[i].reason;
+    return NULL;
+}

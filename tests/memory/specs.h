@@ -1,0 +1,44 @@
+/* What the conformance suite runs over: every allocator spec on every device. One more string in specs.c is one more allocator
+ * tested, or one more device. */
+#ifndef TESTS_MEMORY_SPECS_H
+#define TESTS_MEMORY_SPECS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What a spec or a device can do; a test says what it needs. */
+enum {
+    SPEC_CACHES = 1u << 0,     /* freed memory is kept and used again */
+    SPEC_LIMITS = 1u << 1,     /* tarn_allocator_set_limit works */
+    SPEC_NEEDS_FILE = 1u << 2, /* FILE in the text stands for a file of its own */
+    DEVICE_GATES = 1u << 3,    /* a test can hold a stream back (stand_hold) */
+    DEVICE_STORES = 1u << 4,   /* the host reads and writes the memory */
+    DEVICE_IS_FAKE = 1u << 5,  /* tests/memory/fake.h: calls can be made to fail */
+    DEVICE_COUNTS = 1u << 6,   /* the device is this test's alone, and has 8 GiB */
+    SPEC_UNLIMITED = 1u << 7   /* may use all that the device has */
+};
+
+typedef struct test_spec {
+    const char *text;
+    unsigned abilities; /* SPEC_… */
+} test_spec;
+
+typedef struct test_device {
+    const char *name;
+    unsigned abilities; /* DEVICE_… */
+} test_device;
+
+/* A test that a spec or a device cannot pass by its nature, with the reason. NULL stands for all. */
+typedef struct test_exception {
+    const char *test, *spec, *device, *reason;
+} test_exception;
+
+extern const test_spec test_specs[];
+extern const size_t test_spec_count;
+extern const test_device test_devices[];
+extern const size_t test_device_count;
+
+/* The reason why the test is not run there, or NULL. */
+const char *test_not_supported(const char *test, const char *spec, const char *device);
+
+#endif

@@ -1,0 +1,238 @@
+/* The stand of the conformance tests, and the runner that multiplies tests by specs and devices. */
+#include "stand.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "fake.h"
+#include "gate.h"
+
+typedef struct test_combination {
+    const conformance_test *test;
+    const test_spec *spec;
+    const test_device *device;
+    const char *reason; /* why it is not run, or NULL */
+} test_combination;
+
+void expect_status(tarn_status got, tarn_status wanted, const char *call, const char *file, int line) {
+    if (got == wanted) return;
+    print_error("%s answered %s, not %s: \"%s\"\n", call, tarn_status_name(got), tarn_status_name(wanted),
+                tarn_last_error());
+    _fail(file, line);
+}
+
+void expect_sentence(const char *part, const char *file, int line) {
+    if (strstr(tarn_last_error(), part) != NULL) return;
+    print_error("the sentence \"%s\" lacks \"%s\"\n", tarn_last_error(), part);
+    _fail(file, line);
+}
+
+unsigned long test_number(const char *variable, unsigned long otherwise) {
+    const char *text = getenv(variable);
+    if (text == NULL || *text == '\0') return otherwise;
+    return strtoul(text, NULL, 0);
+}
+
+unsigned test_slowness(void) {
+#if defined(__SANITIZE_THREAD__)
+    return 10;
+#elif defined(__SANITIZE_ADDRESS__)
+    return 5;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    return 10;
+#elif __has_feature(address_sanitizer)
+    return 5;
+#endif
+#endif
+    return getenv("TARN_TEST_SLOWNESS") != NULL ? (unsigned)test_number("TARN_TEST_SLOWNESS", 1) : 1;
+}
+
+/* The spec with FILE replaced by a file of this stand's own. */
+static void write_spec(test_stand *stand, const char *spec, char *out_text, size_t capacity) {
+    const char *place = strstr(spec, "FILE");
+    if (place == NULL) {
+        snprintf(out_text, capacity, "%s", spec);
+        return;
+    }
+    const char *folder = getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/tmp";
+    snprintf(stand->file, sizeof stand->file, "%s/tarn-test-XXXXXX", folder);
+    int descriptor = mkstemp(stand->file);
+    assert_true(descriptor >= 0);
+    close(descriptor);
+    snprintf(out_text, capacity, "%.*s%s%s", (int)(place - spec), spec, stand->file, place + strlen("FILE"));
+}
+
+void stand_open(test_stand *stand, const char *spec, const char *device_name) {
+    memset(stand, 0, sizeof *stand);
+    stand->spec = spec;
+    stand->device_name = device_name;
+    if (strncmp(device_name, "fake:", 5) == 0) fake_install();
+    EXPECT_OK(tarn_device_open(device_name, &stand->device));
+    stand->properties.struct_size = sizeof stand->properties;
+    EXPECT_OK(tarn_device_properties_get(stand->device, &stand->properties));
+    stand->memory_before = counters_of(stand->device).memory_in_use;
+    char text[512];
+    write_spec(stand, spec, text, sizeof text);
+    EXPECT_OK(tarn_allocator_create(stand->device, text, &stand->allocator));
+}
+
+void stand_close(test_stand *stand) {
+    for (int n = 0; n < STAND_STREAMS; n++) stand_let_go(stand, n);
+    for (int n = 0; n < STAND_STREAMS; n++)
+        if (stand->streams[n] != NULL) EXPECT_OK(tarn_stream_release(stand->streams[n]));
+    if (stand->allocator != NULL) {
+        EXPECT_OK(tarn_allocator_check(stand->allocator));
+        EXPECT_OK(tarn_allocator_release(stand->allocator));
+    }
+    uint64_t left = counters_of(stand->device).memory_in_use;
+    EXPECT_OK(tarn_device_release(stand->device));
+    if (stand->file[0] != '\0') unlink(stand->file);
+    const char *first;
+    if (fake_violations(&first) != 0)
+        fail_msg("%s on %s broke a rule of the driver: %s", stand->spec, stand->device_name, first);
+    if (left != stand->memory_before)
+        fail_msg("%s on %s kept %llu bytes of the device", stand->spec, stand->device_name,
+                 (unsigned long long)(left - stand->memory_before));
+}
+
+tarn_stream *stand_stream(test_stand *stand, int n) {
+    if (stand->streams[n] == NULL) EXPECT_OK(tarn_stream_create(stand->device, &stand->streams[n]));
+    return stand->streams[n];
+}
+
+void stand_hold(test_stand *stand, int n) {
+    tarn_stream *stream = stand_stream(stand, n);
+    if (stand->gates[n] != NULL) return;
+    stand->gates[n] = gate_create();
+    if (strncmp(stand->device_name, "fake:", 5) == 0)
+        EXPECT_OK(tarn_stream_enqueue(stream, fake_hold, stand->gates[n]));
+    else EXPECT_OK(tarn_stream_enqueue(stream, gate_pass, stand->gates[n]));
+}
+
+void stand_let_go(test_stand *stand, int n) {
+    if (stand->gates[n] == NULL) return;
+    gate_open(stand->gates[n]);
+    if (strncmp(stand->device_name, "fake:", 5) == 0) fake_proceed();
+    EXPECT_OK(tarn_stream_synchronize(stand->streams[n]));
+    gate_destroy(stand->gates[n]);
+    stand->gates[n] = NULL;
+}
+
+tarn_buffer *take(test_stand *stand, size_t size, tarn_stream *stream) {
+    tarn_buffer *buffer = NULL;
+    EXPECT_OK(tarn_allocator_allocate(stand->allocator, size, stream, &buffer));
+    assert_non_null(buffer);
+    return buffer;
+}
+
+tarn_buffer *take_aligned(test_stand *stand, size_t size, size_t alignment) {
+    tarn_allocate_options options = {.struct_size = sizeof options, .alignment = alignment};
+    tarn_buffer *buffer = NULL;
+    EXPECT_OK(tarn_allocator_allocate_with(stand->allocator, size, &options, &buffer));
+    assert_non_null(buffer);
+    return buffer;
+}
+
+void give(test_stand *stand, tarn_buffer *buffer, tarn_stream *stream) {
+    EXPECT_OK(tarn_allocator_free(stand->allocator, buffer, stream));
+}
+
+tarn_memory_stats stats_of(tarn_allocator *allocator) {
+    tarn_memory_stats stats = {.struct_size = sizeof stats};
+    EXPECT_OK(tarn_allocator_stats(allocator, &stats));
+    return stats;
+}
+
+tarn_device_counters counters_of(tarn_device *device) {
+    tarn_device_counters counters = {.struct_size = sizeof counters};
+    EXPECT_OK(tarn_device_counters_get(device, &counters));
+    return counters;
+}
+
+int buffers_overlap(const tarn_buffer *a, const tarn_buffer *b) {
+    uintptr_t first = (uintptr_t)tarn_buffer_data(a), second = (uintptr_t)tarn_buffer_data(b);
+    return first < second + tarn_buffer_capacity(b) && second < first + tarn_buffer_capacity(a);
+}
+
+/* Log. Messages may come from any thread, but none while the test reads. */
+static char heard[16384];
+static size_t heard_length;
+
+static void hear(void *context, tarn_log_level level, const char *sentence) {
+    (void)context;
+    (void)level;
+    size_t length = strlen(sentence);
+    if (heard_length + length + 2 > sizeof heard) return;
+    memcpy(heard + heard_length, sentence, length);
+    heard_length += length;
+    heard[heard_length++] = '\n';
+    heard[heard_length] = '\0';
+}
+
+void log_listen(void) {
+    heard_length = 0;
+    heard[0] = '\0';
+    tarn_log_set(hear, NULL, TARN_LOG_WARNING);
+}
+
+const char *log_heard(void) { return heard; }
+
+void log_silence(void) { tarn_log_set(NULL, NULL, TARN_LOG_WARNING); }
+
+/* Runner. */
+static void run_combination(void **state) {
+    const test_combination *combination = *state;
+    if (combination->reason != NULL) {
+        print_message("%s: not supported: %s\n", combination->test->name, combination->reason);
+        skip();
+    }
+    test_stand stand;
+    stand_open(&stand, combination->spec->text, combination->device->name);
+    stand.abilities = combination->spec->abilities | combination->device->abilities;
+    combination->test->run(&stand);
+    stand_close(&stand);
+}
+
+/* A failed test leaves the fake driver with faults and closed gates, and its log callback. */
+static int settle(void **state) {
+    (void)state;
+    fake_reset();
+    log_silence();
+    return 0;
+}
+
+static bool is_wanted(const char *name) {
+    const char *only = getenv("TARN_TEST_ONLY");
+    return only == NULL || *only == '\0' || strstr(name, only) != NULL;
+}
+
+int conformance_run(const char *group, const conformance_test *tests, size_t count) {
+    size_t capacity = count * test_spec_count * test_device_count, used = 0;
+    struct CMUnitTest *units = calloc(capacity, sizeof *units);
+    test_combination *combinations = calloc(capacity, sizeof *combinations);
+    if (units == NULL || combinations == NULL) return 1;
+    for (size_t t = 0; t < count; t++) {
+        for (size_t d = 0; d < test_device_count; d++) {
+            for (size_t s = 0; s < test_spec_count; s++) {
+                const test_spec *spec = &test_specs[s];
+                const test_device *device = &test_devices[d];
+                if ((tests[t].needs & ~(spec->abilities | device->abilities)) != 0) continue;
+                char name[256];
+                snprintf(name, sizeof name, "%s [%s on %s]", tests[t].name, spec->text, device->name);
+                if (!is_wanted(name)) continue;
+                combinations[used] = (test_combination){&tests[t], spec, device,
+                                                        test_not_supported(tests[t].name, spec->text, device->name)};
+                units[used] = (struct CMUnitTest){strdup(name), run_combination, NULL, settle, &combinations[used]};
+                used++;
+            }
+        }
+    }
+    int failed = _cmocka_run_group_tests(group, units, used, NULL, NULL);
+    for (size_t i = 0; i < used; i++) free((void *)(uintptr_t)units[i].name);
+    free(units);
+    free(combinations);
+    return failed;
+}

@@ -1,0 +1,273 @@
+/* Every driver call and every request for host memory of one scripted piece of work fails, one after the other, once and for
+ * good. Each time the answers are sane, the structure is whole, the same work succeeds once the cause is gone, and nothing is
+ * left behind. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "fake.h"
+#include "stand.h"
+
+#define BUFFERS 8
+
+static const char *const swept_specs[] = {"direct",
+                                          "caching",
+                                          "caching:expandable=off",
+                                          "caching:thread_cache=0",
+                                          "limit:4GiB | caching",
+                                          "record:FILE | fail: | caching"};
+static const char *const swept_devices[] = {"fake:8GiB", "fake:8GiB,aliasing", "fake:8GiB,flat"};
+#define SPECS (sizeof swept_specs / sizeof swept_specs[0])
+#define DEVICES (sizeof swept_devices / sizeof swept_devices[0])
+
+/* What the script may be answered besides OK. */
+typedef struct script {
+    test_stand *stand;
+    tarn_status fault; /* OK: nothing may fail */
+    tarn_buffer *buffers[BUFFERS];
+    unsigned failures;
+} script;
+
+static void judge(script *self, tarn_status status, const char *step) {
+    if (status == TARN_OK) return;
+    self->failures++;
+    if (self->fault == TARN_OK || (status != self->fault && status != TARN_OUT_OF_MEMORY))
+        fail_msg("%s was answered %s: %s", step, tarn_status_name(status), tarn_last_error());
+    if (strlen(tarn_last_error()) == 0) fail_msg("%s failed without a sentence", step);
+}
+
+static void obtain(script *self, int n, size_t size, tarn_stream *stream) {
+    tarn_allocate_options options = {.struct_size = sizeof options, .stream = stream, .tag = "sweep"};
+    tarn_buffer *untouched = self->buffers[n];
+    tarn_status status = tarn_allocator_allocate_with(self->stand->allocator, size, &options, &self->buffers[n]);
+    judge(self, status, "allocate");
+    if (status == TARN_OK) assert_true(tarn_buffer_is_valid(self->buffers[n]));
+    else assert_ptr_equal(self->buffers[n], untouched);
+}
+
+/* A free ends the buffer's life whatever the driver answers. */
+static void part(script *self, int n, tarn_stream *stream) {
+    if (self->buffers[n] == NULL) return;
+    judge(self, tarn_allocator_free(self->stand->allocator, self->buffers[n], stream), "free");
+    assert_false(tarn_buffer_is_valid(self->buffers[n]));
+    self->buffers[n] = NULL;
+}
+
+static void share(script *self, int n, tarn_stream *stream) {
+    if (self->buffers[n] != NULL) judge(self, tarn_buffer_record_stream(self->buffers[n], stream), "record_stream");
+}
+
+/* Splits, merges, moves between streams, memory in use by a stream that stands still, and giving back. */
+static void play(script *self) {
+    test_stand *stand = self->stand;
+    tarn_stream *one = stand->streams[0], *two = stand->streams[1];
+    obtain(self, 0, 700, NULL);
+    obtain(self, 1, 3 * MIB, one);
+    obtain(self, 2, 40 * MIB, NULL);
+    obtain(self, 3, 5000, two);
+    share(self, 1, two);
+    share(self, 0, one);
+    part(self, 2, NULL);
+    obtain(self, 2, 9 * MIB, NULL);
+    obtain(self, 4, 9 * MIB, NULL);
+    obtain(self, 5, 9 * MIB, NULL);
+    part(self, 4, NULL);
+    obtain(self, 6, 60 * MIB, NULL);
+    part(self, 2, NULL);
+    part(self, 5, one);
+    obtain(self, 7, 25 * MIB, NULL);
+    part(self, 1, one);
+    part(self, 0, NULL);
+    obtain(self, 1, 3 * MIB, two);
+    judge(self, tarn_allocator_empty_cache(stand->allocator), "empty_cache");
+    obtain(self, 0, 7900 * MIB, NULL); /* as good as everything: what is cached must go */
+    part(self, 0, NULL);
+    for (int n = 0; n < BUFFERS; n++) part(self, n, n % 2 == 0 ? one : NULL);
+    judge(self, tarn_allocator_empty_cache(stand->allocator), "empty_cache");
+}
+
+static void play_with_a_held_stream(script *self) {
+    test_stand *stand = self->stand;
+    tarn_stream *one = stand->streams[0], *two = stand->streams[1];
+    obtain(self, 0, 3 * MIB, one);
+    obtain(self, 1, 30 * MIB, one);
+    obtain(self, 2, 900, NULL);
+    share(self, 2, one);
+    share(self, 2, two);
+    part(self, 0, one);
+    part(self, 1, one);
+    part(self, 2, NULL);
+    obtain(self, 0, 3 * MIB, two);
+    obtain(self, 1, 33 * MIB, one);
+    obtain(self, 2, 900, NULL);
+    for (int n = 0; n < BUFFERS; n++) part(self, n, NULL);
+    judge(self, tarn_allocator_empty_cache(stand->allocator), "empty_cache");
+}
+
+static unsigned run_script(test_stand *stand, tarn_status fault) {
+    script self = {.stand = stand, .fault = fault};
+    /* A limit refuses the largest request in its own way. */
+    bool is_limited = strstr(stand->spec, "limit") != NULL;
+    if (is_limited) EXPECT_OK(tarn_allocator_set_limit(stand->allocator, 8 * GIB));
+    play(&self);
+    return self.failures;
+}
+
+static unsigned run_held_script(test_stand *stand, tarn_status fault) {
+    script self = {.stand = stand, .fault = fault};
+    play_with_a_held_stream(&self);
+    return self.failures;
+}
+
+static void open_swept(test_stand *stand, size_t place) {
+    stand_open(stand, swept_specs[place % SPECS], swept_devices[place / SPECS]);
+    stand_stream(stand, 0);
+    stand_stream(stand, 1);
+}
+
+/* After a fault: whole, and good for the same work again. */
+static void expect_recovery(test_stand *stand) {
+    EXPECT_OK(tarn_allocator_check(stand->allocator));
+    run_script(stand, TARN_OK);
+    EXPECT_OK(tarn_allocator_check(stand->allocator));
+    assert_int_equal(stats_of(stand->allocator).blocks.current, 0);
+    assert_int_equal(tarn_allocator_allocated_size(stand->allocator), 0);
+    assert_int_equal(counters_of(stand->device).memory_in_use, stand->memory_before);
+}
+
+static void sweep_driver(size_t place, bool holds, unsigned long *inout_calls) {
+    for (int way = 0; way < 4; way++) {
+        tarn_status fault = way % 2 == 0 ? TARN_INTERNAL : TARN_OUT_OF_MEMORY;
+        bool for_good = way / 2 != 0;
+        for (unsigned long k = 1, calls = 1; k <= calls; k++) {
+            test_stand stand;
+            open_swept(&stand, place);
+            if (holds) stand_hold(&stand, 0);
+            fake_fail(FAKE_ALL, k, for_good, fault);
+            if (holds) run_held_script(&stand, fault);
+            else run_script(&stand, fault);
+            if (k == 1 && way == 0) {
+                /* How many there are is known from a run without faults. */
+                fake_fail(FAKE_ALL, 0, 0, fault);
+                stand_let_go(&stand, 0);
+                run_script(&stand, TARN_OK);
+            }
+            unsigned long reached = fake_calls();
+            if (reached > calls) calls = reached;
+            fake_fail(0, 0, 0, TARN_OK);
+            assert_int_equal(fake_taken_while_held(), 0);
+            stand_let_go(&stand, 0);
+            expect_recovery(&stand);
+            stand_close(&stand);
+            fake_reset();
+            if (reached < k) break;
+            if (way == 0) ++*inout_calls;
+        }
+    }
+}
+
+static void every_driver_call_fails(void **state) {
+    (void)state;
+    for (size_t place = 0; place < SPECS * DEVICES; place++) {
+        if (test_slowness() > 1 && place % 3 != 0) continue;
+        unsigned long calls = 0;
+        sweep_driver(place, false, &calls);
+        if (strstr(swept_specs[place % SPECS], "caching") != NULL) sweep_driver(place, true, &calls);
+        print_message("%s on %s: %lu of %lu driver calls\n", swept_specs[place % SPECS], swept_devices[place / SPECS],
+                      calls, calls);
+        assert_true(calls > 0);
+    }
+}
+
+/* The whole life of an allocator, from its creation, under a shortage of host memory. */
+static void sweep_host(size_t place, bool for_good, unsigned long *out_requests) {
+    unsigned long requests = 1;
+    *out_requests = 0;
+    for (unsigned long k = 1; k <= requests; k++) {
+        test_stand stand;
+        open_swept(&stand, place);
+        const char *spec = tarn_allocator_spec(stand.allocator);
+        tarn_allocator *second = NULL, *first = stand.allocator;
+        base_memory_fail_at(k, for_good);
+        tarn_status status = tarn_allocator_create(stand.device, spec, &second);
+        if (status != TARN_OK) {
+            assert_int_equal(status, TARN_OUT_OF_MEMORY);
+            assert_null(second);
+        } else {
+            stand.allocator = second;
+            run_script(&stand, TARN_OUT_OF_MEMORY);
+        }
+        run_script(&stand, TARN_OUT_OF_MEMORY);
+        unsigned long reached = base_memory_requests();
+        base_memory_fail_at(0, 0);
+        if (second != NULL) {
+            expect_recovery(&stand);
+            EXPECT_OK(tarn_allocator_release(second));
+            stand.allocator = first;
+        }
+        expect_recovery(&stand);
+        stand_close(&stand);
+        fake_reset();
+        if (reached < k) break;
+        ++*out_requests;
+        requests = k + 1;
+    }
+}
+
+static void every_request_for_host_memory_fails(void **state) {
+    (void)state;
+    for (size_t place = 0; place < SPECS * DEVICES; place++) {
+        if (test_slowness() > 1 && place % 3 != 0) continue;
+        unsigned long once, for_good;
+        sweep_host(place, false, &once);
+        sweep_host(place, true, &for_good);
+        print_message("%s on %s: %lu of %lu host allocations, %lu for good\n", swept_specs[place % SPECS],
+                      swept_devices[place / SPECS], once, once, for_good);
+        assert_true(once > 0);
+    }
+}
+
+/* The device is lost at its k-th call, for all k: nothing hangs, everything can be destroyed, and a new device works. */
+static void the_device_is_lost_at_every_call(void **state) {
+    (void)state;
+    static const char *const kinds[] = {"", ",granule=0", ",aliasing=on"};
+    tarn_log_set(NULL, NULL, TARN_LOG_OFF);
+    for (size_t place = 0; place < SPECS * 3; place++) {
+        if (strstr(swept_specs[place % SPECS], "FILE") != NULL) continue;
+        bool is_lost = true;
+        unsigned long calls = 0;
+        for (unsigned long k = 1; is_lost; k++) {
+            char name[96];
+            snprintf(name, sizeof name, "sim:8GiB%s,fail_at=%lu,fail_status=DEVICE_LOST", kinds[place / SPECS], k);
+            test_stand stand = {.spec = swept_specs[place % SPECS], .device_name = name};
+            EXPECT_OK(tarn_device_open(name, &stand.device));
+            EXPECT_OK(tarn_allocator_create(stand.device, stand.spec, &stand.allocator));
+            tarn_status made = tarn_stream_create(stand.device, &stand.streams[0]);
+            if (made == TARN_OK) made = tarn_stream_create(stand.device, &stand.streams[1]);
+            if (made == TARN_OK) run_script(&stand, TARN_DEVICE_LOST);
+            else assert_int_equal(made, TARN_DEVICE_LOST);
+            tarn_buffer *last = NULL;
+            is_lost = tarn_allocator_allocate(stand.allocator, GIB, NULL, &last) == TARN_DEVICE_LOST;
+            EXPECT_OK(tarn_allocator_free(stand.allocator, last, NULL));
+            EXPECT_OK(tarn_allocator_check(stand.allocator));
+            EXPECT_OK(tarn_allocator_release(stand.allocator));
+            tarn_stream_release(stand.streams[0]);
+            tarn_stream_release(stand.streams[1]);
+            tarn_device_release(stand.device);
+            calls += is_lost;
+        }
+        print_message("%s on sim%s: lost at each of %lu calls\n", swept_specs[place % SPECS], kinds[place / SPECS],
+                      calls);
+        assert_true(calls > 5);
+    }
+    tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_driver_call_fails),
+        cmocka_unit_test(every_request_for_host_memory_fails),
+        cmocka_unit_test(the_device_is_lost_at_every_call),
+    };
+    return cmocka_run_group_tests_name("memory fault sweep", tests, NULL, NULL);
+}

@@ -1,0 +1,111 @@
+/* Real PyTorch jobs replayed: `caching` holds little more memory than the job has live, fails nothing, does not wait for the
+ * device, and in the steady state does not even call it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "stand.h"
+
+static const char *const snapshots[] = {
+    "xl-128-train-step",     "xl-512-forward-mixed", "medium-128-inference",
+    "medium-1024-inference", "medium-256-training",  "medium-512-training",
+};
+#define SNAPSHOTS (sizeof snapshots / sizeof snapshots[0])
+
+static tarn_trace *open_trace(const char *name) {
+    const char *folder = getenv("TARN_SHARED_DATA");
+    struct stat status;
+    char path[512];
+    if (folder == NULL) {
+        print_message("skipped: TARN_SHARED_DATA does not say where the snapshots are\n");
+        skip();
+    }
+    snprintf(path, sizeof path, "%s/pytorch-snapshots/%s.pickle", folder, name);
+    if (stat(path, &status) != 0) {
+        print_message("skipped: %s is not there\n", path);
+        skip();
+    }
+    tarn_trace *trace = NULL;
+    EXPECT_OK(tarn_trace_read(path, &trace));
+    return trace;
+}
+
+static tarn_replay_result replay(const tarn_trace *trace, const char *device_name, const char *spec, unsigned repeat) {
+    tarn_device *device = NULL;
+    tarn_replay_options options = {.struct_size = sizeof options, .repeat = repeat};
+    tarn_replay_result result = {.struct_size = sizeof result};
+    EXPECT_OK(tarn_device_open(device_name, &device));
+    EXPECT_OK(tarn_replay_run(trace, device, spec, &options, &result));
+    assert_int_equal(counters_of(device).memory_in_use, 0);
+    EXPECT_OK(tarn_device_release(device));
+    print_message("%s on %s, %u times: utilization %.5f, %llu driver calls and %llu waits in the steady state\n", spec,
+                  device_name, repeat, result.utilization, (unsigned long long)result.steady_driver_calls,
+                  (unsigned long long)result.steady_device_waits);
+    return result;
+}
+
+static void caching_needs_little_more_than_what_is_live(void **state) {
+    tarn_trace *trace = open_trace(*state);
+    tarn_trace_info info = {.struct_size = sizeof info};
+    EXPECT_OK(tarn_trace_info_get(trace, &info));
+    tarn_replay_result result = replay(trace, "sim:80GiB", "caching", 1);
+    assert_int_equal(result.failed_allocations, 0);
+    assert_int_equal(result.peak_live_bytes, info.peak_live);
+    assert_true(result.peak_reserved_bytes >= result.peak_live_bytes);
+    assert_true(result.utilization >= 0.995);
+    tarn_trace_release(trace);
+}
+
+static void a_lagging_device_costs_little_memory_and_no_wait(void **state) {
+    tarn_trace *trace = open_trace(*state);
+    tarn_replay_result result = replay(trace, "sim:80GiB,lag=10ms", "caching", 3);
+    assert_int_equal(result.failed_allocations, 0);
+    assert_true(result.utilization >= 0.98);
+    assert_int_equal(result.steady_device_waits, 0);
+    tarn_trace_release(trace);
+}
+
+static void the_steady_state_calls_no_driver(void **state) {
+    tarn_trace *trace = open_trace(*state);
+    tarn_replay_result result = replay(trace, "sim:80GiB", "caching", 3);
+    assert_int_equal(result.failed_allocations, 0);
+    assert_int_equal(result.steady_driver_calls, 0);
+    assert_int_equal(result.steady_device_waits, 0);
+    assert_true(result.utilization >= 0.995);
+    tarn_trace_release(trace);
+}
+
+static void every_allocator_serves_the_whole_trace(void **state) {
+    tarn_trace *trace = open_trace(*state);
+    tarn_trace_info info = {.struct_size = sizeof info};
+    EXPECT_OK(tarn_trace_info_get(trace, &info));
+    static const char *const specs[] = {"direct", "caching:expandable=off", "caching:thread_cache=0",
+                                        "limit:79GiB | caching"};
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        tarn_replay_result result = replay(trace, "sim:80GiB", specs[i], 1);
+        assert_int_equal(result.failed_allocations, 0);
+        assert_int_equal(result.peak_live_bytes, info.peak_live);
+    }
+    tarn_trace_release(trace);
+}
+
+int main(void) {
+    static const struct {
+        const char *name;
+        void (*run)(void **state);
+    } kinds[] = {
+        {"caching_needs_little_more_than_what_is_live", caching_needs_little_more_than_what_is_live},
+        {"a_lagging_device_costs_little_memory_and_no_wait", a_lagging_device_costs_little_memory_and_no_wait},
+        {"the_steady_state_calls_no_driver", the_steady_state_calls_no_driver},
+        {"every_allocator_serves_the_whole_trace", every_allocator_serves_the_whole_trace},
+    };
+    enum { KINDS = sizeof kinds / sizeof kinds[0] };
+    static struct CMUnitTest tests[KINDS * SNAPSHOTS];
+    static char names[KINDS * SNAPSHOTS][128];
+    for (size_t i = 0; i < KINDS * SNAPSHOTS; i++) {
+        const char *snapshot = snapshots[i % SNAPSHOTS];
+        snprintf(names[i], sizeof names[i], "%s [%s]", kinds[i / SNAPSHOTS].name, snapshot);
+        tests[i] = (struct CMUnitTest){names[i], kinds[i / SNAPSHOTS].run, NULL, NULL, (void *)(uintptr_t)snapshot};
+    }
+    return _cmocka_run_group_tests("memory replay", tests, KINDS * SNAPSHOTS, NULL, NULL);
+}
