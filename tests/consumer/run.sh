@@ -59,5 +59,19 @@ if [ -x "$prefix/bin/tarn" ]; then
     "$prefix/bin/tarn" --version
     "$prefix/bin/tarn" devices >"$scratch/devices.txt"
     [ -s "$scratch/devices.txt" ]
+
+    echo "the completions know its commands and options"
+    bash_completion=$prefix/share/bash-completion/completions/tarn
+    zsh_completion=$(find "$prefix/share/zsh" -name _tarn)
+    bash -n "$bash_completion"
+    commands=$("$prefix/bin/tarn" --help | sed -n '/^Commands:/,/^$/s/^  \([a-z]*\) .*/\1/p')
+    [ -n "$commands" ]
+    for command in $commands; do
+        for word in "$command" $("$prefix/bin/tarn" "$command" --help | grep -oE '^ +(-[a-z?], )?--[a-z-]+' | grep -oE -- '--[a-z-]+' | grep -v -- --usage); do
+            for completion in "$bash_completion" "$zsh_completion"; do
+                grep -qF -- "$word" "$completion" || { echo "$completion does not know $word of tarn $command" >&2; exit 1; }
+            done
+        done
+    done
 fi
 echo "the installed tree works"

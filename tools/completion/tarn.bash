@@ -3,7 +3,7 @@
 _tarn() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local commands="devices replay inspect convert record bench"
-    local formats="tarn pytorch rmm perfetto csv"
+    local formats="tarn rmm perfetto csv"
     local command="" word
     COMPREPLY=()
 
@@ -40,14 +40,14 @@ _tarn() {
         compopt -o default
         return
         ;;
-    --min-size | --repeat) return ;;
+    --min-size | --repeat | --top | --trace-device) return ;;
     esac
 
     local options="--help"
     case $command in
     devices) options="--json --help" ;;
-    replay) options="--device --allocator --repeat --html --perfetto --json --help" ;;
-    inspect) options="--json --help" ;;
+    replay) options="--device --allocator --repeat --html --perfetto --trace-device --json --help" ;;
+    inspect) options="--top --trace-device --json --help" ;;
     convert) options="--to --help" ;;
     record) options="--min-size --output --help --" ;;
     bench) options="alloc --json --help" ;;
