@@ -1,0 +1,17 @@
+# Writes OUT, a C file with the page's files from FOLDER as arrays that end with a zero byte.
+function(array name)
+    set(hex "")
+    foreach(file IN LISTS ARGN)
+        file(READ ${FOLDER}/${file} part HEX)
+        string(APPEND hex ${part})
+    endforeach()
+    string(REGEX REPLACE "(................................)" "\\1\n" hex "${hex}")
+    string(REGEX REPLACE "([0-9a-f][0-9a-f])" "'\\\\x\\1'," bytes "${hex}")
+    set(text "${text}const char ${name}[] = {\n${bytes}0};\n" PARENT_SCOPE)
+endfunction()
+
+set(text "/* Made from tools/tarn/page by embed.cmake. */\n#include \"page_sources.h\"\n")
+array(page_html page.html)
+array(page_style page.css)
+array(page_script data.js chart.js blocks.js page.js)
+file(WRITE ${OUT} "${text}")
