@@ -1,7 +1,7 @@
 /* The builder of trace_internal.h: where the rules of the model are kept, whatever the format.
  *
- * Vectors grow by half; the finished trace takes them over, cut to size. Strings lie one after the other in one text, and a
- * hash table of their numbers finds equal ones. */
+ * Vectors grow by half; the finished trace takes them over, cut to size. Strings lie one after the other in one
+ * text, and a hash table of their numbers finds equal ones. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,8 +14,8 @@ static const size_t first_vector_capacity = 16;
 static const size_t first_slot_count = 256;
 
 static tarn_status no_memory(const trace_builder *builder) {
-    return base_fail(TARN_OUT_OF_MEMORY, "no host memory for a trace of %zu events, %u strings", builder->trace.event_count,
-                     builder->trace.string_count);
+    return base_fail(TARN_OUT_OF_MEMORY, "no host memory for a trace of %zu events, %u strings",
+                     builder->trace.event_count, builder->trace.string_count);
 }
 
 /* Room for `wanted` elements in all. */
@@ -52,12 +52,14 @@ static uint64_t hash_text(const char *text, size_t length) {
 }
 
 static size_t string_length(const trace_builder *builder, uint32_t string) {
-    size_t end = string + 1 < builder->trace.string_count ? builder->trace.string_offsets[string + 1] : builder->text_length;
+    size_t end =
+        string + 1 < builder->trace.string_count ? builder->trace.string_offsets[string + 1] : builder->text_length;
     return end - builder->trace.string_offsets[string] - 1;
 }
 
 /* The slot of the string with this text, or the free one where it belongs. */
-static uint32_t *find_slot(const trace_builder *builder, uint32_t *slots, size_t slot_count, const char *text, size_t length) {
+static uint32_t *find_slot(const trace_builder *builder, uint32_t *slots, size_t slot_count, const char *text,
+                           size_t length) {
     size_t i = (size_t)hash_text(text, length) & (slot_count - 1);
     for (; slots[i] != 0; i = (i + 1) & (slot_count - 1)) {
         uint32_t string = slots[i] - 1;
@@ -92,11 +94,13 @@ tarn_status trace_builder_string(trace_builder *builder, const char *text, size_
     char *copy = trace->text + builder->text_length;
     if (length > 0) memcpy(copy, text, length);
     copy[length] = '\0';
-    for (char *nul = memchr(copy, '\0', length); nul != NULL; nul = memchr(nul, '\0', length - (size_t)(nul - copy))) *nul = ' ';
+    for (char *nul = memchr(copy, '\0', length); nul != NULL; nul = memchr(nul, '\0', length - (size_t)(nul - copy)))
+        *nul = ' ';
 
     uint32_t *slot = find_slot(builder, builder->string_slots, builder->string_slot_count, copy, length);
     if (*slot == 0) {
-        if (trace->string_count == UINT32_MAX - 1) return base_fail(TARN_LIMIT_EXCEEDED, "more than %u strings", trace->string_count);
+        if (trace->string_count == UINT32_MAX - 1)
+            return base_fail(TARN_LIMIT_EXCEEDED, "more than %u strings", trace->string_count);
         if (!trace_reserve((void **)&trace->string_offsets, &builder->offset_capacity, trace->string_count,
                            sizeof *trace->string_offsets))
             return no_memory(builder);
@@ -108,7 +112,8 @@ tarn_status trace_builder_string(trace_builder *builder, const char *text, size_
     return TARN_OK;
 }
 
-static tarn_status number_of(trace_builder *builder, trace_map *map, uint64_t number, uint32_t first, uint32_t *out_number) {
+static tarn_status number_of(trace_builder *builder, trace_map *map, uint64_t number, uint32_t first,
+                             uint32_t *out_number) {
     uint64_t next = (uint64_t)map->count + first;
     uint64_t *value = trace_map_insert(map, number, next, NULL);
     if (value == NULL) return no_memory(builder);
@@ -146,7 +151,8 @@ static int64_t relative_time(trace_builder *builder, int64_t time) {
 static void append(trace_builder *builder, tarn_trace_event event, bool is_initial) {
     tarn_trace *trace = &builder->trace;
     event.time_ns = is_initial ? 0 : relative_time(builder, event.time_ns);
-    if (event.device >= trace->device_count && event.device < UINT16_MAX) trace->device_count = (uint16_t)(event.device + 1);
+    if (event.device >= trace->device_count && event.device < UINT16_MAX)
+        trace->device_count = (uint16_t)(event.device + 1);
     trace->events[trace->event_count++] = event;
 }
 
@@ -155,7 +161,8 @@ static bool reserve_event(trace_builder *builder) {
                          sizeof(tarn_trace_event));
 }
 
-tarn_status trace_builder_allocate(trace_builder *builder, const tarn_trace_event *event, bool initial, uint64_t *out_id) {
+tarn_status trace_builder_allocate(trace_builder *builder, const tarn_trace_event *event, bool initial,
+                                   uint64_t *out_id) {
     uint64_t live;
     if (__builtin_add_overflow(builder->live, event->size, &live))
         return base_fail(TARN_CORRUPT_DATA, "an allocation of %llu bytes beside %llu live ones passes 64 bits",
@@ -226,7 +233,8 @@ static int compare_addresses(const void *left, const void *right) {
 static bool sort_initial(tarn_trace *trace) {
     size_t count = trace->initial_count;
     bool in_order = true;
-    for (size_t i = 1; i < count && in_order; i++) in_order = compare_addresses(&trace->events[i - 1], &trace->events[i]) < 0;
+    for (size_t i = 1; i < count && in_order; i++)
+        in_order = compare_addresses(&trace->events[i - 1], &trace->events[i]) < 0;
     if (in_order) return true;
     uint64_t *ids = base_allocate(count, sizeof *ids);
     if (ids == NULL) return false;
@@ -246,7 +254,8 @@ static void *cut(void *items, size_t count, size_t element_size) {
     return smaller == NULL ? items : smaller;
 }
 
-tarn_status trace_builder_finish(trace_builder *builder, const char *path, tarn_trace_format format, tarn_trace **out_trace) {
+tarn_status trace_builder_finish(trace_builder *builder, const char *path, tarn_trace_format format,
+                                 tarn_trace **out_trace) {
     tarn_trace *trace = base_allocate(1, sizeof *trace);
     char *path_copy = base_duplicate(path);
     if (trace == NULL || path_copy == NULL || !sort_initial(&builder->trace)) {

@@ -2,8 +2,8 @@
  *
  *     time_ns,action,id,size,address,device,stream,thread,alignment,tag,site
  *
- * The first four must be there. Actions are called as trace_action_name says; `initial` is an allocation from before the recording. Ids are any numbers
- * that tell allocations apart; each may be allocated once. */
+ * The first four must be there. Actions are called as trace_action_name says; `initial` is an allocation from
+ * before the recording. Ids are any numbers that tell allocations apart; each may be allocated once. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -67,8 +67,10 @@ static tarn_status read_string(reader *r, int column, uint32_t *out_string) {
 }
 
 static tarn_status add_allocate(reader *r, uint64_t number, const tarn_trace_event *event, bool initial) {
-    if (initial && r->builder.started) return trace_table_fail(&r->table, "an initial allocation after the recording has begun");
-    if (trace_map_find(&r->ids, number) != NULL) return trace_table_fail(&r->table, "id %" PRIu64 " is allocated a second time", number);
+    if (initial && r->builder.started)
+        return trace_table_fail(&r->table, "an initial allocation after the recording has begun");
+    if (trace_map_find(&r->ids, number) != NULL)
+        return trace_table_fail(&r->table, "id %" PRIu64 " is allocated a second time", number);
     uint64_t id;
     tarn_status status = trace_builder_allocate(&r->builder, event, initial, &id);
     if (status != TARN_OK) return base_fail_within(status, "%s: line %llu", r->table.input->path, r->table.line);
@@ -81,7 +83,9 @@ static tarn_status add_free(reader *r, uint64_t number, const tarn_trace_event *
     const uint64_t *id = trace_map_find(&r->ids, number);
     if (id == NULL) return trace_table_fail(&r->table, "id %" PRIu64 " is freed, and was not allocated", number);
     if (r->builder.allocations[*id].state != (completed ? TRACE_FREED : TRACE_LIVE))
-        return trace_table_fail(&r->table, completed ? "the free of id %" PRIu64 " is completed, but it is not pending" : "id %" PRIu64 " is freed a second time",
+        return trace_table_fail(&r->table,
+                                completed ? "the free of id %" PRIu64 " is completed, but it is not pending"
+                                          : "id %" PRIu64 " is freed a second time",
                                 number);
     return trace_builder_free(&r->builder, *id, event, completed);
 }
@@ -93,13 +97,13 @@ static tarn_status add_event(reader *r, const char *name, uint64_t number, tarn_
     if (trace_action_name(action) == NULL) return trace_table_fail(&r->table, "unknown action \"%.40s\"", name);
     event->action = (uint8_t)action;
     switch ((tarn_trace_action)action) {
-        case TARN_TRACE_ALLOCATE: return add_allocate(r, number, event, false);
-        case TARN_TRACE_FREE: return add_free(r, number, event, false);
-        case TARN_TRACE_FREE_COMPLETED: return add_free(r, number, event, true);
-        case TARN_TRACE_SEGMENT_ALLOCATE:
-        case TARN_TRACE_SEGMENT_FREE:
-        case TARN_TRACE_OUT_OF_MEMORY:
-        case TARN_TRACE_MARK: break;
+    case TARN_TRACE_ALLOCATE: return add_allocate(r, number, event, false);
+    case TARN_TRACE_FREE: return add_free(r, number, event, false);
+    case TARN_TRACE_FREE_COMPLETED: return add_free(r, number, event, true);
+    case TARN_TRACE_SEGMENT_ALLOCATE:
+    case TARN_TRACE_SEGMENT_FREE:
+    case TARN_TRACE_OUT_OF_MEMORY:
+    case TARN_TRACE_MARK: break;
     }
     return trace_builder_other(&r->builder, event);
 }
@@ -131,7 +135,8 @@ static tarn_status read_rows(reader *r) {
     bool more = false;
     tarn_status status = trace_table_next(&r->table, &more);
     if (status == TARN_OK && !more) return trace_table_fail(&r->table, "no header");
-    if (status == TARN_OK) status = trace_table_columns(&r->table, column_names, COLUMN_COUNT, COLUMN_REQUIRED, r->columns);
+    if (status == TARN_OK)
+        status = trace_table_columns(&r->table, column_names, COLUMN_COUNT, COLUMN_REQUIRED, r->columns);
     while (status == TARN_OK) {
         status = trace_table_next(&r->table, &more);
         if (status != TARN_OK || !more) break;

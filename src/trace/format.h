@@ -1,11 +1,12 @@
 /* Tarn's trace format, the writing half: constants, and functions that turn one event into bytes.
  *
- * A file is a header and then records, each a kind with flags in one byte, followed by the fields that the kind has: variable-length numbers, with
- * times and addresses as differences from the last ones, so that an event costs about ten bytes. A file is only ever
- * appended to, and whole records are all that is written, so whatever a crashed program has left is readable.
+ * A file is a header and then records, each a kind with flags in one byte, followed by the fields that the kind
+ * has: variable-length numbers, with times and addresses as differences from the last ones, so that an event costs
+ * about ten bytes. A file is only ever appended to, and whole records are all that is written, so whatever a
+ * crashed program has left is readable.
  *
- * Everything here is inline, allocates nothing and calls nothing: a recorder that runs inside malloc includes this file alone.
- * A recorder keeps one trace_encoder for each file, holds its own lock around it, and leaves
+ * Everything here is inline, allocates nothing and calls nothing: a recorder that runs inside malloc includes this
+ * file alone. A recorder keeps one trace_encoder for each file, holds its own lock around it, and leaves
  * TRACE_RECORD_ROOM bytes free in its buffer before each call. docs/trace-format.md describes the bytes. */
 #ifndef TRACE_FORMAT_H
 #define TRACE_FORMAT_H
@@ -21,29 +22,29 @@
 /* Magic, then version and file flags, four bytes each, little-endian. */
 #define TRACE_HEADER_SIZE 16u
 
-/* File flag: the recorder did not see everything (it started late, or skipped small blocks). A free of an unknown address is
- * left out, and an allocate at a live one ends the older allocation; without the flag both are errors. */
+/* File flag: the recorder did not see everything (it started late, or skipped small blocks). A free of an unknown
+ * address is left out, and an allocate at a live one ends the older allocation; without the flag both are errors. */
 #define TRACE_FILE_PARTIAL 1u
 /* File flag: frees name their allocations by number only, and addresses may be missing (0) or repeat. */
 #define TRACE_FILE_NUMBERED 2u
 
 /* The low four bits of a record's first byte. */
 typedef enum trace_record_kind {
-    TRACE_RECORD_STRING = 1,       /* length, bytes: its number is the count of strings before it */
-    TRACE_RECORD_THREAD = 2,       /* number: the thread of the events that follow, 0 at the start of the file */
-    TRACE_RECORD_STREAM = 3,       /* number: their stream, 0 (the default stream) at the start */
-    TRACE_RECORD_DEVICE = 4,       /* number: their device, 0 at the start */
-    TRACE_RECORD_ALLOCATE = 5,     /* time unless initial, address, size, tag?, site?, alignment? */
-    TRACE_RECORD_FREE = 6,         /* time, address or distance, tag?, site? */
-    TRACE_RECORD_FREE_COMPLETED = 7, /* the same */
+    TRACE_RECORD_STRING = 1,           /* length, bytes: its number is the count of strings before it */
+    TRACE_RECORD_THREAD = 2,           /* number: the thread of the events that follow, 0 at the start of the file */
+    TRACE_RECORD_STREAM = 3,           /* number: their stream, 0 (the default stream) at the start */
+    TRACE_RECORD_DEVICE = 4,           /* number: their device, 0 at the start */
+    TRACE_RECORD_ALLOCATE = 5,         /* time unless initial, address, size, tag?, site?, alignment? */
+    TRACE_RECORD_FREE = 6,             /* time, address or distance, tag?, site? */
+    TRACE_RECORD_FREE_COMPLETED = 7,   /* the same */
     TRACE_RECORD_SEGMENT_ALLOCATE = 8, /* time, address, size, tag?, site? */
-    TRACE_RECORD_SEGMENT_FREE = 9, /* the same */
-    TRACE_RECORD_OUT_OF_MEMORY = 10, /* the same */
-    TRACE_RECORD_MARK = 11,        /* time, tag?, site? */
-    TRACE_RECORD_BLOCK = 12,       /* segment, address, size, requested, state, site?: the recorded allocator's final state */
-    TRACE_RECORD_PROPERTY = 13,    /* property, then a number or a string's number */
-    TRACE_RECORD_EXTENSION = 14,   /* kind, length, bytes: for later versions; readers skip what they do not know */
-    TRACE_RECORD_END = 15          /* nothing: the recorder came to its end */
+    TRACE_RECORD_SEGMENT_FREE = 9,     /* the same */
+    TRACE_RECORD_OUT_OF_MEMORY = 10,   /* the same */
+    TRACE_RECORD_MARK = 11,            /* time, tag?, site? */
+    TRACE_RECORD_BLOCK = 12, /* segment, address, size, requested, state, site?: the recorded allocator's final state */
+    TRACE_RECORD_PROPERTY = 13,  /* property, then a number or a string's number */
+    TRACE_RECORD_EXTENSION = 14, /* kind, length, bytes: for later versions; readers skip what they do not know */
+    TRACE_RECORD_END = 15        /* nothing: the recorder came to its end */
 } trace_record_kind;
 
 /* The high four bits: which optional fields follow. */
@@ -51,7 +52,8 @@ typedef enum trace_record_kind {
 #define TRACE_HAS_SITE 0x20u
 #define TRACE_HAS_ALIGNMENT 0x40u /* allocate: one byte, the logarithm to base 2 */
 #define TRACE_IS_INITIAL 0x80u    /* allocate: alive before the recording began; no time field */
-#define TRACE_BY_NUMBER 0x80u     /* free, free_completed: instead of the address, how many allocations ago it was, from 1 */
+#define TRACE_BY_NUMBER \
+    0x80u /* free, free_completed: instead of the address, how many allocations ago it was, from 1 */
 
 typedef enum trace_property {
     TRACE_PROPERTY_PEAK_RESERVED = 1, /* bytes: what the recorded allocator held at most */
@@ -59,7 +61,11 @@ typedef enum trace_property {
 } trace_property;
 
 /* States of a block. */
-typedef enum trace_block_state { TRACE_BLOCK_IN_USE = 0, TRACE_BLOCK_CACHED = 1, TRACE_BLOCK_PENDING = 2 } trace_block_state;
+typedef enum trace_block_state {
+    TRACE_BLOCK_IN_USE = 0,
+    TRACE_BLOCK_CACHED = 1,
+    TRACE_BLOCK_PENDING = 2
+} trace_block_state;
 
 #define TRACE_NO_STRING UINT32_MAX
 /* The most bytes that any of the functions below writes, trace_encode_string aside. */
@@ -99,7 +105,7 @@ static inline size_t trace_put_number(uint8_t *out, uint64_t value) {
 
 /* Signed numbers alternate: 0, -1, 1, -2 … become 0, 1, 2, 3 … */
 static inline size_t trace_put_signed(uint8_t *out, uint64_t value) {
-    return trace_put_number(out, (value << 1) ^ (uint64_t)-(int64_t)(value >> 63));
+    return trace_put_number(out, (value << 1) ^ (uint64_t) - (int64_t)(value >> 63));
 }
 
 static inline void trace_put_u32(uint8_t *out, uint32_t value) {

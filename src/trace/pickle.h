@@ -1,12 +1,12 @@
 /* A reader of Python pickles that hold data and nothing else.
  *
- * A pickle is a program for a stack machine; most of its instructions build data, some call any function by name. This
- * reader knows the first kind only, of protocols 2 to 5, and refuses the rest, so that nothing in a file can run. There is no recursion,
- * and every declared length is checked against what the file still has.
+ * A pickle is a program for a stack machine; most of its instructions build data, some call any function by name.
+ * This reader knows the first kind only, of protocols 2 to 5, and refuses the rest, so that nothing in a file can
+ * run. There is no recursion, and every declared length is checked against what the file still has.
  *
- * Texts point into the file. Containers are chains of chunks in an arena, one for each batch that the pickle appends, so that nothing is
- * copied when they grow. An object that the pickle names twice is one object here too: its `note` lets a
- * caller keep what it made of it the first time. */
+ * Texts point into the file. Containers are chains of chunks in an arena, one for each batch that the pickle
+ * appends, so that nothing is copied when they grow. An object that the pickle names twice is one object here too:
+ * its `note` lets a caller keep what it made of it the first time. */
 #ifndef TRACE_PICKLE_H
 #define TRACE_PICKLE_H
 
@@ -25,7 +25,7 @@ typedef enum pickle_type {
     PICKLE_FLOAT,
     PICKLE_TEXT,  /* str, UTF-8 */
     PICKLE_BYTES, /* bytes and bytearray */
-    PICKLE_LIST, /* this and the following have an object */
+    PICKLE_LIST,  /* this and the following have an object */
     PICKLE_TUPLE,
     PICKLE_DICT, /* items alternate: key, value */
     PICKLE_SET   /* set and frozenset */
@@ -55,7 +55,7 @@ typedef struct pickle_chunk {
 
 struct pickle_object {
     pickle_chunk *first, *last;
-    size_t count;  /* of all chunks' items; two for each entry of a dict */
+    size_t count;   /* of all chunks' items; two for each entry of a dict */
     uint32_t note;  /* for the caller; PICKLE_NO_NOTE at first */
     uint32_t depth; /* of the containers in it: 0 when there are none */
 };
@@ -64,7 +64,8 @@ struct pickle_object {
 
 typedef struct pickle pickle;
 
-/* Reads the pickle at the start of the input. Caller owns it; it needs the input's data. CORRUPT_DATA with the byte; OUT_OF_MEMORY. */
+/* Reads the pickle at the start of the input. Caller owns it; it needs the input's data. CORRUPT_DATA with the
+ * byte; OUT_OF_MEMORY. */
 tarn_status pickle_read(const trace_input *input, pickle **out_pickle);
 void pickle_release(pickle *loaded);
 /* What the pickle stands for. */

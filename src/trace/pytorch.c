@@ -1,8 +1,9 @@
-/* Reads a memory snapshot of PyTorch's CUDA allocator: a pickle of dicts and lists, in the forms of all its versions.
+/* Reads a memory snapshot of PyTorch's CUDA allocator: a pickle of dicts and lists, in the forms of all its
+ * versions.
  *
- * Fields are taken by name wherever they stand, and what is missing in older versions has a default. The same object may stand in many places
- * of a pickle, so what is walked at each place is bounded: by fields in a dict, and by blocks and
- * entries for the size of the file. pytorch_history.c makes a trace of what is found here. */
+ * Fields are taken by name wherever they stand, and what is missing in older versions has a default. The same
+ * object may stand in many places of a pickle, so what is walked at each place is bounded: by fields in a dict,
+ * and by blocks and entries for the size of the file. pytorch_history.c makes a trace of what is found here. */
 #include <string.h>
 
 #include "base/checked.h"
@@ -36,7 +37,8 @@ static tarn_status no_memory(const reader *r) {
 
 static tarn_status check_dict(const reader *r, pickle_value value, const char *what) {
     if (value.type != PICKLE_DICT)
-        return base_fail(TARN_CORRUPT_DATA, "%s: %s is %s, and should be a dict", r->input->path, what, pickle_type_name(value));
+        return base_fail(TARN_CORRUPT_DATA, "%s: %s is %s, and should be a dict", r->input->path, what,
+                         pickle_type_name(value));
     if (value.is.object->count / 2 > field_limit)
         return base_fail(TARN_CORRUPT_DATA, "%s: %s has %zu fields, at most %zu are expected", r->input->path, what,
                          value.is.object->count / 2, field_limit);
@@ -44,9 +46,11 @@ static tarn_status check_dict(const reader *r, pickle_value value, const char *w
 }
 
 /* A number of 64 bits; addresses were written as signed ones by old versions. */
-static tarn_status take_number(const reader *r, pickle_value value, const char *what, bool may_be_negative, uint64_t *out_number) {
+static tarn_status take_number(const reader *r, pickle_value value, const char *what, bool may_be_negative,
+                               uint64_t *out_number) {
     if (value.type == PICKLE_UNSIGNED) *out_number = value.is.unsigned_integer;
-    else if (value.type == PICKLE_INTEGER && (value.is.integer >= 0 || may_be_negative)) *out_number = (uint64_t)value.is.integer;
+    else if (value.type == PICKLE_INTEGER && (value.is.integer >= 0 || may_be_negative))
+        *out_number = (uint64_t)value.is.integer;
     else if (value.type == PICKLE_INTEGER)
         return base_fail(TARN_CORRUPT_DATA, "%s: %s is %lld", r->input->path, what, (long long)value.is.integer);
     else
@@ -59,7 +63,8 @@ static tarn_status take_device(const reader *r, pickle_value value, uint16_t *ou
     uint64_t device = 0;
     tarn_status status = take_number(r, value, "a device", false, &device);
     if (status != TARN_OK) return status;
-    if (device >= device_limit) return base_fail(TARN_CORRUPT_DATA, "%s: device %llu", r->input->path, (unsigned long long)device);
+    if (device >= device_limit)
+        return base_fail(TARN_CORRUPT_DATA, "%s: device %llu", r->input->path, (unsigned long long)device);
     *out_device = (uint16_t)device;
     if (device >= r->history->device_count) r->history->device_count = (uint16_t)(device + 1);
     return TARN_OK;
@@ -73,7 +78,8 @@ static tarn_status take_time(const reader *r, pickle_value value, int64_t *out_t
     }
     uint64_t microseconds = 0;
     tarn_status status = take_number(r, value, "a time", true, &microseconds);
-    if (status == TARN_OK && __builtin_mul_overflow((int64_t)microseconds, (int64_t)1000, out_time_ns)) *out_time_ns = INT64_MAX;
+    if (status == TARN_OK && __builtin_mul_overflow((int64_t)microseconds, (int64_t)1000, out_time_ns))
+        *out_time_ns = INT64_MAX;
     return status;
 }
 
@@ -103,7 +109,8 @@ static tarn_status take_action(const reader *r, pickle_value value, history_entr
         }
     if (value.type != PICKLE_TEXT) return corrupt(r, "the action of a history entry is not a text");
     int length = value.length < 40 ? (int)value.length : 40;
-    return base_fail(TARN_CORRUPT_DATA, "%s: the history has an unknown action \"%.*s\"", r->input->path, length, value.is.text);
+    return base_fail(TARN_CORRUPT_DATA, "%s: the history has an unknown action \"%.*s\"", r->input->path, length,
+                     value.is.text);
 }
 
 static tarn_status take_text(const reader *r, pickle_value value, uint32_t *out_string) {
@@ -111,7 +118,8 @@ static tarn_status take_text(const reader *r, pickle_value value, uint32_t *out_
     return says_something ? trace_builder_string(r->builder, value.is.text, value.length, out_string) : TARN_OK;
 }
 
-static tarn_status take_entry_field(const reader *r, pickle_value key, pickle_value value, history_entry *entry, uint32_t *context) {
+static tarn_status take_entry_field(const reader *r, pickle_value key, pickle_value value, history_entry *entry,
+                                    uint32_t *context) {
     if (key.type != PICKLE_TEXT) return TARN_OK;
     if (pickle_is_text(key, "action")) return take_action(r, value, entry);
     if (pickle_is_text(key, "addr")) return take_number(r, value, "an address", true, &entry->address);
@@ -126,8 +134,10 @@ static tarn_status take_entry_field(const reader *r, pickle_value key, pickle_va
 
 static tarn_status add_entry(const reader *r, history_entry entry) {
     trace_history *history = r->history;
-    if (history->entry_count >= r->input->size / least_bytes) return corrupt(r, "the history has more entries than the file has room for");
-    if (!trace_reserve((void **)&history->entries, &history->entry_capacity, history->entry_count, sizeof entry)) return no_memory(r);
+    if (history->entry_count >= r->input->size / least_bytes)
+        return corrupt(r, "the history has more entries than the file has room for");
+    if (!trace_reserve((void **)&history->entries, &history->entry_capacity, history->entry_count, sizeof entry))
+        return no_memory(r);
     if (history->entry_count >= UINT32_MAX) return corrupt(r, "the history has 2^32 entries or more");
     entry.sequence = (uint32_t)history->entry_count;
     history->entries[history->entry_count++] = entry;
@@ -162,7 +172,8 @@ static tarn_status take_entry(const reader *r, pickle_value value, uint16_t devi
 
 static tarn_status take_traces(const reader *r, pickle_value traces) {
     if (traces.type != PICKLE_LIST)
-        return base_fail(TARN_CORRUPT_DATA, "%s: device_traces is %s, and should be a list", r->input->path, pickle_type_name(traces));
+        return base_fail(TARN_CORRUPT_DATA, "%s: device_traces is %s, and should be a list", r->input->path,
+                         pickle_type_name(traces));
     pickle_value trace, entry;
     uint64_t device = 0;
     for (pickle_cursor cursor = pickle_begin(traces); pickle_next(&cursor, &trace); device++) {
@@ -181,14 +192,15 @@ static tarn_status take_traces(const reader *r, pickle_value traces) {
     return TARN_OK;
 }
 
-/* "START name" at the time when the program entered a range, "END name" when it left. Older ones than the history say nothing
- * about it. */
+/* "START name" at the time when the program entered a range, "END name" when it left. Older ones than the history
+ * say nothing about it. */
 static tarn_status take_annotation(const reader *r, pickle_value value, int64_t begin_ns) {
     tarn_status status = check_dict(r, value, "an annotation");
     if (status != TARN_OK) return status;
     pickle_value name, stage, device, time;
     history_entry entry = {.site = TARN_TRACE_NO_STRING, .tag = TARN_TRACE_NO_STRING, .action = HISTORY_MARK};
-    if (!pickle_find(value, "time_us", &time) || !pickle_find(value, "name", &name) || name.type != PICKLE_TEXT) return TARN_OK;
+    if (!pickle_find(value, "time_us", &time) || !pickle_find(value, "name", &name) || name.type != PICKLE_TEXT)
+        return TARN_OK;
     status = take_time(r, time, &entry.time_ns);
     if (status == TARN_OK && pickle_find(value, "device", &device)) status = take_device(r, device, &entry.device);
     if (status != TARN_OK || entry.time_ns < begin_ns) return status;
@@ -234,20 +246,26 @@ static tarn_status take_block(const reader *r, pickle_value value, history_block
     pickle_value field;
     tarn_trace_block *block = &found.block;
     block->address = *address;
-    if (pickle_find(value, "address", &field)) status = take_number(r, field, "a block's address", true, &block->address);
+    if (pickle_find(value, "address", &field))
+        status = take_number(r, field, "a block's address", true, &block->address);
     if (status == TARN_OK && !pickle_find(value, "size", &field)) return corrupt(r, "a block without a size");
     if (status == TARN_OK) status = take_number(r, field, "a block's size", false, &block->size);
     block->requested = block->size;
-    if (status == TARN_OK && find_requested(value, &field)) status = take_number(r, field, "a block's requested size", false, &block->requested);
-    if (status == TARN_OK && pickle_find(value, "frames", &field)) status = pytorch_site(r->input, r->builder, field, &block->site);
+    if (status == TARN_OK && find_requested(value, &field))
+        status = take_number(r, field, "a block's requested size", false, &block->requested);
+    if (status == TARN_OK && pickle_find(value, "frames", &field))
+        status = pytorch_site(r->input, r->builder, field, &block->site);
     if (status != TARN_OK) return status;
     if (!pickle_find(value, "state", &field)) return corrupt(r, "a block without a state");
     block->state = state_of(field);
     if (block->state == TARN_BLOCK_CACHED) block->requested = 0;
-    if (__builtin_add_overflow(block->address, block->size, address)) return corrupt(r, "a block that ends beyond 64 bits");
+    if (__builtin_add_overflow(block->address, block->size, address))
+        return corrupt(r, "a block that ends beyond 64 bits");
 
-    if (history->block_count >= r->input->size / least_bytes) return corrupt(r, "the segments have more blocks than the file has room for");
-    if (!trace_reserve((void **)&history->blocks, &history->block_capacity, history->block_count, sizeof found)) return no_memory(r);
+    if (history->block_count >= r->input->size / least_bytes)
+        return corrupt(r, "the segments have more blocks than the file has room for");
+    if (!trace_reserve((void **)&history->blocks, &history->block_capacity, history->block_count, sizeof found))
+        return no_memory(r);
     history->blocks[history->block_count++] = found;
     return TARN_OK;
 }
@@ -259,15 +277,19 @@ static tarn_status take_segment(const reader *r, pickle_value value) {
     pickle_value field;
     uint64_t total = 0;
     if (pickle_find(value, "device", &field)) status = take_device(r, field, &common.block.device);
-    if (status == TARN_OK && pickle_find(value, "address", &field)) status = take_number(r, field, "a segment's address", true, &common.block.segment);
-    if (status == TARN_OK && pickle_find(value, "stream", &field)) status = take_number(r, field, "a segment's stream", true, &common.stream);
-    if (status == TARN_OK && !pickle_find(value, "total_size", &field)) return corrupt(r, "a segment without a total size");
+    if (status == TARN_OK && pickle_find(value, "address", &field))
+        status = take_number(r, field, "a segment's address", true, &common.block.segment);
+    if (status == TARN_OK && pickle_find(value, "stream", &field))
+        status = take_number(r, field, "a segment's stream", true, &common.stream);
+    if (status == TARN_OK && !pickle_find(value, "total_size", &field))
+        return corrupt(r, "a segment without a total size");
     if (status == TARN_OK) status = take_number(r, field, "a segment's size", false, &total);
     if (status != TARN_OK) return status;
     if (__builtin_add_overflow(r->history->final_reserved, total, &r->history->final_reserved))
         return corrupt(r, "the segments add up to more than 64 bits");
 
-    if (!pickle_find(value, "blocks", &field) || field.type != PICKLE_LIST) return corrupt(r, "a segment without a list of blocks");
+    if (!pickle_find(value, "blocks", &field) || field.type != PICKLE_LIST)
+        return corrupt(r, "a segment without a list of blocks");
     uint64_t address = common.block.segment;
     pickle_value block;
     for (pickle_cursor cursor = pickle_begin(field); pickle_next(&cursor, &block);) {
@@ -279,7 +301,8 @@ static tarn_status take_segment(const reader *r, pickle_value value) {
 
 static tarn_status take_segments(const reader *r, pickle_value segments) {
     if (segments.type != PICKLE_LIST)
-        return base_fail(TARN_CORRUPT_DATA, "%s: segments is %s, and should be a list", r->input->path, pickle_type_name(segments));
+        return base_fail(TARN_CORRUPT_DATA, "%s: segments is %s, and should be a list", r->input->path,
+                         pickle_type_name(segments));
     pickle_value segment;
     for (pickle_cursor cursor = pickle_begin(segments); pickle_next(&cursor, &segment);) {
         tarn_status status = take_segment(r, segment);

@@ -1,8 +1,9 @@
 /* From a history with a lost beginning to a whole trace, as pytorch_history.h explains.
  *
- * Each device is followed forward once, with a map from addresses to the allocation seen there last. What the map does not know when it is freed was
- * there before; so was what the final blocks hold and the map does not know. Then devices are merged by time, and the
- * bytes reserved at each moment follow from the final ones by walking the segment events back. */
+ * Each device is followed forward once, with a map from addresses to the allocation seen there last. What the map
+ * does not know when it is freed was there before; so was what the final blocks hold and the map does not know.
+ * Then devices are merged by time, and the bytes reserved at each moment follow from the final ones by walking the
+ * segment events back. */
 #include "pytorch_history.h"
 
 #include <stdlib.h>
@@ -33,7 +34,8 @@ typedef struct findings {
 } findings;
 
 static tarn_status no_memory(const trace_history *history) {
-    return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for a history of %zu entries", history->path, history->entry_count);
+    return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for a history of %zu entries", history->path,
+                     history->entry_count);
 }
 
 static bool add_allocation(trace_history *history, history_allocation allocation, uint64_t *out_index) {
@@ -55,8 +57,8 @@ static history_allocation allocation_of(const history_entry *entry) {
                                 .device = entry->device};
 }
 
-/* Something that was there at the start and is freed by `entry`. Where it was allocated is not known: the entry's place is
- * that of the free. */
+/* Something that was there at the start and is freed by `entry`. Where it was allocated is not known: the entry's
+ * place is that of the free. */
 static history_allocation initial_of(const history_entry *entry) {
     history_allocation allocation = allocation_of(entry);
     allocation.site = TARN_TRACE_NO_STRING;
@@ -66,7 +68,8 @@ static history_allocation initial_of(const history_entry *entry) {
 }
 
 static tarn_status freed_twice(const trace_history *history, const history_entry *entry) {
-    return base_fail(TARN_CORRUPT_DATA, "%s: entry %u of the history (device %u) frees 0x%llx, which is free since an earlier entry",
+    return base_fail(TARN_CORRUPT_DATA,
+                     "%s: entry %u of the history (device %u) frees 0x%llx, which is free since an earlier entry",
                      history->path, entry->sequence, entry->device, (unsigned long long)entry->address);
 }
 
@@ -101,9 +104,10 @@ static tarn_status follow_free(trace_history *history, trace_map *map, history_e
     return TARN_OK;
 }
 
-/* `previous` is the entry before it on the same device, or NULL; `alone`: the history has no requests at all, since its
- * recorder was told to skip them, so that the completion is the free. */
-static tarn_status follow_completion(trace_history *history, trace_map *map, history_entry *entry, const history_entry *previous, bool alone) {
+/* `previous` is the entry before it on the same device, or NULL; `alone`: the history has no requests at all,
+ * since its recorder was told to skip them, so that the completion is the free. */
+static tarn_status follow_completion(trace_history *history, trace_map *map, history_entry *entry,
+                                     const history_entry *previous, bool alone) {
     uint64_t *last = trace_map_find(map, entry->address);
     bool is_live = last != NULL && history->allocations[*last].state == TRACE_LIVE;
     if (is_live || (last == NULL && alone)) {
@@ -120,7 +124,8 @@ static tarn_status follow_completion(trace_history *history, trace_map *map, his
     if (history->allocations[*last].state == TRACE_COMPLETED) return freed_twice(history, entry);
     history->allocations[*last].state = TRACE_COMPLETED;
     entry->allocation = *last;
-    bool at_once = previous != NULL && previous->action == HISTORY_FREE_REQUESTED && previous->address == entry->address;
+    bool at_once =
+        previous != NULL && previous->action == HISTORY_FREE_REQUESTED && previous->address == entry->address;
     if (at_once) entry->action = HISTORY_DROPPED;
     return TARN_OK;
 }
@@ -134,16 +139,16 @@ static tarn_status follow_device(trace_history *history, trace_map *map, size_t 
         tarn_status status = TARN_OK;
         entry->allocation = entry->replaced = no_allocation;
         switch ((history_action)entry->action) {
-            case HISTORY_ALLOC: status = follow_alloc(history, map, entry, found); break;
-            case HISTORY_FREE_REQUESTED: status = follow_free(history, map, entry); break;
-            case HISTORY_FREE_COMPLETED:
-                status = follow_completion(history, map, entry, i > first ? entry - 1 : NULL, alone);
-                break;
-            case HISTORY_SEGMENT_ALLOC:
-            case HISTORY_SEGMENT_FREE:
-            case HISTORY_OUT_OF_MEMORY:
-            case HISTORY_MARK:
-            case HISTORY_DROPPED: break;
+        case HISTORY_ALLOC: status = follow_alloc(history, map, entry, found); break;
+        case HISTORY_FREE_REQUESTED: status = follow_free(history, map, entry); break;
+        case HISTORY_FREE_COMPLETED:
+            status = follow_completion(history, map, entry, i > first ? entry - 1 : NULL, alone);
+            break;
+        case HISTORY_SEGMENT_ALLOC:
+        case HISTORY_SEGMENT_FREE:
+        case HISTORY_OUT_OF_MEMORY:
+        case HISTORY_MARK:
+        case HISTORY_DROPPED: break;
         }
         if (status != TARN_OK) return status;
     }
@@ -254,14 +259,14 @@ static tarn_status emit_initial(trace_history *history, trace_builder *builder) 
 
 static tarn_trace_action other_action(uint8_t action) {
     switch ((history_action)action) {
-        case HISTORY_SEGMENT_ALLOC: return TARN_TRACE_SEGMENT_ALLOCATE;
-        case HISTORY_SEGMENT_FREE: return TARN_TRACE_SEGMENT_FREE;
-        case HISTORY_OUT_OF_MEMORY: return TARN_TRACE_OUT_OF_MEMORY;
-        case HISTORY_ALLOC:
-        case HISTORY_FREE_REQUESTED:
-        case HISTORY_FREE_COMPLETED:
-        case HISTORY_DROPPED:
-        case HISTORY_MARK: break;
+    case HISTORY_SEGMENT_ALLOC: return TARN_TRACE_SEGMENT_ALLOCATE;
+    case HISTORY_SEGMENT_FREE: return TARN_TRACE_SEGMENT_FREE;
+    case HISTORY_OUT_OF_MEMORY: return TARN_TRACE_OUT_OF_MEMORY;
+    case HISTORY_ALLOC:
+    case HISTORY_FREE_REQUESTED:
+    case HISTORY_FREE_COMPLETED:
+    case HISTORY_DROPPED:
+    case HISTORY_MARK: break;
     }
     return TARN_TRACE_MARK;
 }
@@ -277,20 +282,20 @@ static tarn_status emit_entry(trace_history *history, trace_builder *builder, co
     tarn_status status = trace_builder_stream(builder, entry->stream, &event.stream);
     if (status != TARN_OK) return status;
     switch ((history_action)entry->action) {
-        case HISTORY_DROPPED: return TARN_OK;
-        case HISTORY_ALLOC:
-            if (entry->replaced != no_allocation)
-                status = trace_builder_free(builder, history->allocations[entry->replaced].id, &event, false);
-            if (status != TARN_OK) return status;
-            return emit_allocation(builder, &history->allocations[entry->allocation], entry->time_ns);
-        case HISTORY_FREE_REQUESTED:
-            return trace_builder_free(builder, history->allocations[entry->allocation].id, &event, false);
-        case HISTORY_FREE_COMPLETED:
-            return trace_builder_free(builder, history->allocations[entry->allocation].id, &event, true);
-        case HISTORY_SEGMENT_ALLOC:
-        case HISTORY_SEGMENT_FREE:
-        case HISTORY_OUT_OF_MEMORY:
-        case HISTORY_MARK: break;
+    case HISTORY_DROPPED: return TARN_OK;
+    case HISTORY_ALLOC:
+        if (entry->replaced != no_allocation)
+            status = trace_builder_free(builder, history->allocations[entry->replaced].id, &event, false);
+        if (status != TARN_OK) return status;
+        return emit_allocation(builder, &history->allocations[entry->allocation], entry->time_ns);
+    case HISTORY_FREE_REQUESTED:
+        return trace_builder_free(builder, history->allocations[entry->allocation].id, &event, false);
+    case HISTORY_FREE_COMPLETED:
+        return trace_builder_free(builder, history->allocations[entry->allocation].id, &event, true);
+    case HISTORY_SEGMENT_ALLOC:
+    case HISTORY_SEGMENT_FREE:
+    case HISTORY_OUT_OF_MEMORY:
+    case HISTORY_MARK: break;
     }
     return trace_builder_other(builder, &event);
 }
@@ -305,8 +310,8 @@ static tarn_status emit_blocks(const trace_history *history, trace_builder *buil
     return TARN_OK;
 }
 
-/* The most that was reserved at any time, by walking back from the end. Not known where the history says that more was
- * taken than there is at the end, because it ended before the snapshot was made. */
+/* The most that was reserved at any time, by walking back from the end. Not known where the history says that more
+ * was taken than there is at the end, because it ended before the snapshot was made. */
 static bool peak_reserved(const trace_history *history, uint64_t *out_peak) {
     uint64_t reserved = history->final_reserved, peak = reserved;
     for (size_t i = history->entry_count; i-- > 0;) {
@@ -324,13 +329,15 @@ static bool peak_reserved(const trace_history *history, uint64_t *out_peak) {
 
 static void report(const trace_history *history, const findings *found) {
     if (found->missing_frees > 0)
-        base_log(TARN_LOG_WARNING, "%s: %zu addresses were handed out again without a free; the older allocations end there",
+        base_log(TARN_LOG_WARNING,
+                 "%s: %zu addresses were handed out again without a free; the older allocations end there",
                  history->path, found->missing_frees);
     if (found->later_blocks + found->later_frees > 0)
-        base_log(TARN_LOG_WARNING,
-                 "%s: the history ends before the snapshot was made: %zu blocks were freed and %zu allocated after it; they are "
-                 "left as the history has them",
-                 history->path, found->later_frees, found->later_blocks);
+        base_log(
+            TARN_LOG_WARNING,
+            "%s: the history ends before the snapshot was made: %zu blocks were freed and %zu allocated after it; they are "
+            "left as the history has them",
+            history->path, found->later_frees, found->later_blocks);
 }
 
 tarn_status trace_history_emit(trace_history *history, trace_builder *builder) {
@@ -339,7 +346,8 @@ tarn_status trace_history_emit(trace_history *history, trace_builder *builder) {
     if (status != TARN_OK) return status;
     merge_devices(history);
     status = emit_initial(history, builder);
-    for (size_t i = 0; i < history->entry_count && status == TARN_OK; i++) status = emit_entry(history, builder, &history->entries[i]);
+    for (size_t i = 0; i < history->entry_count && status == TARN_OK; i++)
+        status = emit_entry(history, builder, &history->entries[i]);
     if (status == TARN_OK) status = emit_blocks(history, builder);
     if (status != TARN_OK) return status;
     builder->trace.has_recorded_peak = peak_reserved(history, &builder->trace.recorded_peak_reserved);

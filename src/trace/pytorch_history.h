@@ -1,8 +1,9 @@
-/* The history of a PyTorch snapshot, between its pickle and the trace: pytorch.c fills it in, trace_history_emit makes events of it.
+/* The history of a PyTorch snapshot, between its pickle and the trace: pytorch.c fills it in, trace_history_emit
+ * makes events of it.
  *
- * The history is a ring whose beginning may be lost, so it cannot be played forward from nothing. What was there at its
- * start is told by its other end: a block that is freed in it but never allocated in it was there, and so was a block of the
- * final segments that it never mentions. These become the trace's initial allocations. */
+ * The history is a ring whose beginning may be lost, so it cannot be played forward from nothing. What was there
+ * at its start is told by its other end: a block that is freed in it but never allocated in it was there, and so
+ * was a block of the final segments that it never mentions. These become the trace's initial allocations. */
 #ifndef TRACE_PYTORCH_HISTORY_H
 #define TRACE_PYTORCH_HISTORY_H
 
@@ -20,7 +21,7 @@ typedef enum history_action {
 } history_action;
 
 typedef struct history_entry {
-    int64_t time_ns;     /* never decreasing within one device */
+    int64_t time_ns; /* never decreasing within one device */
     uint64_t address, size;
     uint64_t stream;     /* as in the file */
     uint64_t allocation; /* index of what it allocates or frees; set by trace_history_emit */

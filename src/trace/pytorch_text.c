@@ -1,5 +1,5 @@
-/* The texts of pytorch_text.h, put together in a buffer on the stack: what does not fit is left out, which bounds what a
- * malicious file can ask for. */
+/* The texts of pytorch_text.h, put together in a buffer on the stack: what does not fit is left out, which bounds
+ * what a malicious file can ask for. */
 #include "pytorch_text.h"
 
 #include <inttypes.h>
@@ -72,8 +72,9 @@ tarn_status pytorch_site(const trace_input *input, trace_builder *builder, pickl
     pickle_value frame;
     for (pickle_cursor cursor = pickle_begin(frames); count < frame_limit && pickle_next(&cursor, &frame); count++) {
         if (frame.type != PICKLE_DICT || frame.is.object->count / 2 > frame_field_limit)
-            return base_fail(TARN_CORRUPT_DATA, "%s: a stack frame is %s of %zu fields, and should be a dict of a few", input->path,
-                             pickle_type_name(frame), frame.type == PICKLE_DICT ? frame.is.object->count / 2 : 0);
+            return base_fail(TARN_CORRUPT_DATA, "%s: a stack frame is %s of %zu fields, and should be a dict of a few",
+                             input->path, pickle_type_name(frame),
+                             frame.type == PICKLE_DICT ? frame.is.object->count / 2 : 0);
         if (count > 0) put(&t, " < ", 3);
         put_frame(&t, frame);
     }
@@ -85,18 +86,20 @@ tarn_status pytorch_site(const trace_input *input, trace_builder *builder, pickl
 static void put_scalar(text *t, pickle_value value) {
     char number[32];
     switch ((pickle_type)value.type) {
-        case PICKLE_TEXT: put(t, value.is.text, value.length); break;
-        case PICKLE_INTEGER: put_number(t, value.is.integer); break;
-        case PICKLE_UNSIGNED: put(t, number, (size_t)snprintf(number, sizeof number, "%" PRIu64, value.is.unsigned_integer)); break;
-        case PICKLE_FLOAT: put(t, number, (size_t)snprintf(number, sizeof number, "%g", value.is.real)); break;
-        case PICKLE_BOOLEAN: put(t, value.is.boolean ? "on" : "off", value.is.boolean ? 2 : 3); break;
-        case PICKLE_NONE:
-        case PICKLE_HUGE:
-        case PICKLE_BYTES:
-        case PICKLE_LIST:
-        case PICKLE_TUPLE:
-        case PICKLE_DICT:
-        case PICKLE_SET: put(t, pickle_type_name(value), strlen(pickle_type_name(value))); break;
+    case PICKLE_TEXT: put(t, value.is.text, value.length); break;
+    case PICKLE_INTEGER: put_number(t, value.is.integer); break;
+    case PICKLE_UNSIGNED:
+        put(t, number, (size_t)snprintf(number, sizeof number, "%" PRIu64, value.is.unsigned_integer));
+        break;
+    case PICKLE_FLOAT: put(t, number, (size_t)snprintf(number, sizeof number, "%g", value.is.real)); break;
+    case PICKLE_BOOLEAN: put(t, value.is.boolean ? "on" : "off", value.is.boolean ? 2 : 3); break;
+    case PICKLE_NONE:
+    case PICKLE_HUGE:
+    case PICKLE_BYTES:
+    case PICKLE_LIST:
+    case PICKLE_TUPLE:
+    case PICKLE_DICT:
+    case PICKLE_SET: put(t, pickle_type_name(value), strlen(pickle_type_name(value))); break;
     }
 }
 
@@ -112,7 +115,8 @@ tarn_status pytorch_joined(trace_builder *builder, pickle_value first, pickle_va
 static void put_dict(text *t, pickle_value dict, const char *between, const char *equals) {
     size_t count = 0;
     pickle_value key, value;
-    for (pickle_cursor cursor = pickle_begin(dict); count < setting_limit && pickle_next_entry(&cursor, &key, &value); count++) {
+    for (pickle_cursor cursor = pickle_begin(dict); count < setting_limit && pickle_next_entry(&cursor, &key, &value);
+         count++) {
         if (count > 0) put(t, between, strlen(between));
         put_scalar(t, key);
         put(t, equals, strlen(equals));

@@ -5,8 +5,8 @@
 #include "pickle.h"
 #include "trace_internal.h"
 
-/* The string for a list of frames, "name (file.py:line) < …"; untouched where there are none. The list keeps its string's number, since
- * events of one place share the list. */
+/* The string for a list of frames, "name (file.py:line) < …"; untouched where there are none. The list keeps its
+ * string's number, since events of one place share the list. */
 tarn_status pytorch_site(const trace_input *input, trace_builder *builder, pickle_value frames, uint32_t *out_site);
 /* "first second"; either may be anything. */
 tarn_status pytorch_joined(trace_builder *builder, pickle_value first, pickle_value second, uint32_t *out_string);

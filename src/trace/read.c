@@ -1,7 +1,8 @@
-/* Opens a trace of any format: takes the file into memory, looks at its first bytes, and hands it to the reader for them.
+/* Opens a trace of any format: takes the file into memory, looks at its first bytes, and hands it to the reader
+ * for them.
  *
- * The file is copied, not mapped, so that a file which shrinks meanwhile is an error and not a signal. Only the beginning is read
- * until the format is known. */
+ * The file is copied, not mapped, so that a file which shrinks meanwhile is an error and not a signal. Only the
+ * beginning is read until the format is known. */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -27,7 +28,9 @@ static const struct {
     {"\x1f\x8b", 2, "gzip data: decompress it first"},
     {"PK\x03\x04", 4, "a zip archive: a trace in it has to be taken out first"},
     {"\x28\xb5\x2f\xfd", 4, "zstd data: decompress it first"},
-    {"\xfd" "7zXZ", 5, "xz data: decompress it first"},
+    {"\xfd"
+     "7zXZ",
+     5, "xz data: decompress it first"},
     {"{", 1, "JSON, which is only written"},
     {"[", 1, "JSON, which is only written"},
 };
@@ -52,15 +55,18 @@ static trace_reader table_reader(const char *line, size_t length) {
     static const char *const rmm_columns[] = {"thread", "time", "action", "pointer", "size", "stream"};
     static const char *const own_columns[] = {"time_ns", "action", "id", "size", "address", "device", "stream"};
     size_t rmm = 0, own = 0;
-    for (size_t i = 0; i < sizeof rmm_columns / sizeof rmm_columns[0]; i++) rmm += has_cell(line, length, rmm_columns[i]);
-    for (size_t i = 0; i < sizeof own_columns / sizeof own_columns[0]; i++) own += has_cell(line, length, own_columns[i]);
+    for (size_t i = 0; i < sizeof rmm_columns / sizeof rmm_columns[0]; i++)
+        rmm += has_cell(line, length, rmm_columns[i]);
+    for (size_t i = 0; i < sizeof own_columns / sizeof own_columns[0]; i++)
+        own += has_cell(line, length, own_columns[i]);
     if (rmm < 3 && own < 3) return NULL;
     return own > rmm ? trace_read_csv : trace_read_rmm;
 }
 
 static tarn_status unknown_format(const trace_input *input) {
     for (size_t i = 0; i < sizeof known_strangers / sizeof known_strangers[0]; i++)
-        if (input->size >= known_strangers[i].length && memcmp(input->data, known_strangers[i].begin, known_strangers[i].length) == 0)
+        if (input->size >= known_strangers[i].length &&
+            memcmp(input->data, known_strangers[i].begin, known_strangers[i].length) == 0)
             return base_fail(TARN_NOT_SUPPORTED, "%s is %s", input->path, known_strangers[i].what);
     char bytes[32] = "";
     for (size_t i = 0; i < input->size && i < 8; i++) {
@@ -69,9 +75,10 @@ static tarn_status unknown_format(const trace_input *input) {
         bytes[3 * i + 1] = digits[input->data[i] & 15];
         bytes[3 * i + 2] = ' ';
     }
-    return base_fail(TARN_NOT_SUPPORTED,
-                     "%s is no known trace (it begins with bytes %s); PyTorch snapshots, RMM logs, Tarn's traces and their CSV can be read",
-                     input->path, bytes);
+    return base_fail(
+        TARN_NOT_SUPPORTED,
+        "%s is no known trace (it begins with bytes %s); PyTorch snapshots, RMM logs, Tarn's traces and their CSV can be read",
+        input->path, bytes);
 }
 
 /* Tells the format by the first bytes, of which there may be fewer than the whole file. */
@@ -102,7 +109,8 @@ tarn_status trace_read_memory(const void *data, size_t size, const char *path, t
 }
 
 static tarn_status failed(const char *path, const char *what) {
-    return base_fail(errno == ENOENT || errno == ENOTDIR ? TARN_NOT_FOUND : TARN_IO_ERROR, "%s: %s: %s", path, what, strerror(errno));
+    return base_fail(errno == ENOENT || errno == ENOTDIR ? TARN_NOT_FOUND : TARN_IO_ERROR, "%s: %s: %s", path, what,
+                     strerror(errno));
 }
 
 /* Reads up to `size` bytes from where the file stands; fewer only at its end. */
@@ -121,7 +129,9 @@ static tarn_status read_bytes(int file, const char *path, uint8_t *bytes, size_t
 
 static tarn_status check_kind(const char *path, const struct stat *about) {
     if (S_ISREG(about->st_mode)) return TARN_OK;
-    const char *what = S_ISDIR(about->st_mode) ? "a directory" : S_ISFIFO(about->st_mode) ? "a pipe" : "no regular file";
+    const char *what = S_ISDIR(about->st_mode)    ? "a directory"
+                       : S_ISFIFO(about->st_mode) ? "a pipe"
+                                                  : "no regular file";
     return base_fail(TARN_IO_ERROR, "%s is %s; a trace is a regular file", path, what);
 }
 
@@ -154,7 +164,8 @@ static tarn_status read_file(int file, const char *path, tarn_trace **out_trace)
 }
 
 tarn_status tarn_trace_read(const char *path, tarn_trace **out_trace) {
-    if (path == NULL || path[0] == '\0') return base_fail(TARN_INVALID_ARGUMENT, "a trace cannot be read from an empty path");
+    if (path == NULL || path[0] == '\0')
+        return base_fail(TARN_INVALID_ARGUMENT, "a trace cannot be read from an empty path");
     if (out_trace == NULL) return base_fail(TARN_INVALID_ARGUMENT, "%s: no place for the trace (NULL)", path);
     /* Not blocking, so that a pipe without a writer is told and not waited for. */
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);

@@ -1,7 +1,7 @@
 /* Reads Tarn's own format, docs/trace-format.md, of which format.h is the writing half.
  *
- * A loop over records with the state that the format's differences need. Addresses are looked up in one map for each device, so that frees find
- * their allocations. */
+ * A loop over records with the state that the format's differences need. Addresses are looked up in one map for
+ * each device, so that frees find their allocations. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -60,13 +60,14 @@ static tarn_status take_number(reader *r, uint64_t *out_number) {
 static tarn_status take_difference(reader *r, uint64_t *value) {
     uint64_t number = 0;
     tarn_status status = take_number(r, &number);
-    if (status == TARN_OK) *value += (number >> 1) ^ (uint64_t)-(int64_t)(number & 1);
+    if (status == TARN_OK) *value += (number >> 1) ^ (uint64_t) - (int64_t)(number & 1);
     return status;
 }
 
 static tarn_status take_bytes(reader *r, uint64_t length, const uint8_t **out_bytes) {
     if (length > r->input->size - r->at)
-        return base_fail(TARN_CORRUPT_DATA, "%s: record at byte %zu: it declares %" PRIu64 " bytes, and the file has %zu more",
+        return base_fail(TARN_CORRUPT_DATA,
+                         "%s: record at byte %zu: it declares %" PRIu64 " bytes, and the file has %zu more",
                          r->input->path, r->record, length, r->input->size - r->at);
     *out_bytes = r->input->data + r->at;
     r->at += (size_t)length;
@@ -91,7 +92,8 @@ static tarn_status read_string(reader *r) {
     if (status == TARN_OK) status = take_bytes(r, length, &bytes);
     if (status != TARN_OK) return status;
     if (memchr(bytes, '\0', (size_t)length) != NULL) return corrupt(r, "a string with a NUL byte");
-    if (!trace_reserve((void **)&r->strings, &r->string_capacity, r->string_count, sizeof *r->strings)) return no_memory(r);
+    if (!trace_reserve((void **)&r->strings, &r->string_capacity, r->string_count, sizeof *r->strings))
+        return no_memory(r);
     status = trace_builder_string(&r->builder, (const char *)bytes, (size_t)length, &r->strings[r->string_count]);
     if (status == TARN_OK) r->string_count++;
     return status;
@@ -137,8 +139,9 @@ static tarn_status add_allocate(reader *r, const tarn_trace_event *event, bool i
     uint64_t *last = trace_map_find(live, event->address);
     if (last != NULL && r->builder.allocations[*last].state == TRACE_LIVE) {
         if (!r->partial)
-            return base_fail(TARN_CORRUPT_DATA, "%s: record at byte %zu: 0x%" PRIx64 " is allocated, and is live already",
-                             r->input->path, r->record, event->address);
+            return base_fail(TARN_CORRUPT_DATA,
+                             "%s: record at byte %zu: 0x%" PRIx64 " is allocated, and is live already", r->input->path,
+                             r->record, event->address);
         tarn_status status = trace_builder_free(&r->builder, *last, event, false);
         if (status != TARN_OK) return status;
         r->missing_frees++;
@@ -208,8 +211,8 @@ static tarn_status read_free(reader *r, unsigned flags, bool completed, tarn_tra
     if (found) return trace_builder_free(&r->builder, id, event, completed);
     if (by_number) return corrupt(r, "it frees an allocation a second time");
     if (!r->partial)
-        return base_fail(TARN_CORRUPT_DATA, "%s: record at byte %zu: 0x%" PRIx64 " is freed, and is not live", r->input->path,
-                         r->record, r->address);
+        return base_fail(TARN_CORRUPT_DATA, "%s: record at byte %zu: 0x%" PRIx64 " is freed, and is not live",
+                         r->input->path, r->record, r->address);
     r->unknown_frees++;
     return TARN_OK;
 }
@@ -290,7 +293,8 @@ static tarn_status read_record(reader *r) {
     unsigned first = r->input->data[r->at++];
     unsigned kind = first & 0x0f, flags = first & 0xf0;
     if (kind == 0 || (flags & ~allowed_flags(kind)) != 0)
-        return base_fail(TARN_CORRUPT_DATA, "%s: record at byte %zu: 0x%02x begins no record", r->input->path, r->record, first);
+        return base_fail(TARN_CORRUPT_DATA, "%s: record at byte %zu: 0x%02x begins no record", r->input->path,
+                         r->record, first);
     /* A file that never says so is of one thread. */
     if (!r->thread_known && kind >= TRACE_RECORD_ALLOCATE && kind <= TRACE_RECORD_MARK) {
         tarn_status status = trace_builder_thread(&r->builder, 0, &r->thread);
@@ -303,21 +307,21 @@ static tarn_status read_record(reader *r) {
                               .stream = r->stream,
                               .device = r->device};
     switch ((trace_record_kind)kind) {
-        case TRACE_RECORD_STRING: return read_string(r);
-        case TRACE_RECORD_THREAD: return read_thread_or_stream(r, true);
-        case TRACE_RECORD_STREAM: return read_thread_or_stream(r, false);
-        case TRACE_RECORD_DEVICE: return read_device(r);
-        case TRACE_RECORD_ALLOCATE: return read_allocate(r, flags, &event);
-        case TRACE_RECORD_FREE: return read_free(r, flags, false, &event);
-        case TRACE_RECORD_FREE_COMPLETED: return read_free(r, flags, true, &event);
-        case TRACE_RECORD_SEGMENT_ALLOCATE: return read_other(r, flags, TARN_TRACE_SEGMENT_ALLOCATE, &event);
-        case TRACE_RECORD_SEGMENT_FREE: return read_other(r, flags, TARN_TRACE_SEGMENT_FREE, &event);
-        case TRACE_RECORD_OUT_OF_MEMORY: return read_other(r, flags, TARN_TRACE_OUT_OF_MEMORY, &event);
-        case TRACE_RECORD_MARK: return read_other(r, flags, TARN_TRACE_MARK, &event);
-        case TRACE_RECORD_BLOCK: return read_block(r, flags);
-        case TRACE_RECORD_PROPERTY: return read_property(r);
-        case TRACE_RECORD_EXTENSION: return skip_extension(r);
-        case TRACE_RECORD_END: break;
+    case TRACE_RECORD_STRING: return read_string(r);
+    case TRACE_RECORD_THREAD: return read_thread_or_stream(r, true);
+    case TRACE_RECORD_STREAM: return read_thread_or_stream(r, false);
+    case TRACE_RECORD_DEVICE: return read_device(r);
+    case TRACE_RECORD_ALLOCATE: return read_allocate(r, flags, &event);
+    case TRACE_RECORD_FREE: return read_free(r, flags, false, &event);
+    case TRACE_RECORD_FREE_COMPLETED: return read_free(r, flags, true, &event);
+    case TRACE_RECORD_SEGMENT_ALLOCATE: return read_other(r, flags, TARN_TRACE_SEGMENT_ALLOCATE, &event);
+    case TRACE_RECORD_SEGMENT_FREE: return read_other(r, flags, TARN_TRACE_SEGMENT_FREE, &event);
+    case TRACE_RECORD_OUT_OF_MEMORY: return read_other(r, flags, TARN_TRACE_OUT_OF_MEMORY, &event);
+    case TRACE_RECORD_MARK: return read_other(r, flags, TARN_TRACE_MARK, &event);
+    case TRACE_RECORD_BLOCK: return read_block(r, flags);
+    case TRACE_RECORD_PROPERTY: return read_property(r);
+    case TRACE_RECORD_EXTENSION: return skip_extension(r);
+    case TRACE_RECORD_END: break;
     }
     r->ended = true;
     if (r->at != r->input->size) return corrupt(r, "bytes follow the end");
@@ -330,15 +334,19 @@ static uint32_t get_u32(const uint8_t *bytes) {
 
 static tarn_status read_header(reader *r) {
     const uint8_t *bytes = NULL;
-    if (r->input->size < TRACE_HEADER_SIZE) return base_fail(TARN_CORRUPT_DATA, "%s: the header is cut off at byte %zu", r->input->path, r->input->size);
+    if (r->input->size < TRACE_HEADER_SIZE)
+        return base_fail(TARN_CORRUPT_DATA, "%s: the header is cut off at byte %zu", r->input->path, r->input->size);
     tarn_status status = take_bytes(r, TRACE_HEADER_SIZE, &bytes);
     if (status != TARN_OK) return status;
     if (memcmp(bytes, TRACE_MAGIC, TRACE_MAGIC_SIZE) != 0)
-        return base_fail(TARN_CORRUPT_DATA, "%s: byte 5: line ends in it were changed, as text transfer does", r->input->path);
+        return base_fail(TARN_CORRUPT_DATA, "%s: byte 5: line ends in it were changed, as text transfer does",
+                         r->input->path);
     if (get_u32(bytes + 8) != TRACE_VERSION)
-        return base_fail(TARN_NOT_SUPPORTED, "%s: version %u of Tarn's format; %u can be read", r->input->path, get_u32(bytes + 8), TRACE_VERSION);
+        return base_fail(TARN_NOT_SUPPORTED, "%s: version %u of Tarn's format; %u can be read", r->input->path,
+                         get_u32(bytes + 8), TRACE_VERSION);
     uint32_t flags = get_u32(bytes + 12);
-    if ((flags & ~(TRACE_FILE_PARTIAL | TRACE_FILE_NUMBERED)) != 0) return base_fail(TARN_CORRUPT_DATA, "%s: byte 12: unknown flags 0x%x", r->input->path, flags);
+    if ((flags & ~(TRACE_FILE_PARTIAL | TRACE_FILE_NUMBERED)) != 0)
+        return base_fail(TARN_CORRUPT_DATA, "%s: byte 12: unknown flags 0x%x", r->input->path, flags);
     r->partial = (flags & TRACE_FILE_PARTIAL) != 0;
     r->numbered = (flags & TRACE_FILE_NUMBERED) != 0;
     return TARN_OK;
@@ -346,11 +354,12 @@ static tarn_status read_header(reader *r) {
 
 static void report(const reader *r) {
     if (!r->ended)
-        base_log(TARN_LOG_WARNING, "%s ends after %zu events without an end record: its recorder did not come to its end",
-                 r->input->path, r->builder.trace.event_count);
+        base_log(TARN_LOG_WARNING,
+                 "%s ends after %zu events without an end record: its recorder did not come to its end", r->input->path,
+                 r->builder.trace.event_count);
     if (r->unknown_frees + r->missing_frees > 0)
-        base_log(TARN_LOG_INFO, "%s is partial: %zu frees of unknown addresses left out, %zu frees missing", r->input->path,
-                 r->unknown_frees, r->missing_frees);
+        base_log(TARN_LOG_INFO, "%s is partial: %zu frees of unknown addresses left out, %zu frees missing",
+                 r->input->path, r->unknown_frees, r->missing_frees);
 }
 
 tarn_status trace_read_tarn(const trace_input *input, tarn_trace **out_trace) {

@@ -1,9 +1,10 @@
-/* The adaptor that records: it passes each call on and writes down what was asked, when, where, and by which thread.
+/* The adaptor that records: it passes each call on and writes down what was asked, when, where, and by which
+ * thread.
  *
- * An event is encoded into a buffer under a lock, which takes some tens of nanoseconds; only a full buffer is written to the
- * file, always up to a whole record, so that the file of a crashed program can be read. An allocation is written down after it has succeeded and a free
- * before it is passed on: so an address never seems to be live twice. A file that cannot be written ends
- * the recording with one message; the memory is not affected. */
+ * An event is encoded into a buffer under a lock, which takes some tens of nanoseconds; only a full buffer is
+ * written to the file, always up to a whole record, so that the file of a crashed program can be read. An
+ * allocation is written down after it has succeeded and a free before it is passed on: so an address never seems
+ * to be live twice. A file that cannot be written ends the recording with one message; the memory is not affected. */
 #include "record_adaptor.h"
 
 #include <errno.h>
@@ -48,8 +49,8 @@ static uint64_t thread_number(void) {
     return mine - 1;
 }
 
-/* The child of a fork has a copy of the buffer and the same file: only the parent goes on. The number changes too when the process
- * exits, which is no reason to stop. */
+/* The child of a fork has a copy of the buffer and the same file: only the parent goes on. The number changes too
+ * when the process exits, which is no reason to stop. */
 static bool is_forked(const recorder *r) {
     return atomic_load_explicit(&hal_process, memory_order_relaxed) != r->process && getpid() != r->process_id;
 }
@@ -98,8 +99,8 @@ static uint32_t string_of(recorder *r, const char *tag) {
 }
 
 static void complain(const recorder *r, int error) {
-    base_log(TARN_LOG_ERROR, "%s: the trace cannot be written: %s; the recording ends here, allocation goes on", r->common.spec,
-             strerror(error));
+    base_log(TARN_LOG_ERROR, "%s: the trace cannot be written: %s; the recording ends here, allocation goes on",
+             r->common.spec, strerror(error));
 }
 
 /* Writes one event down. Not to be called with the lock held. */
@@ -125,10 +126,12 @@ static void record(recorder *r, trace_record event, const char *tag) {
 static tarn_status record_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block) {
     recorder *r = (recorder *)allocator;
     tarn_status status = memory_allocate(allocator->upstream, request, out_block);
-    trace_record event = {.kind = TRACE_RECORD_ALLOCATE, .size = request->size, .stream = hal_stream_number(request->stream)};
+    trace_record event = {
+        .kind = TRACE_RECORD_ALLOCATE, .size = request->size, .stream = hal_stream_number(request->stream)};
     if (status == TARN_OK) {
         event.address = (uint64_t)(uintptr_t)(*out_block)->address;
-        if (request->alignment > r->usual_alignment) event.alignment_log2 = (uint8_t)__builtin_ctzll(request->alignment);
+        if (request->alignment > r->usual_alignment)
+            event.alignment_log2 = (uint8_t)__builtin_ctzll(request->alignment);
     } else if (status == TARN_OUT_OF_MEMORY || status == TARN_LIMIT_EXCEEDED) {
         event.kind = TRACE_RECORD_OUT_OF_MEMORY;
     } else {
@@ -205,7 +208,8 @@ static tarn_status record_create(tarn_device *device, memory_arguments *argument
     if (status == TARN_OK) status = memory_arguments_check(arguments);
     if (status != TARN_OK) return status;
     if (path == NULL || path[0] == '\0')
-        return base_fail(TARN_INVALID_ARGUMENT, "column %zu: record needs a file, as in record:out.tarn", arguments->column);
+        return base_fail(TARN_INVALID_ARGUMENT, "column %zu: record needs a file, as in record:out.tarn",
+                         arguments->column);
 
     recorder *r = base_allocate(1, sizeof *r);
     uint8_t *buffer = base_allocate(buffer_size, 1);

@@ -1,8 +1,10 @@
-/* Reads a log of RMM's logging resource adaptor: a table with the columns Thread, Time, Action, Pointer, Size and Stream.
+/* Reads a log of RMM's logging resource adaptor: a table with the columns Thread, Time, Action, Pointer, Size and
+ * Stream.
  *
- * The two ages of the format differ in how they write a cell. Times were HH:MM:SS:microseconds, then HH:MM:SS.microseconds, and seconds
- * since 1970 in RMM's own guide; streams were decimal numbers, then hexadecimal ones; a null pointer is 0x0 or (nil); failures came to be logged. All of these are
- * taken, in any mixture. The time of day is continued past midnight. */
+ * The two ages of the format differ in how they write a cell. Times were HH:MM:SS:microseconds, then
+ * HH:MM:SS.microseconds, and seconds since 1970 in RMM's own guide; streams were decimal numbers, then hexadecimal
+ * ones; a null pointer is 0x0 or (nil); failures came to be logged. All of these are taken, in any mixture. The
+ * time of day is continued past midnight. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -64,10 +66,10 @@ static tarn_status read_time(reader *r, int64_t *out_ns) {
     const char *cell = trace_table_cell(&r->table, r->columns[COLUMN_TIME]);
     int64_t time;
     bool is_day_time;
-    if (!parse_time(cell, &time, &is_day_time)) return trace_table_fail(&r->table, "\"%.40s\" in column \"Time\" is no time", cell);
+    if (!parse_time(cell, &time, &is_day_time))
+        return trace_table_fail(&r->table, "\"%.40s\" in column \"Time\" is no time", cell);
     /* Threads may log a little out of order; half a day is midnight. */
-    if (is_day_time && r->last_time - time > seconds_of_day / 2 * nanoseconds &&
-        r->past_nights < INT64_MAX / 2)
+    if (is_day_time && r->last_time - time > seconds_of_day / 2 * nanoseconds && r->past_nights < INT64_MAX / 2)
         r->past_nights += seconds_of_day * nanoseconds;
     r->last_time = time;
     *out_ns = time + r->past_nights;
@@ -77,7 +79,8 @@ static tarn_status read_time(reader *r, int64_t *out_ns) {
 static tarn_status read_stream(const reader *r, uint64_t *out_stream) {
     const char *cell = trace_table_cell(&r->table, r->columns[COLUMN_STREAM]);
     /* Only its being the same or not matters, so that base 16 serves for the decimal ones too. */
-    if (!trace_parse_number(cell, 16, out_stream)) return trace_table_fail(&r->table, "\"%.40s\" in column \"Stream\" is no stream", cell);
+    if (!trace_parse_number(cell, 16, out_stream))
+        return trace_table_fail(&r->table, "\"%.40s\" in column \"Stream\" is no stream", cell);
     return TARN_OK;
 }
 
@@ -89,7 +92,9 @@ static tarn_status add_allocate(reader *r, const tarn_trace_event *event) {
     tarn_status status = trace_builder_allocate(&r->builder, event, false, &id);
     if (status != TARN_OK) return base_fail_within(status, "%s: line %llu", r->table.input->path, r->table.line);
     uint64_t *place = trace_map_insert(&r->live, event->address, id, NULL);
-    if (place == NULL) return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for %zu addresses", r->table.input->path, r->live.count);
+    if (place == NULL)
+        return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for %zu addresses", r->table.input->path,
+                         r->live.count);
     *place = id;
     return TARN_OK;
 }
@@ -106,7 +111,8 @@ static tarn_status read_event(reader *r) {
     uint64_t thread, stream;
     tarn_status status = trace_table_number(&r->table, r->columns[COLUMN_THREAD], "Thread", 10, &thread);
     if (status == TARN_OK) status = read_time(r, &event.time_ns);
-    if (status == TARN_OK) status = trace_table_number(&r->table, r->columns[COLUMN_POINTER], "Pointer", 16, &event.address);
+    if (status == TARN_OK)
+        status = trace_table_number(&r->table, r->columns[COLUMN_POINTER], "Pointer", 16, &event.address);
     if (status == TARN_OK) status = trace_table_number(&r->table, r->columns[COLUMN_SIZE], "Size", 10, &event.size);
     if (status == TARN_OK) status = read_stream(r, &stream);
     if (status == TARN_OK) status = trace_builder_thread(&r->builder, thread, &event.thread);
@@ -130,7 +136,8 @@ static tarn_status read_rows(reader *r) {
     bool more = false;
     tarn_status status = trace_table_next(&r->table, &more);
     if (status == TARN_OK && !more) return trace_table_fail(&r->table, "no header");
-    if (status == TARN_OK) status = trace_table_columns(&r->table, column_names, COLUMN_COUNT, COLUMN_COUNT, r->columns);
+    if (status == TARN_OK)
+        status = trace_table_columns(&r->table, column_names, COLUMN_COUNT, COLUMN_COUNT, r->columns);
     while (status == TARN_OK) {
         status = trace_table_next(&r->table, &more);
         if (status != TARN_OK || !more) break;

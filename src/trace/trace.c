@@ -51,11 +51,13 @@ void tarn_trace_release(tarn_trace *trace) {
 
 tarn_status tarn_trace_info_get(const tarn_trace *trace, tarn_trace_info *out_info) {
     if (trace == NULL) return base_fail(TARN_INVALID_ARGUMENT, "trace information asked of no trace (NULL)");
-    if (out_info == NULL) return base_fail(TARN_INVALID_ARGUMENT, "%s: no place for the information (NULL)", trace->path);
+    if (out_info == NULL)
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: no place for the information (NULL)", trace->path);
     size_t size = out_info->struct_size;
     if (size < sizeof size)
-        return base_fail(TARN_INVALID_ARGUMENT, "%s: struct_size of the trace information is %zu, at least %zu is needed",
-                         trace->path, size, sizeof size);
+        return base_fail(TARN_INVALID_ARGUMENT,
+                         "%s: struct_size of the trace information is %zu, at least %zu is needed", trace->path, size,
+                         sizeof size);
     tarn_trace_info info = {
         .struct_size = size,
         .path = trace->path,

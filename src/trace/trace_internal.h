@@ -1,8 +1,8 @@
 /* What the files of this room share: the trace itself, and the builder through which every reader makes one.
  *
- * A reader knows bytes; the builder knows what a trace is. It numbers allocations, streams, threads and strings, keeps
- * time from going back, follows which allocation is alive, and adds up the peak. So a reader is a loop over records, and a
- * rule of the model stands in one place. */
+ * A reader knows bytes; the builder knows what a trace is. It numbers allocations, streams, threads and strings,
+ * keeps time from going back, follows which allocation is alive, and adds up the peak. So a reader is a loop over
+ * records, and a rule of the model stands in one place. */
 #ifndef TRACE_INTERNAL_H
 #define TRACE_INTERNAL_H
 
@@ -60,14 +60,17 @@ typedef struct trace_builder {
 
 /* The number of a string, the same for the same text. NUL bytes in the text become spaces. */
 tarn_status trace_builder_string(trace_builder *builder, const char *text, size_t length, uint32_t *out_string);
-/* The trace's number for a stream of the file (0 is the default one) or for a thread. LIMIT_EXCEEDED past 2^32 of them. */
+/* The trace's number for a stream of the file (0 is the default one) or for a thread. LIMIT_EXCEEDED past 2^32 of
+ * them. */
 tarn_status trace_builder_stream(trace_builder *builder, uint64_t number, uint32_t *out_stream);
 tarn_status trace_builder_thread(trace_builder *builder, uint64_t number, uint32_t *out_thread);
 
 /* Adds an allocation and gives it the next id. The event's id, action and, for an initial one, time are filled in.
  * Initial ones come before all other events. CORRUPT_DATA: what is alive adds up to more than 64 bits. */
-tarn_status trace_builder_allocate(trace_builder *builder, const tarn_trace_event *event, bool initial, uint64_t *out_id);
-/* Adds a free (`completed` false; the allocation is live) or its completion (the allocation is freed). Size and address come from the allocation. */
+tarn_status trace_builder_allocate(trace_builder *builder, const tarn_trace_event *event, bool initial,
+                                   uint64_t *out_id);
+/* Adds a free (`completed` false; the allocation is live) or its completion (the allocation is freed). Size and
+ * address come from the allocation. */
 tarn_status trace_builder_free(trace_builder *builder, uint64_t id, const tarn_trace_event *event, bool completed);
 /* Adds an event of any other action as it stands. */
 tarn_status trace_builder_other(trace_builder *builder, const tarn_trace_event *event);
@@ -75,7 +78,8 @@ tarn_status trace_builder_block(trace_builder *builder, const tarn_trace_block *
 tarn_status trace_builder_settings(trace_builder *builder, const char *text, size_t length);
 
 /* Makes the trace and leaves the builder empty. */
-tarn_status trace_builder_finish(trace_builder *builder, const char *path, tarn_trace_format format, tarn_trace **out_trace);
+tarn_status trace_builder_finish(trace_builder *builder, const char *path, tarn_trace_format format,
+                                 tarn_trace **out_trace);
 void trace_builder_discard(trace_builder *builder);
 
 /* Makes room for one more element: `*items` may move. False: no memory, nothing changed. */
@@ -88,7 +92,8 @@ typedef struct trace_input {
     size_t size;
 } trace_input;
 
-/* One for each format that is read. They fail with CORRUPT_DATA, the sentence naming the file and the byte or line. */
+/* One for each format that is read. They fail with CORRUPT_DATA, the sentence naming the file and the byte or
+ * line. */
 tarn_status trace_read_tarn(const trace_input *input, tarn_trace **out_trace);
 tarn_status trace_read_pytorch(const trace_input *input, tarn_trace **out_trace);
 tarn_status trace_read_rmm(const trace_input *input, tarn_trace **out_trace);

@@ -1,8 +1,8 @@
-/* A map from 64-bit numbers to 64-bit numbers, for what readers have to look up: which allocation lives at an address, which
- * number stands for a stream.
+/* A map from 64-bit numbers to 64-bit numbers, for what readers have to look up: which allocation lives at an
+ * address, which number stands for a stream.
  *
- * Open addressing with linear probing and no removal; a value is changed instead. The place of a key depends on a seed of
- * the process, so that a file cannot be made to collide. */
+ * Open addressing with linear probing and no removal; a value is changed instead. The place of a key depends on a
+ * seed of the process, so that a file cannot be made to collide. */
 #ifndef TRACE_MAP_H
 #define TRACE_MAP_H
 

@@ -121,7 +121,8 @@ tarn_status trace_output_close(trace_output *output) {
     if (output->temporary != NULL && output->error == 0 && fsync(output->file) != 0) output->error = errno;
     if (close(output->file) != 0 && output->error == 0) output->error = errno;
     output->file = -1;
-    if (output->temporary != NULL && output->error == 0 && rename(output->temporary, output->target) != 0) output->error = errno;
+    if (output->temporary != NULL && output->error == 0 && rename(output->temporary, output->target) != 0)
+        output->error = errno;
     tarn_status status = output->error == 0 ? TARN_OK : failed(output, output->error);
     if (status == TARN_OK) {
         base_free(output->temporary);

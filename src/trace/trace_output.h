@@ -1,7 +1,7 @@
 /* Output: a file that is there whole or not at all.
  *
- * What is written goes to a temporary file beside the one that is meant, and takes its place at the end. Errors are kept: a writer writes on
- * and asks once, when it closes. */
+ * What is written goes to a temporary file beside the one that is meant, and takes its place at the end. Errors
+ * are kept: a writer writes on and asks once, when it closes. */
 #ifndef TRACE_OUTPUT_H
 #define TRACE_OUTPUT_H
 

@@ -44,7 +44,8 @@ static tarn_status read_row(trace_table *table) {
     for (;; table->at++) {
         bool at_end = table->at == end;
         uint8_t byte = at_end ? (uint8_t)'\n' : data[table->at];
-        if (table->at - begin >= trace_table_row_limit) return trace_table_fail(table, "longer than %d bytes", trace_table_row_limit);
+        if (table->at - begin >= trace_table_row_limit)
+            return trace_table_fail(table, "longer than %d bytes", trace_table_row_limit);
         if (byte == '\0') return trace_table_fail(table, "a NUL byte (byte %zu of the file)", table->at);
         if (at_end && quoted) return trace_table_fail(table, "a quoted cell does not end");
         if (byte == '\n' && !at_end) table->next_line++;
@@ -56,7 +57,8 @@ static tarn_status read_row(trace_table *table) {
             quoted = true;
         } else if (byte == ',' || byte == '\n') {
             if (byte == '\n' && table->text + used > cell && table->text[used - 1] == '\r') used--;
-            if (table->cell_count == trace_table_cell_limit) return trace_table_fail(table, "more than %d cells", trace_table_cell_limit);
+            if (table->cell_count == trace_table_cell_limit)
+                return trace_table_fail(table, "more than %d cells", trace_table_cell_limit);
             table->cells[table->cell_count] = cell;
             table->lengths[table->cell_count++] = (size_t)(table->text + used - cell);
             table->text[used++] = '\0';
@@ -83,7 +85,8 @@ tarn_status trace_table_next(trace_table *table, bool *out_more) {
     return TARN_OK;
 }
 
-tarn_status trace_table_columns(const trace_table *table, const char *const *names, size_t count, size_t required, int *out_columns) {
+tarn_status trace_table_columns(const trace_table *table, const char *const *names, size_t count, size_t required,
+                                int *out_columns) {
     for (size_t i = 0; i < count; i++) {
         out_columns[i] = -1;
         for (size_t k = 0; k < table->cell_count && out_columns[i] < 0; k++) {
@@ -91,7 +94,8 @@ tarn_status trace_table_columns(const trace_table *table, const char *const *nam
             cell += strspn(cell, " ");
             if (strcasecmp(cell, names[i]) == 0) out_columns[i] = (int)k;
         }
-        if (out_columns[i] < 0 && i < required) return trace_table_fail(table, "the column \"%s\" is missing", names[i]);
+        if (out_columns[i] < 0 && i < required)
+            return trace_table_fail(table, "the column \"%s\" is missing", names[i]);
     }
     return TARN_OK;
 }
@@ -107,7 +111,9 @@ bool trace_parse_number(const char *text, int base, uint64_t *out_number) {
         return true;
     }
     /* strtoull takes signs, which addresses and sizes do not have. */
-    if (!((*text >= '0' && *text <= '9') || (base == 16 && ((*text >= 'a' && *text <= 'f') || (*text >= 'A' && *text <= 'F'))))) return false;
+    if (!((*text >= '0' && *text <= '9') ||
+          (base == 16 && ((*text >= 'a' && *text <= 'f') || (*text >= 'A' && *text <= 'F')))))
+        return false;
     char *end;
     errno = 0;
     unsigned long long number = strtoull(text, &end, base);
@@ -121,8 +127,10 @@ tarn_status trace_table_number(const trace_table *table, int column, const char 
         *out_number = 0;
         return TARN_OK;
     }
-    if ((size_t)column >= table->cell_count) return trace_table_fail(table, "the cell of column \"%s\" is missing", name);
+    if ((size_t)column >= table->cell_count)
+        return trace_table_fail(table, "the cell of column \"%s\" is missing", name);
     if (!trace_parse_number(table->cells[column], base, out_number))
-        return trace_table_fail(table, "\"%.40s\" in column \"%s\" is no number of 64 bits", table->cells[column], name);
+        return trace_table_fail(table, "\"%.40s\" in column \"%s\" is no number of 64 bits", table->cells[column],
+                                name);
     return TARN_OK;
 }

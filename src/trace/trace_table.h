@@ -1,7 +1,7 @@
 /* Rows of comma-separated text, as the readers of RMM's logs and of Tarn's own tables see them.
  *
- * A row is at most 64 KiB, whatever the file holds, and a NUL in it is an error: both would otherwise be ways to make a
- * reader eat memory or to hide a part of a line. Quotes work as in RFC 4180. */
+ * A row is at most 64 KiB, whatever the file holds, and a NUL in it is an error: both would otherwise be ways to
+ * make a reader eat memory or to hide a part of a line. Quotes work as in RFC 4180. */
 #ifndef TRACE_TABLE_H
 #define TRACE_TABLE_H
 
@@ -15,7 +15,7 @@ typedef struct trace_table {
     size_t at;               /* the next byte */
     unsigned long long line; /* where the row begins, from 1 */
     unsigned long long next_line;
-    char *text;              /* the row's cells, each ended by a NUL */
+    char *text; /* the row's cells, each ended by a NUL */
     const char *cells[trace_table_cell_limit];
     size_t lengths[trace_table_cell_limit];
     size_t cell_count;
@@ -29,8 +29,10 @@ tarn_status trace_table_next(trace_table *table, bool *out_more);
 /* Fails with CORRUPT_DATA and the row's line before the sentence. */
 tarn_status trace_table_fail(const trace_table *table, const char *format, ...) TARN_PRINTF(2, 3);
 
-/* Finds the named columns in the row just read, the header; -1 for an optional one that is missing. The first `required` must be there. */
-tarn_status trace_table_columns(const trace_table *table, const char *const *names, size_t count, size_t required, int *out_columns);
+/* Finds the named columns in the row just read, the header; -1 for an optional one that is missing. The first
+ * `required` must be there. */
+tarn_status trace_table_columns(const trace_table *table, const char *const *names, size_t count, size_t required,
+                                int *out_columns);
 /* The cell of a column, "" where the column or the cell is missing. */
 const char *trace_table_cell(const trace_table *table, int column);
 

@@ -10,21 +10,23 @@ typedef tarn_status (*trace_writer)(const tarn_trace *trace, trace_output *outpu
 
 static trace_writer writer_of(tarn_trace_format format) {
     switch (format) {
-        case TARN_TRACE_TARN: return trace_write_tarn;
-        case TARN_TRACE_PYTORCH_SNAPSHOT: return trace_write_pytorch;
-        case TARN_TRACE_RMM_CSV: return trace_write_rmm;
-        case TARN_TRACE_PERFETTO: return trace_write_perfetto;
-        case TARN_TRACE_CSV: return trace_write_csv;
-        case TARN_TRACE_UNKNOWN: break;
+    case TARN_TRACE_TARN: return trace_write_tarn;
+    case TARN_TRACE_PYTORCH_SNAPSHOT: return trace_write_pytorch;
+    case TARN_TRACE_RMM_CSV: return trace_write_rmm;
+    case TARN_TRACE_PERFETTO: return trace_write_perfetto;
+    case TARN_TRACE_CSV: return trace_write_csv;
+    case TARN_TRACE_UNKNOWN: break;
     }
     return NULL;
 }
 
 tarn_status tarn_trace_write(const tarn_trace *trace, const char *path, tarn_trace_format format) {
     if (trace == NULL) return base_fail(TARN_INVALID_ARGUMENT, "no trace to write (NULL)");
-    if (path == NULL || path[0] == '\0') return base_fail(TARN_INVALID_ARGUMENT, "%s cannot be written to an empty path", trace->path);
+    if (path == NULL || path[0] == '\0')
+        return base_fail(TARN_INVALID_ARGUMENT, "%s cannot be written to an empty path", trace->path);
     trace_writer writer = writer_of(format);
-    if (writer == NULL) return base_fail(TARN_NOT_SUPPORTED, "%s: traces are not written in format %d", path, (int)format);
+    if (writer == NULL)
+        return base_fail(TARN_NOT_SUPPORTED, "%s: traces are not written in format %d", path, (int)format);
 
     trace_output output;
     tarn_status status = trace_output_open(&output, path);

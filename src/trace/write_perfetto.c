@@ -1,8 +1,8 @@
-/* Writes trace-event JSON, which the Perfetto UI opens: counters of live and reserved bytes for each device, a slice for each of the
- * largest allocations, and the program's marks.
+/* Writes trace-event JSON, which the Perfetto UI opens: counters of live and reserved bytes for each device, a
+ * slice for each of the largest allocations, and the program's marks.
  *
- * The largest come first because a picture with 10^5 slices shows nothing; the counters hold all of them. Reserved bytes are those of
- * the recorded segments, from what is known to have been there at the start. */
+ * The largest come first because a picture with 10^5 slices shows nothing; the counters hold all of them. Reserved
+ * bytes are those of the recorded segments, from what is known to have been there at the start. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +24,11 @@ typedef struct writer {
 
 /* Text in JSON's quotes. Bytes that are no UTF-8 become U+FFFD. */
 static size_t utf8_length(const unsigned char *text) {
-    size_t length = *text < 0x80 ? 1 : *text >= 0xc2 && *text < 0xe0 ? 2 : *text >= 0xe0 && *text < 0xf0 ? 3 : *text >= 0xf0 && *text < 0xf5 ? 4 : 0;
+    size_t length = *text < 0x80                    ? 1
+                    : *text >= 0xc2 && *text < 0xe0 ? 2
+                    : *text >= 0xe0 && *text < 0xf0 ? 3
+                    : *text >= 0xf0 && *text < 0xf5 ? 4
+                                                    : 0;
     for (size_t i = 1; i < length; i++)
         if ((text[i] & 0xc0) != 0x80) return 0;
     if (length == 3 && ((*text == 0xe0 && text[1] < 0xa0) || (*text == 0xed && text[1] >= 0xa0))) return 0;
@@ -67,12 +71,14 @@ static void write_counter(writer *w, const char *name, uint16_t device, int64_t 
 static void write_slice(writer *w, const tarn_trace_event *event, char phase) {
     if (event->size < w->slice_minimum) return;
     begin(w);
-    trace_output_format(w->output, "{\"ph\":\"%c\",\"cat\":\"allocation\",\"id\":%" PRIu64 ",\"pid\":%u,\"tid\":%u,", phase, event->id, event->device,
-                        event->stream);
+    trace_output_format(w->output, "{\"ph\":\"%c\",\"cat\":\"allocation\",\"id\":%" PRIu64 ",\"pid\":%u,\"tid\":%u,",
+                        phase, event->id, event->device, event->stream);
     write_time(w, event->time_ns);
     trace_output_format(w->output, ",\"name\":\"%" PRIu64 " bytes\"", event->size);
     if (phase == 'b') {
-        trace_output_format(w->output, ",\"args\":{\"bytes\":%" PRIu64 ",\"address\":\"0x%" PRIx64 "\",\"tag\":", event->size, event->address);
+        trace_output_format(w->output,
+                            ",\"args\":{\"bytes\":%" PRIu64 ",\"address\":\"0x%" PRIx64 "\",\"tag\":", event->size,
+                            event->address);
         write_text(w->output, tarn_trace_string(w->trace, event->tag));
         trace_output_string(w->output, ",\"site\":");
         write_text(w->output, tarn_trace_string(w->trace, event->site));
@@ -93,26 +99,27 @@ static void write_mark(writer *w, const tarn_trace_event *event, const char *nam
 static void write_event(writer *w, const tarn_trace_event *event) {
     uint16_t device = event->device;
     switch ((tarn_trace_action)event->action) {
-        case TARN_TRACE_ALLOCATE:
-            w->live[device] += event->size;
-            write_counter(w, "live", device, event->time_ns, w->live[device]);
-            write_slice(w, event, 'b');
-            break;
-        case TARN_TRACE_FREE:
-            w->live[device] -= event->size;
-            write_counter(w, "live", device, event->time_ns, w->live[device]);
-            write_slice(w, event, 'e');
-            break;
-        case TARN_TRACE_SEGMENT_ALLOCATE:
-        case TARN_TRACE_SEGMENT_FREE: {
-            bool taken = event->action == TARN_TRACE_SEGMENT_ALLOCATE;
-            w->reserved[device] = (int64_t)((uint64_t)w->reserved[device] + (taken ? event->size : 0 - event->size));
-            write_counter(w, "reserved", device, event->time_ns, w->reserved[device] < 0 ? 0 : (uint64_t)w->reserved[device]);
-            break;
-        }
-        case TARN_TRACE_OUT_OF_MEMORY: write_mark(w, event, "out of memory"); break;
-        case TARN_TRACE_MARK: write_mark(w, event, tarn_trace_string(w->trace, event->tag)); break;
-        case TARN_TRACE_FREE_COMPLETED: break;
+    case TARN_TRACE_ALLOCATE:
+        w->live[device] += event->size;
+        write_counter(w, "live", device, event->time_ns, w->live[device]);
+        write_slice(w, event, 'b');
+        break;
+    case TARN_TRACE_FREE:
+        w->live[device] -= event->size;
+        write_counter(w, "live", device, event->time_ns, w->live[device]);
+        write_slice(w, event, 'e');
+        break;
+    case TARN_TRACE_SEGMENT_ALLOCATE:
+    case TARN_TRACE_SEGMENT_FREE: {
+        bool taken = event->action == TARN_TRACE_SEGMENT_ALLOCATE;
+        w->reserved[device] = (int64_t)((uint64_t)w->reserved[device] + (taken ? event->size : 0 - event->size));
+        write_counter(w, "reserved", device, event->time_ns,
+                      w->reserved[device] < 0 ? 0 : (uint64_t)w->reserved[device]);
+        break;
+    }
+    case TARN_TRACE_OUT_OF_MEMORY: write_mark(w, event, "out of memory"); break;
+    case TARN_TRACE_MARK: write_mark(w, event, tarn_trace_string(w->trace, event->tag)); break;
+    case TARN_TRACE_FREE_COMPLETED: break;
     }
 }
 
@@ -142,7 +149,8 @@ static tarn_status choose_minimum(writer *w) {
     const tarn_trace *trace = w->trace;
     if (trace->allocation_count <= slice_limit) return TARN_OK;
     uint64_t *sizes = base_allocate(trace->allocation_count, sizeof *sizes);
-    if (sizes == NULL) return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to choose the largest allocations", w->output->path);
+    if (sizes == NULL)
+        return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to choose the largest allocations", w->output->path);
     for (size_t i = 0; i < trace->event_count; i++)
         if (trace->events[i].action == TARN_TRACE_ALLOCATE) sizes[trace->events[i].id] = trace->events[i].size;
     qsort(sizes, trace->allocation_count, sizeof *sizes, compare_sizes);
@@ -154,7 +162,9 @@ static tarn_status choose_minimum(writer *w) {
 static void write_names(writer *w) {
     for (uint16_t device = 0; device < w->trace->device_count; device++) {
         begin(w);
-        trace_output_format(w->output, "{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":%u,\"args\":{\"name\":\"device %u\"}}", device, device);
+        trace_output_format(w->output,
+                            "{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":%u,\"args\":{\"name\":\"device %u\"}}",
+                            device, device);
     }
 }
 
@@ -162,9 +172,10 @@ tarn_status trace_write_perfetto(const tarn_trace *trace, trace_output *output) 
     writer w = {.trace = trace, .output = output};
     w.live = base_allocate(trace->device_count, sizeof *w.live);
     w.reserved = base_allocate(trace->device_count, sizeof *w.reserved);
-    tarn_status status = w.live == NULL || w.reserved == NULL
-                             ? base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for %u devices", output->path, trace->device_count)
-                             : choose_minimum(&w);
+    tarn_status status =
+        w.live == NULL || w.reserved == NULL
+            ? base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for %u devices", output->path, trace->device_count)
+            : choose_minimum(&w);
     if (status == TARN_OK) {
         trace_output_string(output, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[");
         write_names(&w);

@@ -1,8 +1,9 @@
-/* Writes a snapshot as PyTorch's memory viewer opens it: a pickle of protocol 2 with segments, blocks and the history.
+/* Writes a snapshot as PyTorch's memory viewer opens it: a pickle of protocol 2 with segments, blocks and the
+ * history.
  *
- * Allocations from before the recording are not in the history: there, as in a real snapshot whose ring has lost its beginning, they are told by
- * their frees and by the final blocks. A trace without recorded segments gets one segment for each allocation that lives at
- * the end. */
+ * Allocations from before the recording are not in the history: there, as in a real snapshot whose ring has lost
+ * its beginning, they are told by their frees and by the final blocks. A trace without recorded segments gets one
+ * segment for each allocation that lives at the end. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,7 +17,7 @@
 typedef struct writer {
     const tarn_trace *trace;
     trace_output *output;
-    uint64_t *addresses;        /* by id */
+    uint64_t *addresses;            /* by id */
     const tarn_trace_event **final; /* by id: the allocate of what lives at the end, else NULL */
 } writer;
 
@@ -73,7 +74,8 @@ static void begin(writer *w, int container) {
 /* One frame's text, "name (file:line)" or anything else, as PyTorch's dict. */
 static void put_frame(writer *w, const char *text, size_t length) {
     const char *open = memrchr(text, '(', length), *colon = memrchr(text, ':', length);
-    bool whole = length > 0 && open != NULL && open > text && open[-1] == ' ' && colon != NULL && colon > open && text[length - 1] == ')';
+    bool whole = length > 0 && open != NULL && open > text && open[-1] == ' ' && colon != NULL && colon > open &&
+                 text[length - 1] == ')';
     begin(w, OP_EMPTY_DICT);
     put_name(w, "name");
     put_text(w, text, whole ? (size_t)(open - 1 - text) : length);
@@ -98,8 +100,9 @@ static void put_frames(writer *w, uint32_t site) {
 }
 
 static void put_block(writer *w, const tarn_trace_block *block) {
-    static const char *const states[] = {
-        [TARN_BLOCK_IN_USE] = "active_allocated", [TARN_BLOCK_CACHED] = "inactive", [TARN_BLOCK_PENDING] = "active_pending_free"};
+    static const char *const states[] = {[TARN_BLOCK_IN_USE] = "active_allocated",
+                                         [TARN_BLOCK_CACHED] = "inactive",
+                                         [TARN_BLOCK_PENDING] = "active_pending_free"};
     begin(w, OP_EMPTY_DICT);
     put_field(w, "address", block->address);
     put_field(w, "size", block->size);
@@ -171,13 +174,13 @@ static void put_made_up_segments(writer *w) {
 
 static const char *action_of(const tarn_trace_event *event) {
     switch ((tarn_trace_action)event->action) {
-        case TARN_TRACE_ALLOCATE: return "alloc";
-        case TARN_TRACE_FREE: return "free_requested";
-        case TARN_TRACE_FREE_COMPLETED: return "free_completed";
-        case TARN_TRACE_SEGMENT_ALLOCATE: return "segment_alloc";
-        case TARN_TRACE_SEGMENT_FREE: return "segment_free";
-        case TARN_TRACE_OUT_OF_MEMORY: return "oom";
-        case TARN_TRACE_MARK: break;
+    case TARN_TRACE_ALLOCATE: return "alloc";
+    case TARN_TRACE_FREE: return "free_requested";
+    case TARN_TRACE_FREE_COMPLETED: return "free_completed";
+    case TARN_TRACE_SEGMENT_ALLOCATE: return "segment_alloc";
+    case TARN_TRACE_SEGMENT_FREE: return "segment_free";
+    case TARN_TRACE_OUT_OF_MEMORY: return "oom";
+    case TARN_TRACE_MARK: break;
     }
     return "snapshot";
 }
@@ -186,7 +189,8 @@ static void put_entry(writer *w, const tarn_trace_event *event, const char *acti
     bool has_id = event->action <= TARN_TRACE_FREE_COMPLETED;
     begin(w, OP_EMPTY_DICT);
     put_text_field(w, "action", action);
-    put_field(w, event->action == TARN_TRACE_OUT_OF_MEMORY ? "device_free" : "addr", has_id ? w->addresses[event->id] : event->address);
+    put_field(w, event->action == TARN_TRACE_OUT_OF_MEMORY ? "device_free" : "addr",
+              has_id ? w->addresses[event->id] : event->address);
     put_field(w, "size", event->size);
     put_field(w, "stream", event->stream);
     put_field(w, "time_us", (uint64_t)event->time_ns / 1000);

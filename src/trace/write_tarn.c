@@ -1,4 +1,5 @@
-/* Writes Tarn's own format: everything that a trace holds. Allocations are named by number, so that traces without addresses keep their meaning. */
+/* Writes Tarn's own format: everything that a trace holds. Allocations are named by number, so that traces without
+ * addresses keep their meaning. */
 #include <string.h>
 
 #include "format.h"
@@ -22,7 +23,8 @@ static void write_string(trace_output *output, const char *text) {
     trace_output_bytes(output, text, length);
 }
 
-static void write_event(trace_output *output, trace_encoder *encoder, const tarn_trace_event *event, bool initial, uint64_t allocations) {
+static void write_event(trace_output *output, trace_encoder *encoder, const tarn_trace_event *event, bool initial,
+                        uint64_t allocations) {
     trace_record record = {
         .kind = kinds[event->action],
         .initial = initial,
@@ -60,13 +62,15 @@ tarn_status trace_write_tarn(const tarn_trace *trace, trace_output *output) {
     uint8_t bytes[TRACE_RECORD_ROOM];
     trace_encoder encoder = {0};
     trace_output_bytes(output, bytes, trace_encode_header(bytes, TRACE_FILE_NUMBERED));
-    for (uint32_t string = 0; string < trace->string_count; string++) write_string(output, tarn_trace_string(trace, string));
+    for (uint32_t string = 0; string < trace->string_count; string++)
+        write_string(output, tarn_trace_string(trace, string));
     if (trace->settings != NULL) {
         write_string(output, trace->settings);
         trace_output_bytes(output, bytes, trace_encode_property(bytes, TRACE_PROPERTY_SETTINGS, trace->string_count));
     }
     if (trace->has_recorded_peak)
-        trace_output_bytes(output, bytes, trace_encode_property(bytes, TRACE_PROPERTY_PEAK_RESERVED, trace->recorded_peak_reserved));
+        trace_output_bytes(output, bytes,
+                           trace_encode_property(bytes, TRACE_PROPERTY_PEAK_RESERVED, trace->recorded_peak_reserved));
 
     uint64_t allocations = 0;
     for (size_t i = 0; i < trace->event_count; i++) {
