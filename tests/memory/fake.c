@@ -1,8 +1,4 @@
-/* The fake driver: faults on command, a ledger of memory, and streams that stand still at gates.
- *
- * A stream is a list of work with ascending numbers and the number of the last work done. An event is the number that was last
- * given out when it was recorded. Work is done whenever something is enqueued or a gate is opened, on the calling thread,
- * without the lock. */
+/* The fake driver: its table of functions, faults on command, and the lock that they all take. */
 #include "fake.h"
 
 #include <pthread.h>
@@ -13,29 +9,7 @@
 #include <string.h>
 
 #include "fake_memory.h"
-#include "gate.h"
-
-typedef struct work {
-    struct work *next;
-    tarn_host_function function; /* NULL: a wait */
-    void *context;
-    tarn_backend_stream *awaited; /* until it has done `awaited_number` */
-    uint64_t awaited_number;
-    uint64_t number;
-} work;
-
-struct tarn_backend_stream {
-    tarn_backend_stream *next; /* all of the device; kept until it closes, for events that still name it */
-    work *first, *last;
-    test_gate *gate; /* it stands here, or NULL */
-    uint64_t given, done;
-    bool is_running, is_destroyed;
-};
-
-struct tarn_backend_event {
-    tarn_backend_stream *stream; /* NULL: never recorded */
-    uint64_t number;
-};
+#include "fake_stream.h"
 
 struct tarn_backend_device {
     tarn_backend_device *next;
@@ -45,10 +19,10 @@ struct tarn_backend_device {
     bool is_flat;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
 static const tarn_backend_host *host;
 
-/* All protected by lock. */
+/* All protected by fake_lock. */
 static struct {
     tarn_backend_device *devices;
     unsigned failing;
@@ -60,8 +34,6 @@ static struct {
     unsigned long forced_waits, taken_while_held, violations;
     char first_violation[256];
 } fake;
-
-static _Thread_local tarn_backend_stream *running;
 
 /* Must be called with the lock held. */
 static tarn_status enter(unsigned call) {
@@ -84,17 +56,11 @@ static uint64_t capacity_of(const tarn_backend_device *device) {
     return fake.capacity != 0 && fake.capacity < device->memory.total ? fake.capacity : device->memory.total;
 }
 
-static bool somebody_stands(const tarn_backend_device *device) {
-    for (const tarn_backend_stream *stream = device->streams; stream != NULL; stream = stream->next)
-        if (stream->gate != NULL) return true;
-    return false;
-}
-
 #define LOCKED(call, expression)                  \
-    pthread_mutex_lock(&lock);                    \
+    pthread_mutex_lock(&fake_lock);               \
     tarn_status status = enter(call);             \
     if (status == TARN_OK) status = (expression); \
-    pthread_mutex_unlock(&lock);                  \
+    pthread_mutex_unlock(&fake_lock);             \
     return status
 
 static tarn_status allocate(tarn_backend_device *device, tarn_memory_kind kind, size_t size, size_t alignment,
@@ -104,7 +70,7 @@ static tarn_status allocate(tarn_backend_device *device, tarn_memory_kind kind, 
 }
 
 static tarn_status taking(tarn_backend_device *device, tarn_status status) {
-    if (status == TARN_OK && somebody_stands(device)) fake.taken_while_held++;
+    if (status == TARN_OK && fake_streams_stand(device->streams)) fake.taken_while_held++;
     return status;
 }
 
@@ -138,103 +104,25 @@ static tarn_status unmap(tarn_backend_device *device, void *address, size_t coun
 
 /* Streams. */
 
-/* Takes the next piece of work that may run now; NULL when the stream is empty, stands at a gate, or waits. Must be called with
- * the lock held. */
-static work *next_work(tarn_backend_stream *stream) {
-    if (stream->gate != NULL && !gate_is_open(stream->gate)) return NULL;
-    work *next = stream->first;
-    if (stream->gate != NULL) {
-        /* The work that raised the gate is done only now. */
-        stream->gate = NULL;
-        stream->done = next != NULL ? next->number - 1 : stream->given;
-    }
-    if (next == NULL) return NULL;
-    if (next->awaited != NULL && next->awaited->done < next->awaited_number) return NULL;
-    stream->first = next->next;
-    if (stream->first == NULL) stream->last = NULL;
-    return next;
-}
-
-/* Runs what can run; true when something did. Called with the lock held, which is dropped around each function. */
-static bool advance(tarn_backend_stream *stream) {
-    bool moved = false;
-    if (stream->is_running) return false;
-    stream->is_running = true;
-    for (work *next; (next = next_work(stream)) != NULL; moved = true) {
-        if (next->function != NULL) {
-            tarn_backend_stream *before = running;
-            running = stream;
-            pthread_mutex_unlock(&lock);
-            next->function(next->context);
-            pthread_mutex_lock(&lock);
-            running = before;
-        }
-        if (stream->gate == NULL) stream->done = next->number;
-        free(next);
-    }
-    stream->is_running = false;
-    return moved;
-}
-
-static void advance_all(tarn_backend_device *device) {
-    bool moved = true;
-    while (moved) {
-        moved = false;
-        for (tarn_backend_stream *stream = device->streams; stream != NULL; stream = stream->next)
-            moved = advance(stream) || moved;
-    }
-}
-
-static void enqueue(tarn_backend_device *device, tarn_backend_stream *stream, work piece) {
-    work *added = malloc(sizeof *added);
-    if (added == NULL) abort();
-    *added = piece;
-    added->next = NULL;
-    added->number = ++stream->given;
-    if (stream->last != NULL) stream->last->next = added;
-    else stream->first = added;
-    stream->last = added;
-    advance_all(device);
-}
-
-void fake_hold(void *context) {
-    pthread_mutex_lock(&lock);
-    if (running != NULL) running->gate = context;
-    pthread_mutex_unlock(&lock);
-}
-
 void fake_proceed(void) {
-    pthread_mutex_lock(&lock);
-    for (tarn_backend_device *device = fake.devices; device != NULL; device = device->next) advance_all(device);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&fake_lock);
+    for (tarn_backend_device *device = fake.devices; device != NULL; device = device->next)
+        fake_streams_advance(device->streams);
+    pthread_mutex_unlock(&fake_lock);
 }
 
 /* The host waits: time passes, and every gate opens. */
 static tarn_status let_time_pass(tarn_backend_device *device, bool had_to_wait) {
     if (!had_to_wait) return TARN_OK;
     fake.forced_waits++;
-    for (tarn_backend_stream *stream = device->streams; stream != NULL; stream = stream->next)
-        if (stream->gate != NULL) gate_open(stream->gate);
-    advance_all(device);
+    fake_streams_open(device->streams);
     return TARN_OK;
-}
-
-static bool is_done(const tarn_backend_stream *stream, uint64_t number) {
-    return stream == NULL || stream->done >= number;
-}
-
-static tarn_backend_stream *stream_add(tarn_backend_device *device) {
-    tarn_backend_stream *stream = calloc(1, sizeof *stream);
-    if (stream == NULL) abort();
-    stream->next = device->streams;
-    device->streams = stream;
-    return stream;
 }
 
 static tarn_backend_stream *stream_default(tarn_backend_device *device) { return device->default_stream; }
 
 static tarn_status stream_created(tarn_backend_device *device, tarn_backend_stream **out_stream) {
-    *out_stream = stream_add(device);
+    *out_stream = fake_stream_add(&device->streams);
     return TARN_OK;
 }
 
@@ -244,26 +132,26 @@ static tarn_status stream_create(tarn_backend_device *device, tarn_backend_strea
 
 static void stream_destroy(tarn_backend_device *device, tarn_backend_stream *stream) {
     (void)device;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&fake_lock);
     if (stream->done < stream->given) fake_violation("stream_destroy of a stream that is not idle");
     if (stream->is_destroyed) fake_violation("stream_destroy of a stream twice");
     stream->is_destroyed = true;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&fake_lock);
 }
 
 static tarn_status stream_synchronize(tarn_backend_device *device, tarn_backend_stream *stream) {
-    LOCKED(FAKE_STREAM_SYNCHRONIZE, let_time_pass(device, !is_done(stream, stream->given)));
+    LOCKED(FAKE_STREAM_SYNCHRONIZE, let_time_pass(device, !fake_stream_is_done(stream, stream->given)));
 }
 
 static tarn_status device_synchronize(tarn_backend_device *device) {
-    LOCKED(FAKE_DEVICE_SYNCHRONIZE, let_time_pass(device, somebody_stands(device)));
+    LOCKED(FAKE_DEVICE_SYNCHRONIZE, let_time_pass(device, fake_streams_stand(device->streams)));
 }
 
 static tarn_status stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream,
                                         tarn_host_function function, void *context) {
-    pthread_mutex_lock(&lock);
-    enqueue(device, stream, (work){.function = function, .context = context});
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_lock(&fake_lock);
+    fake_stream_enqueue(device->streams, stream, (work){.function = function, .context = context});
+    pthread_mutex_unlock(&fake_lock);
     return TARN_OK;
 }
 
@@ -282,7 +170,7 @@ static tarn_status stream_fill(tarn_backend_device *device, tarn_backend_stream 
 
 static tarn_status stream_waits(tarn_backend_device *device, tarn_backend_stream *stream, tarn_backend_event *event) {
     if (event->stream != NULL)
-        enqueue(device, stream, (work){.awaited = event->stream, .awaited_number = event->number});
+        fake_stream_enqueue(device->streams, stream, (work){.awaited = event->stream, .awaited_number = event->number});
     return TARN_OK;
 }
 
@@ -318,7 +206,7 @@ static tarn_status event_record(tarn_backend_device *device, tarn_backend_event 
 }
 
 static tarn_status event_asked(const tarn_backend_event *event, int *out_complete) {
-    *out_complete = is_done(event->stream, event->number);
+    *out_complete = fake_stream_is_done(event->stream, event->number);
     return TARN_OK;
 }
 
@@ -328,7 +216,7 @@ static tarn_status event_query(tarn_backend_device *device, tarn_backend_event *
 }
 
 static tarn_status event_synchronize(tarn_backend_device *device, tarn_backend_event *event) {
-    LOCKED(FAKE_EVENT_SYNCHRONIZE, let_time_pass(device, !is_done(event->stream, event->number)));
+    LOCKED(FAKE_EVENT_SYNCHRONIZE, let_time_pass(device, !fake_stream_is_done(event->stream, event->number)));
 }
 
 static tarn_status event_elapsed(tarn_backend_device *device, tarn_backend_event *begin, tarn_backend_event *end,
@@ -359,28 +247,24 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
     device->memory.total = bytes;
     device->is_flat = strstr(arguments, ",flat") != NULL;
     device->memory.has_aliasing = strstr(arguments, ",aliasing") != NULL;
-    device->default_stream = stream_add(device);
-    pthread_mutex_lock(&lock);
+    device->default_stream = fake_stream_add(&device->streams);
+    pthread_mutex_lock(&fake_lock);
     device->next = fake.devices;
     fake.devices = device;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&fake_lock);
     *out_device = device;
     return TARN_OK;
 }
 
 static void device_close(tarn_backend_device *device) {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&fake_lock);
     if (device->memory.in_use != 0) fake_violation("device_close with memory in use");
     if (device->memory.range_count != 0) fake_violation("device_close with addresses reserved");
     tarn_backend_device **place = &fake.devices;
     while (*place != device) place = &(*place)->next;
     *place = device->next;
-    pthread_mutex_unlock(&lock);
-    while (device->streams != NULL) {
-        tarn_backend_stream *next = device->streams->next;
-        free(device->streams);
-        device->streams = next;
-    }
+    pthread_mutex_unlock(&fake_lock);
+    fake_streams_end(device->streams);
     fake_memory_end(&device->memory);
     free(device);
 }
@@ -449,51 +333,51 @@ void fake_install(void) {
 
 /* Commands of the tests. */
 void fake_reset(void) {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&fake_lock);
     fake.failing = 0;
     fake.at = 0;
     fake.lie = FAKE_TRUTH;
     fake.capacity = 0;
     fake.forced_waits = fake.taken_while_held = fake.violations = 0;
     fake.first_violation[0] = '\0';
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&fake_lock);
 }
 
 void fake_fail(unsigned calls, unsigned long at, int for_good, tarn_status status) {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&fake_lock);
     fake.failing = calls;
     fake.at = at;
     fake.calls = 0;
     fake.for_good = for_good;
     fake.status = status;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&fake_lock);
 }
 
 void fake_lies(fake_lie lie) {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&fake_lock);
     fake.lie = lie;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&fake_lock);
 }
 
 void fake_capacity(uint64_t bytes) {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&fake_lock);
     fake.capacity = bytes;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&fake_lock);
 }
 
 int fake_physical(const void *address, uint64_t *out_physical) {
     bool is_mapped = false;
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&fake_lock);
     for (const tarn_backend_device *device = fake.devices; device != NULL && !is_mapped; device = device->next)
         is_mapped = fake_memory_physical(&device->memory, (uintptr_t)address, out_physical);
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&fake_lock);
     return is_mapped;
 }
 
 static unsigned long read_counter(const unsigned long *counter) {
-    pthread_mutex_lock(&lock);
+    pthread_mutex_lock(&fake_lock);
     unsigned long value = *counter;
-    pthread_mutex_unlock(&lock);
+    pthread_mutex_unlock(&fake_lock);
     return value;
 }
 
