@@ -1,0 +1,169 @@
+/* Memory of the cpu device: alignment, contents, and granules that move. */
+#include "check.h"
+
+#include <string.h>
+
+#include "hal/memory.h"
+
+#define MIB ((size_t)1 << 20)
+#define GRANULE (2 * MIB)
+
+static tarn_device *device;
+
+static int open_cpu(void **state) {
+    (void)state;
+    return tarn_device_open("cpu", &device) == TARN_OK ? 0 : -1;
+}
+
+static int close_cpu(void **state) {
+    (void)state;
+    return tarn_device_release(device) == TARN_OK ? 0 : -1;
+}
+
+static void alignments_up_to_a_gibibyte_are_kept(void **state) { /* fault 9 */
+    (void)state;
+    for (size_t alignment = 64; alignment <= (size_t)1 << 30; alignment *= 2) {
+        unsigned char *memory = NULL;
+        assert_ok(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 5000, alignment, (void **)&memory));
+        assert_int_equal((uintptr_t)memory & (alignment - 1), 0);
+        memory[0] = 1;
+        memory[4999] = 2;
+        assert_ok(hal_memory_free(device, TARN_MEMORY_DEVICE, memory, 5000));
+    }
+    void *memory;
+    assert_fails(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, (size_t)2 << 30, &memory), TARN_INVALID_ARGUMENT);
+}
+
+static void large_blocks_lie_on_huge_pages_and_begin_as_zeros(void **state) {
+    (void)state;
+    unsigned char *memory = NULL;
+    size_t size = 5 * MIB + 1;
+    assert_ok(hal_memory_allocate(device, TARN_MEMORY_HOST, size, 0, (void **)&memory));
+    assert_int_equal((uintptr_t)memory & (GRANULE - 1), 0);
+    assert_int_equal(memory[0] | memory[size - 1], 0);
+    memory[size - 1] = 1;
+    assert_ok(hal_memory_free(device, TARN_MEMORY_HOST, memory, size));
+}
+
+static void more_than_the_machine_has_is_out_of_memory(void **state) { /* fault 29 */
+    (void)state;
+    size_t total = properties_of(device).memory_total;
+    void *memory = &device;
+    assert_fails(hal_memory_allocate(device, TARN_MEMORY_DEVICE, total + 4096, 0, &memory), TARN_OUT_OF_MEMORY);
+    assert_sentence("capacity");
+    assert_fails(hal_memory_allocate(device, TARN_MEMORY_DEVICE, PTRDIFF_MAX, 0, &memory), TARN_OUT_OF_MEMORY);
+    assert_ptr_equal(memory, &device);
+    tarn_backend_granule granule = 42;
+    assert_fails(hal_granules_create(device, total / GRANULE + 1, &granule), TARN_OUT_OF_MEMORY);
+    assert_int_equal(granule, 42);
+    assert_int_equal(counters_of(device).memory_in_use, 0);
+    assert_int_equal(counters_of(device).memory_peak, 0);
+}
+
+static void granules_are_memory_wherever_they_are_mapped(void **state) {
+    (void)state;
+    unsigned char *first, *second;
+    tarn_backend_granule granules[4];
+    assert_ok(hal_virtual_reserve(device, 8 * GRANULE, (void **)&first));
+    assert_ok(hal_virtual_reserve(device, 8 * GRANULE, (void **)&second));
+    assert_int_equal((uintptr_t)first & (GRANULE - 1), 0);
+    assert_ok(hal_granules_create(device, 4, granules));
+    assert_int_equal(counters_of(device).memory_in_use, 4 * GRANULE);
+    assert_ok(hal_virtual_map(device, first, 4, granules));
+    memset(first, 0x5a, 4 * GRANULE);
+    /* Two granules move while the others keep what is in them. */
+    assert_ok(hal_virtual_unmap(device, first + GRANULE, 2));
+    assert_ok(hal_virtual_map(device, second + 5 * GRANULE, 2, &granules[1]));
+    memset(second + 5 * GRANULE, 0xa5, 2 * GRANULE);
+    for (size_t i = 0; i < GRANULE; i += 4096) {
+        assert_int_equal(first[i], 0x5a);
+        assert_int_equal(first[3 * GRANULE + i], 0x5a);
+        assert_int_equal(second[5 * GRANULE + i], 0xa5);
+    }
+    assert_ok(hal_virtual_unmap(device, first, 1));
+    assert_ok(hal_virtual_unmap(device, first + 3 * GRANULE, 1));
+    assert_ok(hal_virtual_unmap(device, second + 5 * GRANULE, 2));
+    /* Back in another order: the slots hold pages of the others. */
+    tarn_backend_granule turned[4] = {granules[3], granules[2], granules[1], granules[0]};
+    assert_ok(hal_virtual_map(device, first, 4, turned));
+    memset(first, 1, 4 * GRANULE);
+    assert_ok(hal_virtual_unmap(device, first, 4));
+    assert_ok(hal_virtual_release(device, first, 8 * GRANULE));
+    /* Their resting place is gone; they are memory all the same. */
+    assert_ok(hal_virtual_map(device, second, 4, granules));
+    memset(second, 2, 4 * GRANULE);
+    assert_ok(hal_virtual_unmap(device, second, 4));
+    assert_ok(hal_granules_release(device, 4, granules));
+    assert_ok(hal_virtual_release(device, second, 8 * GRANULE));
+    tarn_device_counters counters = counters_of(device);
+    assert_int_equal(counters.memory_in_use, 0);
+    assert_int_equal(counters.driver_maps, 14);
+    assert_int_equal(counters.driver_unmaps, 14);
+}
+
+static void mapping_what_cannot_be_mapped_changes_nothing(void **state) {
+    (void)state;
+    unsigned char *range;
+    tarn_backend_granule granules[3];
+    assert_ok(hal_virtual_reserve(device, 4 * GRANULE, (void **)&range));
+    assert_ok(hal_granules_create(device, 3, granules));
+    assert_ok(hal_virtual_map(device, range + GRANULE, 1, granules));
+    range[GRANULE] = 9;
+    tarn_backend_granule twice[2] = {granules[1], granules[1]};
+    assert_fails(hal_virtual_map(device, range, 1, granules), TARN_INVALID_ARGUMENT);
+    assert_fails(hal_virtual_map(device, range, 2, &granules[1]), TARN_INVALID_ARGUMENT);
+    assert_sentence("mapped already");
+    assert_fails(hal_virtual_map(device, range + 2 * GRANULE, 2, twice), TARN_INVALID_ARGUMENT);
+    assert_fails(hal_virtual_map(device, range + 3 * GRANULE, 2, &granules[1]), TARN_INVALID_ARGUMENT);
+    assert_fails(hal_virtual_map(device, range + 1, 1, &granules[1]), TARN_INVALID_ARGUMENT);
+    assert_fails(hal_virtual_map(device, range, 0, &granules[1]), TARN_INVALID_ARGUMENT);
+    assert_fails(hal_virtual_map(device, range, SIZE_MAX / 2, &granules[1]), TARN_INVALID_ARGUMENT);
+    assert_fails(hal_virtual_map(device, range, 1, NULL), TARN_INVALID_ARGUMENT);
+    tarn_backend_granule unknown = 4711;
+    assert_fails(hal_virtual_map(device, range, 1, &unknown), TARN_INVALID_ARGUMENT);
+    assert_fails(hal_virtual_unmap(device, range, 2), TARN_INVALID_ARGUMENT);
+    assert_fails(hal_granules_release(device, 3, granules), TARN_INVALID_ARGUMENT);
+    assert_fails(hal_granules_release(device, 2, twice), TARN_INVALID_ARGUMENT);
+    assert_fails(hal_virtual_release(device, range, 4 * GRANULE), TARN_INVALID_ARGUMENT);
+    assert_fails(hal_virtual_release(device, range, 2 * GRANULE), TARN_INVALID_ARGUMENT);
+    assert_int_equal(range[GRANULE], 9);
+    assert_ok(hal_virtual_map(device, range + 2 * GRANULE, 2, &granules[1]));
+    range[4 * GRANULE - 1] = 1;
+    assert_ok(hal_virtual_unmap(device, range + GRANULE, 3));
+    assert_ok(hal_granules_release(device, 3, granules));
+    assert_ok(hal_virtual_release(device, range, 4 * GRANULE));
+    assert_fails(hal_virtual_reserve(device, GRANULE + 4096, (void **)&range), TARN_INVALID_ARGUMENT);
+    assert_fails(hal_virtual_reserve(device, 0, (void **)&range), TARN_INVALID_ARGUMENT);
+}
+
+static int touch(void *context) {
+    *(volatile unsigned char *)context = 1;
+    return 0;
+}
+
+static void an_unmapped_granule_cannot_be_touched(void **state) {
+    (void)state;
+    unsigned char *range;
+    tarn_backend_granule granule;
+    assert_ok(hal_virtual_reserve(device, GRANULE, (void **)&range));
+    assert_int_not_equal(exit_of_child(touch, range), 0);
+    assert_ok(hal_granules_create(device, 1, &granule));
+    assert_ok(hal_virtual_map(device, range, 1, &granule));
+    assert_int_equal(exit_of_child(touch, range), 0);
+    assert_ok(hal_virtual_unmap(device, range, 1));
+    assert_int_not_equal(exit_of_child(touch, range), 0);
+    assert_ok(hal_granules_release(device, 1, &granule));
+    assert_ok(hal_virtual_release(device, range, GRANULE));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(alignments_up_to_a_gibibyte_are_kept, open_cpu, close_cpu),
+        cmocka_unit_test_setup_teardown(large_blocks_lie_on_huge_pages_and_begin_as_zeros, open_cpu, close_cpu),
+        cmocka_unit_test_setup_teardown(more_than_the_machine_has_is_out_of_memory, open_cpu, close_cpu),
+        cmocka_unit_test_setup_teardown(granules_are_memory_wherever_they_are_mapped, open_cpu, close_cpu),
+        cmocka_unit_test_setup_teardown(mapping_what_cannot_be_mapped_changes_nothing, open_cpu, close_cpu),
+        cmocka_unit_test_setup_teardown(an_unmapped_granule_cannot_be_touched, open_cpu, close_cpu),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
