@@ -1,0 +1,86 @@
+/* Thread caches: freed blocks that wait, unmerged, for the same thread to ask for the same size again.
+ *
+ * Each thread has one cache for each allocator. Its owner uses it without a lock and without an atomic instruction: it
+ * raises `busy`, looks whether a remote thread wants in, and lowers it again. A remote thread, with the allocator's lock
+ * held, raises `remote`, makes the kernel run a barrier on every thread of the process, and waits for `busy` to be down. Where
+ * there is no such barrier, and under the thread sanitizer, the owner's side has fences instead.
+ *
+ * Figures are counted here and added to the allocator's when the cache publishes; the highest and lowest since then are
+ * kept, so that peaks are exact while one thread allocates, and at most the sum of the threads' peaks otherwise. */
+#ifndef MEMORY_CACHING_CACHE_H
+#define MEMORY_CACHING_CACHE_H
+
+#include "memory/caching_types.h"
+
+#define CACHING_SLOTS 512
+
+/* Blocks of one size for one stream. */
+typedef struct caching_slot {
+    size_t capacity; /* 0: the slot has never been used */
+    uint32_t stream;
+    uint32_t count;
+    memory_block *head; /* by live.cached */
+} caching_slot;
+
+typedef struct caching_change {
+    int64_t now, highest, lowest; /* since the last publishing */
+} caching_change;
+
+struct caching_cache {
+    _Atomic uint32_t busy;
+    _Atomic uint32_t remote;
+    _Atomic uint64_t serial; /* of the allocator; 0 when it has ended */
+    uint32_t number;         /* of the cache, never 0 */
+    size_t bytes;            /* cached */
+    size_t limit;
+    caching_slot slots[CACHING_SLOTS];
+
+    caching_change requested, in_use, blocks;
+    uint64_t allocations, frees, requested_total, in_use_total;
+    uint32_t histogram[TARN_HISTOGRAM_BUCKETS];
+
+    caching *owner;           /* protected by the list's lock */
+    caching_cache *of_owner;  /* next of the same allocator; protected by its lock */
+    caching_cache *of_thread; /* next of the same thread */
+};
+
+/* Makes the room's part of caches ready; before an allocator's lock is watched for forks. Any number of times. */
+void caching_caches_prepare(void);
+
+/* The cache that the calling thread used last, or NULL. */
+extern _Thread_local caching_cache *caching_recent;
+
+/* The calling thread's cache for the allocator, made when there is none. NULL when there can be none: no host memory, or the
+ * thread is ending. Without the allocator's lock. */
+caching_cache *caching_cache_find(caching *owner);
+
+/* Lets the calling thread use its own cache; false when a remote thread is in it, and the long way must be taken. */
+bool caching_cache_enter(caching_cache *cache);
+void caching_cache_leave(caching_cache *cache);
+
+/* The short ways of the strategy. */
+memory_block *caching_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream);
+bool caching_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
+
+/* The same for callers that come the long way: a block that is not live, its live members not set; and one whose life has
+ * ended. NULL and false send them to the heap. Without the allocator's lock. */
+memory_block *caching_cache_take(caching *owner, size_t size, uint32_t stream);
+bool caching_cache_put(caching *owner, memory_block *block);
+
+/* Gives the blocks of one cache, the calling thread's, or all, back to their heaps. The allocator's lock is held. Returns the
+ * bytes given back. */
+size_t caching_cache_flush(caching *owner, caching_cache *cache);
+size_t caching_cache_flush_own(caching *owner);
+size_t caching_caches_flush(caching *owner);
+/* Publishes what the calling thread's cache has in use, so that peaks of the long way are right; or all figures of all caches.
+ * The allocator's lock is held. The latter returns the capacity of the largest block in any cache. */
+void caching_cache_publish_own(caching *owner);
+size_t caching_caches_publish(caching *owner);
+/* Takes all caches away from the allocator, emptied. Without its lock. */
+void caching_caches_detach(caching *owner);
+
+/* Counts what the long way did, with the allocator's lock held. */
+void caching_count_allocation(caching *owner, size_t requested, size_t capacity);
+void caching_count_free(caching *owner, size_t requested, size_t capacity);
+
+#endif

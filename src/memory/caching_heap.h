@@ -1,0 +1,48 @@
+/* Heaps: the blocks that tile a heap's segments. Splitting, merging, and moving granules of address space between FREE and
+ * HOLLOW, each in constant time for each granule touched. Nothing here calls the driver, except to make and end segments.
+ * All of it is called with the allocator's lock held. */
+#ifndef MEMORY_CACHING_HEAP_H
+#define MEMORY_CACHING_HEAP_H
+
+#include "memory/caching_types.h"
+
+/* The three parts of a FREE block, in bytes, bytes and granules. A block that covers no whole granule is all `left`. */
+typedef struct caching_parts {
+    size_t left, right, whole;
+} caching_parts;
+caching_parts caching_parts_of(const caching *owner, const memory_block *block);
+
+/* Sees to it that `count` descriptors are at hand, so that what follows cannot fail half way. OUT_OF_MEMORY. */
+tarn_status caching_spares_reserve(caching *owner, size_t count);
+/* Gives back all but a few. */
+void caching_spares_trim(caching *owner);
+
+/* The heap of a stream, made when it is first asked for. OUT_OF_MEMORY. */
+tarn_status caching_heap_get(caching *owner, tarn_stream *stream, caching_heap **out_heap);
+
+/* Makes a segment: `size` bytes of addresses, all HOLLOW; or one driver allocation, all FREE. */
+tarn_status caching_segment_reserve(caching_heap *heap, size_t size);
+tarn_status caching_segment_allocate(caching_heap *heap, size_t size);
+/* Ends a segment that has no used blocks and nothing mapped; when the driver fails, it stays as it was. */
+tarn_status caching_segment_end(caching_segment *segment);
+/* Moves a plain segment without used blocks to another heap of the allocator. */
+void caching_segment_migrate(caching_segment *segment, caching_heap *heap);
+
+/* The block that covers that offset. */
+memory_block *caching_block_at(caching_segment *segment, size_t offset);
+
+/* Takes [offset, offset + size) out of one FREE block and returns it as USED. Two spares are at hand. */
+memory_block *caching_take(caching *owner, memory_block *block, size_t offset, size_t size);
+/* Makes a USED block FREE and merges it with FREE neighbours. */
+void caching_give(caching *owner, memory_block *block);
+
+/* Makes `count` granules from `first` on, inside one HOLLOW block, FREE; or, inside the whole part of one FREE block,
+ * HOLLOW. Two spares are at hand. What is mapped there is the caller's business. */
+void caching_make_free(caching *owner, caching_segment *segment, size_t first, size_t count);
+void caching_make_hollow(caching *owner, caching_segment *segment, size_t first, size_t count);
+
+/* Takes a FREE block out of the indexes, or puts it in: for as long as searches must not find it. */
+void caching_hide(caching *owner, memory_block *block);
+void caching_show(caching *owner, memory_block *block);
+
+#endif

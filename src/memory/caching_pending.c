@@ -1,0 +1,198 @@
+/* Blocks that wait for other streams, and waiting itself; see caching_pending.h. */
+#include "memory/caching_pending.h"
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "memory/caching_heap.h"
+#include "memory/caching_physical.h"
+
+/* The other streams of a live block, each with one reference. */
+typedef struct uses {
+    size_t count, capacity;
+    tarn_stream *streams[];
+} uses;
+
+typedef struct point {
+    tarn_stream *stream; /* one reference */
+    hal_event *event;    /* NULL when none could be recorded: then only waiting for the stream will do */
+} point;
+
+struct caching_pending {
+    caching_pending *next;
+    memory_block *block;
+    size_t count;
+    point points[];
+};
+
+tarn_status caching_use(caching *owner, memory_block *block, tarn_stream *stream) {
+    (void)owner;
+    if (hal_stream_number(stream) == block->stream) return TARN_OK;
+    uses *known = block->live.uses;
+    size_t count = known == NULL ? 0 : known->count;
+    for (size_t i = 0; i < count; i++) {
+        if (known->streams[i] == stream) return TARN_OK;
+    }
+    if (known == NULL || count == known->capacity) {
+        size_t capacity = count == 0 ? 2 : count * 2;
+        uses *grown = base_reallocate(known, 1, sizeof *grown + capacity * sizeof(tarn_stream *));
+        if (grown == NULL)
+            return base_fail(TARN_OUT_OF_MEMORY, "no host memory to remember a stream that uses a buffer");
+        grown->count = count;
+        grown->capacity = capacity;
+        block->live.uses = known = grown;
+    }
+    known->streams[known->count++] = tarn_stream_retain(stream);
+    return TARN_OK;
+}
+
+static void finish(caching *owner, caching_pending *pending) {
+    for (size_t i = 0; i < pending->count; i++) {
+        if (pending->points[i].event != NULL) caching_event_put(owner, pending->points[i].event);
+    }
+    caching_give(owner, pending->block);
+}
+
+/* Drops the references to the streams: without the lock, since the last one announces the stream's end. */
+static void forget(caching_pending *pending) {
+    for (size_t i = 0; i < pending->count; i++) tarn_stream_release(pending->points[i].stream);
+    base_free(pending);
+}
+
+static void record(caching *owner, point *at) {
+    hal_event *event;
+    if (caching_event_get(owner, &event) != TARN_OK) return;
+    if (hal_event_record(event, at->stream) == TARN_OK) {
+        at->event = event;
+    } else {
+        caching_event_put(owner, event);
+    }
+}
+
+void caching_pending_add(caching *owner, memory_block *block, tarn_stream *last) {
+    uses *known = block->live.uses;
+    size_t count = known == NULL ? 0 : known->count;
+    bool has_last = last != NULL && hal_stream_number(last) != block->stream;
+    block->live.uses = NULL;
+    caching_pending *pending = base_allocate(1, sizeof *pending + (count + 1) * sizeof(point));
+    if (pending == NULL) {
+        pthread_mutex_unlock(&owner->lock);
+        for (size_t i = 0; i < count; i++) {
+            tarn_stream_synchronize(known->streams[i]);
+            tarn_stream_release(known->streams[i]);
+        }
+        if (has_last) tarn_stream_synchronize(last);
+        base_free(known);
+        pthread_mutex_lock(&owner->lock);
+        caching_give(owner, block);
+        return;
+    }
+    pending->block = block;
+    for (size_t i = 0; i < count; i++) {
+        if (known->streams[i] == last) has_last = false;
+        pending->points[pending->count++].stream = known->streams[i];
+    }
+    base_free(known);
+    if (has_last) pending->points[pending->count++].stream = tarn_stream_retain(last);
+    for (size_t i = 0; i < pending->count; i++) record(owner, &pending->points[i]);
+    block->flags |= CACHING_IS_PENDING;
+    pending->next = owner->pending;
+    owner->pending = pending;
+}
+
+static bool is_complete(const caching_pending *pending) {
+    for (size_t i = 0; i < pending->count; i++) {
+        bool complete = false;
+        if (pending->points[i].event == NULL) return false;
+        if (hal_event_query(pending->points[i].event, &complete) != TARN_OK || !complete) return false;
+    }
+    return true;
+}
+
+/* Releases the streams of finished entries with the lock open, if there are any. */
+static void forget_all(caching *owner, caching_pending *finished) {
+    if (finished == NULL) return;
+    pthread_mutex_unlock(&owner->lock);
+    while (finished != NULL) {
+        caching_pending *next = finished->next;
+        forget(finished);
+        finished = next;
+    }
+    pthread_mutex_lock(&owner->lock);
+}
+
+void caching_pending_poll(caching *owner) {
+    caching_pending *finished = NULL;
+    for (caching_pending **link = &owner->pending; *link != NULL;) {
+        caching_pending *pending = *link;
+        if (!is_complete(pending)) {
+            link = &pending->next;
+            continue;
+        }
+        *link = pending->next;
+        finish(owner, pending);
+        pending->next = finished;
+        finished = pending;
+    }
+    forget_all(owner, finished);
+}
+
+/* A lost device runs nothing any more. */
+static bool has_ended(tarn_status status) {
+    return status == TARN_OK || status == TARN_DEVICE_LOST || status == TARN_UNAVAILABLE;
+}
+
+/* Whether all the streams are known to be done with the block. Without the lock. */
+static bool wait_for(const caching_pending *pending) {
+    for (size_t i = 0; i < pending->count; i++) {
+        const point *at = &pending->points[i];
+        if (at->event != NULL && has_ended(hal_event_synchronize(at->event))) continue;
+        if (!has_ended(tarn_stream_synchronize(at->stream))) return false;
+    }
+    return true;
+}
+
+bool caching_pending_wait(caching *owner) {
+    caching_pending *taken = owner->pending;
+    if (taken == NULL) return false;
+    owner->pending = NULL;
+    pthread_mutex_unlock(&owner->lock);
+    caching_pending *finished = NULL, *failed = NULL;
+    for (caching_pending *pending = taken, *next; pending != NULL; pending = next) {
+        next = pending->next;
+        caching_pending **list = wait_for(pending) ? &finished : &failed;
+        pending->next = *list;
+        *list = pending;
+    }
+    pthread_mutex_lock(&owner->lock);
+    for (caching_pending *pending = finished; pending != NULL; pending = pending->next) finish(owner, pending);
+    while (failed != NULL) {
+        caching_pending *next = failed->next;
+        failed->next = owner->pending;
+        owner->pending = failed;
+        failed = next;
+    }
+    forget_all(owner, finished);
+    return true;
+}
+
+void caching_heap_wait(caching_heap *heap) {
+    caching *owner = heap->owner;
+    if (caching_heap_is_idle(heap, heap->sequence)) return;
+    tarn_stream *stream = tarn_stream_retain(heap->stream);
+    uint64_t sequence = heap->sequence++;
+    hal_event *event = NULL;
+    if (caching_event_get(owner, &event) == TARN_OK && hal_event_record(event, stream) != TARN_OK) {
+        caching_event_put(owner, event);
+        event = NULL;
+    }
+    owner->waits++;
+    pthread_mutex_unlock(&owner->lock);
+    tarn_status status = event != NULL ? hal_event_synchronize(event) : tarn_stream_synchronize(stream);
+    /* The last reference of a stream announces its end, which takes the lock. */
+    tarn_stream_release(stream);
+    pthread_mutex_lock(&owner->lock);
+    if (event != NULL) caching_event_put(owner, event);
+    /* A lost device runs nothing any more. */
+    if (status == TARN_OK || status == TARN_DEVICE_LOST || status == TARN_UNAVAILABLE)
+        caching_heap_settle(heap, sequence);
+}

@@ -1,0 +1,25 @@
+/* Blocks that were freed while other streams still use them: they wait for an event on each of those streams. */
+#ifndef MEMORY_CACHING_PENDING_H
+#define MEMORY_CACHING_PENDING_H
+
+#include "memory/caching_types.h"
+
+/* In memory_block.flags of a USED block. */
+enum { CACHING_IS_PENDING = 2u };
+
+/* Remembers that `stream` uses a live block. OUT_OF_MEMORY. The lock is held. */
+tarn_status caching_use(caching *owner, memory_block *block, tarn_stream *stream);
+
+/* Takes over a freed block that other streams use, `last` being one more when it is not the block's own. When there is no
+ * host memory to remember it by, waits for the streams with the lock released. The lock is held. */
+void caching_pending_add(caching *owner, memory_block *block, tarn_stream *last);
+
+/* Gives blocks whose events are complete to their heaps. A block whose event cannot be asked stays. The lock is held. */
+void caching_pending_poll(caching *owner);
+/* Waits for all of them, with the lock released meanwhile. Returns whether there were any. */
+bool caching_pending_wait(caching *owner);
+
+/* Waits until all that was freed to the heap so far is idle, with the lock released meanwhile. */
+void caching_heap_wait(caching_heap *heap);
+
+#endif

@@ -1,0 +1,44 @@
+/* Physical granules: asking the device for them, mapping them at places, waking sleeping places, giving them back. All of it is
+ * called with the allocator's lock held. Driver calls here do not wait for the device. */
+#ifndef MEMORY_CACHING_PHYSICAL_H
+#define MEMORY_CACHING_PHYSICAL_H
+
+#include "memory/caching_types.h"
+
+/* Whether what a place of that heap was used for, up to that sequence, has finished. Asks the heap's marks, and sets a new one
+ * when none covers it yet, so that a later question can be answered. */
+bool caching_heap_is_idle(caching_heap *heap, uint64_t freed_at);
+/* Sees to it that everything freed so far is covered by a mark. A driver that cannot record leaves it uncovered. */
+void caching_heap_set_mark(caching_heap *heap);
+/* Drops all marks: everything freed up to `sequence` is idle. */
+void caching_heap_settle(caching_heap *heap, uint64_t sequence);
+
+/* Events for marks and pending blocks, pooled. */
+tarn_status caching_event_get(caching *owner, hal_event **out_event);
+void caching_event_put(caching *owner, hal_event *event);
+
+/* Whether the place is home to its physical granule. */
+static inline bool caching_is_home(const caching_place *place) {
+    return place->physical != NULL && place->physical->home == place;
+}
+
+/* Whether what is mapped at the place is at home there, or may be at once. */
+bool caching_may_use(const caching_place *place);
+
+/* What it takes to make [offset, offset + size) of a segment, which no USED block overlaps, FREE. */
+typedef struct caching_cost {
+    size_t occupied; /* granules that become used and were not */
+    size_t maps;     /* driver calls to map, */
+    size_t unmaps;   /* and to unmap first */
+} caching_cost;
+/* False when it cannot be done without waiting, or when `occupied` passes `limit`. */
+bool caching_cost_of(caching_segment *segment, size_t offset, size_t size, size_t limit, caching_cost *out_cost);
+
+/* Makes [offset, offset + size) FREE: wakes sleeping places, maps free granules taken from elsewhere, and creates what is
+ * missing. OUT_OF_MEMORY, and nothing lost, when the device has no more. */
+tarn_status caching_back(caching_segment *segment, size_t offset, size_t size);
+
+/* Gives every granule that is not in use and idle back to the device. The bytes given back are added to `*inout_bytes`. */
+tarn_status caching_release_idle(caching *owner, size_t *inout_bytes);
+
+#endif

@@ -1,0 +1,27 @@
+/* Where a request goes. Called with the allocator's lock held. */
+#ifndef MEMORY_CACHING_SEARCH_H
+#define MEMORY_CACHING_SEARCH_H
+
+#include "memory/caching_types.h"
+
+typedef struct caching_spot {
+    caching_segment *segment;
+    size_t offset;
+} caching_spot;
+
+/* A spot in FREE memory for `size` bytes, chosen so that as few unused granules as possible become used: what remains beyond whole
+ * granules goes into granules that are in use anyway. False when no FREE block is large enough. */
+bool caching_search_free(caching_heap *heap, size_t size, caching_spot *out_spot);
+
+/* A spot where every granule is at home or sleeps and may wake: caching_back makes it FREE without a driver call. This is how a
+ * program that repeats itself comes to rest: what was mapped for it once serves it again. */
+bool caching_search_sleeping(caching_heap *heap, size_t size, caching_spot *out_spot);
+
+/* A spot among FREE and HOLLOW blocks that caching_back can make FREE; the fewest newly used granules and the fewest
+ * driver calls win. False when no gap is large enough. */
+bool caching_search_gaps(caching_heap *heap, size_t size, caching_spot *out_spot);
+
+/* The bytes of the largest request that needs nothing from the device. */
+size_t caching_largest_free(const caching *owner);
+
+#endif

@@ -1,0 +1,163 @@
+/* The structures of the caching allocator, and what always holds of them.
+ *
+ * Address space is plenty and physical memory is dear, so the two are kept apart. Physical memory comes in granules (2 MiB on
+ * most devices). A heap, one for each stream, has segments of reserved addresses; each granule of a segment is a
+ * place where one physical granule may be mapped. A physical granule has exactly one home: the place through which it is
+ * used now. Where the device allows one granule to be mapped at several addresses, the other places sleep: they
+ * stay mapped, and become the home again without a driver call. That is how free granules of a fragmented heap are put under a
+ * large request without moving anything, without waiting for the device (both uses are on one stream), and, once a
+ * program repeats itself, without any driver call.
+ *
+ *     addresses  |  live  | free     |hollow|  free |        live       | hollow ...
+ *     granules   |   h    |h    |h   |s     |h      |h      |h    |h    |               h: home, s: sleeping
+ *
+ * Each segment is tiled by blocks in address order:
+ *   USED    handed out, or waiting in a thread's cache, or for another stream's event
+ *   FREE    every granule that it touches is at home here. Two FREE blocks never touch
+ *   HOLLOW  whole granules, none of which is at home here. Two HOLLOW blocks never touch
+ *
+ * A device without virtual memory has segments that are one driver allocation each; all their granules are always home.
+ *
+ * Everything below is protected by caching.lock, except thread caches, whose own rule stands in caching_cache.h. */
+#ifndef MEMORY_CACHING_TYPES_H
+#define MEMORY_CACHING_TYPES_H
+
+#include <pthread.h>
+
+#include "hal/device.h"
+#include "hal/event.h"
+#include "hal/memory.h"
+#include "memory/stats.h"
+#include "memory/strategy.h"
+
+typedef struct caching caching;
+typedef struct caching_heap caching_heap;
+typedef struct caching_segment caching_segment;
+typedef struct caching_place caching_place;
+typedef struct caching_physical caching_physical;
+typedef struct caching_cache caching_cache;
+typedef struct caching_pending caching_pending;
+
+enum { CACHING_USED = 0, CACHING_FREE, CACHING_HOLLOW };
+
+/* A granule of addresses. */
+struct caching_place {
+    caching_segment *segment;   /* set when something is first mapped or begins here */
+    caching_physical *physical; /* what is mapped here, NULL for nothing */
+    caching_place *next;        /* another place of the same physical granule */
+    memory_block *first;        /* the lowest block that begins in this granule, NULL for none */
+    uint64_t freed_at;          /* the heap's sequence when `users` last became 0 */
+    uint32_t users;             /* USED blocks that touch it */
+    uint32_t moves;             /* times that it was mapped over */
+};
+
+/* A granule of memory. */
+struct caching_physical {
+    tarn_backend_granule handle;
+    caching_place *home;
+    caching_place *places; /* all of them, home included */
+    uint32_t mark;         /* of the search that saw it last, */
+    uint32_t seen;         /* and where: the number of the place */
+    caching_physical *next_unused;
+};
+
+struct caching_segment {
+    caching_heap *heap;
+    caching_segment *next;
+    uintptr_t address;
+    size_t size; /* bytes, a multiple of the granule */
+    size_t place_count;
+    size_t mapped_count; /* nothing was ever mapped at places from this one on */
+    caching_place *places;
+    memory_block *first_block; /* lowest */
+    memory_block *last_block;  /* highest */
+    size_t used_blocks;
+    bool is_plain; /* one driver allocation, no virtual memory */
+};
+
+/* Free blocks by the size of a part of them. Bins are powers of two divided into eight; the bitmap says which have blocks. */
+#define CACHING_INDEX_BINS 320
+typedef struct caching_index {
+    uint64_t bitmap[CACHING_INDEX_BINS / 64];
+    memory_block *bins[CACHING_INDEX_BINS];
+    unsigned list; /* which of a block's links it uses */
+} caching_index;
+
+/* Sizes are indexed in units of 64 bytes, the smallest alignment there is. */
+enum { CACHING_PIECE_SHIFT = 6 };
+
+/* Which link of a free block belongs to what. */
+enum { CACHING_LINK_PIECES = 0, CACHING_LINK_WHOLE };
+
+/* A point in a heap's stream: all that was freed up to `sequence` is idle when `event` is complete. */
+typedef struct caching_mark {
+    hal_event *event;
+    uint64_t sequence;
+} caching_mark;
+
+#define CACHING_MARKS 8
+
+struct caching_heap {
+    caching *owner;
+    caching_heap *next;
+    uint32_t stream_number;
+    tarn_stream *stream; /* borrowed; NULL when it has ended: then everything is idle */
+    caching_segment *segments;
+    /* FREE blocks that have a piece of a granule in use at either end, by their whole size in units of the smallest
+     * alignment; and those that have whole granules, by their number. */
+    caching_index pieces, wholes;
+    memory_block *hollows; /* HOLLOW blocks, by CACHING_LINK_WHOLE */
+    uint64_t sequence;     /* raised by each mark */
+    uint64_t idle;         /* what was freed up to this sequence is idle */
+    caching_mark marks[CACHING_MARKS];
+    unsigned first_mark, mark_count;
+};
+
+struct caching {
+    tarn_allocator base;
+
+    /* Fixed. */
+    uint64_t serial; /* no two allocators of a process have the same */
+    tarn_memory_kind kind;
+    bool is_virtual;
+    bool has_aliasing;
+    double gc; /* reserve no more than this part of the device's memory while idle memory is cached; 0: no rule */
+    size_t cache_limit; /* bytes that one thread's cache may hold */
+    size_t granule;     /* bytes */
+    unsigned granule_shift;
+    size_t alignment; /* bytes: blocks are multiples of it */
+
+    pthread_mutex_t lock;
+    caching_heap *heaps;
+    caching_physical *unused_physicals; /* structures without memory */
+    caching_physical *homeless;         /* memory that a failed driver call left mapped nowhere */
+    memory_block *spares;               /* descriptors laid aside, by neighbours.next */
+    size_t spare_count;
+    caching_pending *pending;
+    caching_cache *caches;
+    hal_event **events; /* pooled */
+    size_t event_count, event_capacity;
+    uint32_t mark; /* of the latest search */
+
+    /* Figures; those of the thread caches are added when they publish. */
+    tarn_figure requested, in_use, blocks, reserved, cached;
+    uint64_t allocations, frees, failed, retries, waits;
+    uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
+    bool is_retired;
+
+    /* Requests that the heaps have served since the device was last asked for something. Written with the lock held, read
+     * without it: relaxed, since it only decides whether caching is worth it. */
+    _Atomic uint32_t quiet;
+};
+
+static inline caching *caching_of(tarn_allocator *allocator) { return (caching *)(void *)allocator; }
+
+static inline size_t caching_granule_floor(const caching *owner, size_t offset) {
+    return offset >> owner->granule_shift;
+}
+static inline size_t caching_offset(const caching_segment *segment, const memory_block *block) {
+    return (uintptr_t)block->address - segment->address;
+}
+static inline caching_segment *caching_segment_of(const memory_block *block) { return block->home; }
+
+#endif
