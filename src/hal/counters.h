@@ -14,8 +14,7 @@ static inline void hal_count_taken(tarn_device *device, uint64_t bytes) {
     uint64_t in_use = atomic_fetch_add_explicit(&counters->in_use, bytes, memory_order_relaxed) + bytes;
     uint64_t peak = atomic_load_explicit(&counters->peak, memory_order_relaxed);
     while (in_use > peak && !atomic_compare_exchange_weak_explicit(&counters->peak, &peak, in_use, memory_order_relaxed,
-                                                                   memory_order_relaxed)) {
-    }
+                                                                   memory_order_relaxed)) {}
 }
 
 static inline void hal_count_given_back(tarn_device *device, uint64_t bytes) {

@@ -101,7 +101,8 @@ static tarn_status open_handle(tarn_device *device) {
     tarn_status status = device->table->device_open(colon != NULL ? colon + 1 : "", &handle);
     status = hal_answer(device, status, "device_open");
     if (status != TARN_OK) return status;
-    if (handle == NULL) return base_fail(TARN_INTERNAL, "%s: the backend opened the device and gave none", device->name);
+    if (handle == NULL)
+        return base_fail(TARN_INTERNAL, "%s: the backend opened the device and gave none", device->name);
     device->handle = handle;
     status = read_properties(device, &device->properties);
     if (status == TARN_OK) {
@@ -150,7 +151,8 @@ static tarn_status find_or_open(const char *name, size_t backend_length, tarn_de
         }
         hal_backend *backend = hal_registry_find(name, backend_length);
         if (backend == NULL) {
-            return base_fail(TARN_NOT_FOUND, "device \"%s\": there is no backend \"%.*s\"", name, (int)backend_length, name);
+            return base_fail(TARN_NOT_FOUND, "device \"%s\": there is no backend \"%.*s\"", name, (int)backend_length,
+                             name);
         }
         bool may_have_waited = backend->state == HAL_BACKEND_IDLE || backend->state == HAL_BACKEND_STARTING;
         hal_backend_start(backend);
@@ -173,8 +175,9 @@ tarn_status tarn_device_open(const char *name, tarn_device **out_device) {
     }
     size_t backend_length = backend_length_of(name);
     if (backend_length == 0) {
-        return base_fail(TARN_INVALID_ARGUMENT, "\"%.64s\" is no device's name: BACKEND or BACKEND:ARGUMENTS, at most %d bytes",
-                         name, LONGEST_NAME);
+        return base_fail(TARN_INVALID_ARGUMENT,
+                         "\"%.64s\" is no device's name: BACKEND or BACKEND:ARGUMENTS, at most %d bytes", name,
+                         LONGEST_NAME);
     }
     tarn_status status = hal_registry_prepare();
     if (status != TARN_OK) return status;
@@ -248,7 +251,8 @@ tarn_status tarn_device_synchronize(tarn_device *device) {
     if (status != TARN_OK) return status;
     const tarn_stream *running = hal_running_stream();
     if (running != NULL && running->device == device) {
-        return base_fail(TARN_INVALID_STATE, "%s: work that runs on the device cannot wait for all of it", device->name);
+        return base_fail(TARN_INVALID_STATE, "%s: work that runs on the device cannot wait for all of it",
+                         device->name);
     }
     bool had_work = atomic_exchange_explicit(&device->has_work, false, memory_order_relaxed);
     hal_wait wait = hal_wait_begin(device);

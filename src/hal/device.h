@@ -7,7 +7,9 @@
 
 /* What the device said of itself when it was opened: alignment, maximum_alignment, granule, features, memory_kinds,
  * memory_total. It never changes; `memory_free` is that of the opening. */
-static inline const tarn_device_properties *hal_device_properties(const tarn_device *device) { return &device->properties; }
+static inline const tarn_device_properties *hal_device_properties(const tarn_device *device) {
+    return &device->properties;
+}
 
 static inline bool hal_device_has_feature(const tarn_device *device, uint32_t feature) {
     return (device->properties.features & feature) != 0;

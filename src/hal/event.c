@@ -12,7 +12,7 @@
 struct tarn_event {
     atomic_uint references;
     pthread_mutex_t lock;
-    hal_mark *mark; /* protected by lock; never NULL */
+    hal_mark *mark;      /* protected by lock; never NULL */
     tarn_device *device; /* kept alive by every mark, the event's own among them */
 };
 
@@ -69,9 +69,10 @@ tarn_status hal_event_synchronize(hal_event *event) {
     status = hal_device_check(device);
     if (status != TARN_OK) return status;
     const tarn_stream *running = hal_running_stream();
-    if (running != NULL && running->device == device && running->number == atomic_load_explicit(&event->stream, memory_order_relaxed)) {
-        return base_fail(TARN_INVALID_STATE, "%s: work that runs on stream %u cannot wait for a later point of it", device->name,
-                         running->number);
+    if (running != NULL && running->device == device &&
+        running->number == atomic_load_explicit(&event->stream, memory_order_relaxed)) {
+        return base_fail(TARN_INVALID_STATE, "%s: work that runs on stream %u cannot wait for a later point of it",
+                         device->name, running->number);
     }
     hal_wait wait = hal_wait_begin(device);
     status = HAL_CALL(device, event_synchronize, event->handle);
@@ -120,7 +121,8 @@ tarn_status hal_mark_wait(hal_mark *mark) {
 
 tarn_status hal_event_record_public(tarn_event *event, tarn_stream *stream) {
     if (event->device != stream->device) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%s: the event belongs to %s", stream->device->name, event->device->name);
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: the event belongs to %s", stream->device->name,
+                         event->device->name);
     }
     hal_mark *mark;
     tarn_status status = hal_mark_of(event, &mark);
@@ -225,7 +227,8 @@ tarn_status tarn_event_elapsed(tarn_event *begin, tarn_event *end, int64_t *out_
         return base_fail(TARN_INVALID_ARGUMENT, "an event or the place for the answer is NULL");
     }
     if (begin->device != end->device) {
-        return base_fail(TARN_INVALID_ARGUMENT, "the events belong to %s and %s", begin->device->name, end->device->name);
+        return base_fail(TARN_INVALID_ARGUMENT, "the events belong to %s and %s", begin->device->name,
+                         end->device->name);
     }
     hal_mark *first, *second;
     tarn_status status = hal_mark_of(begin, &first);

@@ -28,7 +28,8 @@ tarn_status hal_load(const char *path) {
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL) {
         const char *why = dlerror();
-        return base_fail(TARN_UNAVAILABLE, "backend \"%s\" cannot be opened: %s", path, why != NULL ? why : "no reason given");
+        return base_fail(TARN_UNAVAILABLE, "backend \"%s\" cannot be opened: %s", path,
+                         why != NULL ? why : "no reason given");
     }
     const tarn_backend *table = dlsym(library, TARN_BACKEND_SYMBOL);
     if (table == NULL) {
@@ -51,7 +52,8 @@ typedef struct complaints {
 
 static void add_complaint(complaints *out_complaints, const char *sentence) {
     size_t room = sizeof out_complaints->text - out_complaints->length;
-    int length = snprintf(out_complaints->text + out_complaints->length, room, "%s%s", out_complaints->length > 0 ? "; " : "", sentence);
+    int length = snprintf(out_complaints->text + out_complaints->length, room, "%s%s",
+                          out_complaints->length > 0 ? "; " : "", sentence);
     if (length > 0) out_complaints->length += (size_t)length < room ? (size_t)length : room - 1;
 }
 

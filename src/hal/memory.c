@@ -23,8 +23,8 @@ static tarn_status check_request(tarn_device *device, tarn_memory_kind kind, siz
     }
     size_t alignment = *inout_alignment;
     if (alignment != 0 && (!is_power_of_two(alignment) || alignment > properties->maximum_alignment)) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%s: an alignment of %zu bytes is not a power of two up to %zu", device->name,
-                         alignment, properties->maximum_alignment);
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: an alignment of %zu bytes is not a power of two up to %zu",
+                         device->name, alignment, properties->maximum_alignment);
     }
     if (alignment < properties->alignment) *inout_alignment = properties->alignment;
     return TARN_OK;
@@ -36,7 +36,8 @@ tarn_status hal_memory_allocate(tarn_device *device, tarn_memory_kind kind, size
     if (status == TARN_OK) status = hal_device_check(device);
     if (status != TARN_OK) return status;
     hal_region *region = hal_region_create();
-    if (region == NULL) return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to describe an allocation", device->name);
+    if (region == NULL)
+        return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to describe an allocation", device->name);
     void *address = NULL;
     status = HAL_CALL(device, memory_allocate, kind, size, alignment, &address);
     hal_count(&device->counters.allocs, 1);

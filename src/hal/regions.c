@@ -17,11 +17,12 @@ tarn_status hal_region_add(tarn_device *device, hal_region *region, int kind, vo
     size_t end;
     *out_is_apart = false;
     if (address == NULL) {
-        return base_fail(TARN_INTERNAL, "%s: the driver reported success and gave no memory for %zu bytes", device->name, size);
+        return base_fail(TARN_INTERNAL, "%s: the driver reported success and gave no memory for %zu bytes",
+                         device->name, size);
     }
     if (!checked_add(start, size - 1, &end)) {
-        return base_fail(TARN_INTERNAL, "%s: the driver gave %zu bytes at %p, beyond the end of the address space", device->name,
-                         size, address);
+        return base_fail(TARN_INTERNAL, "%s: the driver gave %zu bytes at %p, beyond the end of the address space",
+                         device->name, size, address);
     }
     pthread_mutex_lock(&device->region_lock);
     bool overlaps = base_range_overlaps(device->regions, start, size);
@@ -33,13 +34,13 @@ tarn_status hal_region_add(tarn_device *device, hal_region *region, int kind, vo
     }
     pthread_mutex_unlock(&device->region_lock);
     if (overlaps) {
-        return base_fail(TARN_INTERNAL, "%s: the driver gave %zu bytes at %p, which overlap a living block", device->name, size,
-                         address);
+        return base_fail(TARN_INTERNAL, "%s: the driver gave %zu bytes at %p, which overlap a living block",
+                         device->name, size, address);
     }
     *out_is_apart = true;
     if (!is_aligned) {
-        return base_fail(TARN_INTERNAL, "%s: the driver gave memory at %p, which is not aligned to %zu bytes", device->name,
-                         address, alignment);
+        return base_fail(TARN_INTERNAL, "%s: the driver gave memory at %p, which is not aligned to %zu bytes",
+                         device->name, address, alignment);
     }
     return TARN_OK;
 }
@@ -51,8 +52,8 @@ tarn_status hal_region_take(tarn_device *device, int kind, void *address, size_t
     if (is_known) base_range_remove(&device->regions, (uintptr_t)address);
     pthread_mutex_unlock(&device->region_lock);
     if (!is_known) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%s: the driver has handed out no such block: %zu bytes at %p", device->name, size,
-                         address);
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: the driver has handed out no such block: %zu bytes at %p",
+                         device->name, size, address);
     }
     *out_region = region;
     return TARN_OK;

@@ -31,7 +31,8 @@ hal_backend *hal_registry_first(void) { return registry.first; }
 
 hal_backend *hal_registry_find(const char *name, size_t length) {
     hal_backend *backend = registry.first;
-    while (backend != NULL && !(strlen(backend->table.name) == length && memcmp(backend->table.name, name, length) == 0)) {
+    while (backend != NULL &&
+           !(strlen(backend->table.name) == length && memcmp(backend->table.name, name, length) == 0)) {
         backend = backend->next;
     }
     return backend;
@@ -101,7 +102,8 @@ tarn_status hal_registry_prepare(void) {
 }
 
 void hal_backend_start(hal_backend *backend) {
-    while (backend->state == HAL_BACKEND_STARTING && !pthread_equal(backend->starter, pthread_self())) hal_registry_wait();
+    while (backend->state == HAL_BACKEND_STARTING && !pthread_equal(backend->starter, pthread_self()))
+        hal_registry_wait();
     if (backend->state != HAL_BACKEND_IDLE) return;
     backend->state = HAL_BACKEND_STARTING;
     backend->starter = pthread_self();
@@ -186,7 +188,8 @@ tarn_status tarn_backend_register(const tarn_backend *table) {
 }
 
 tarn_status tarn_backend_load(const char *path) {
-    if (path == NULL || *path == '\0') return base_fail(TARN_INVALID_ARGUMENT, "the path of the backend to load is empty");
+    if (path == NULL || *path == '\0')
+        return base_fail(TARN_INVALID_ARGUMENT, "the path of the backend to load is empty");
     tarn_status status = hal_registry_prepare();
     return status == TARN_OK ? hal_load(path) : status;
 }
@@ -211,7 +214,8 @@ static void describe(hal_backend *backend, tarn_backend_info *out_info) {
 }
 
 tarn_status tarn_backend_find(const char *name, tarn_backend_info *out_info) {
-    if (name == NULL || out_info == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the name of the backend or the place for the answer is NULL");
+    if (name == NULL || out_info == NULL)
+        return base_fail(TARN_INVALID_ARGUMENT, "the name of the backend or the place for the answer is NULL");
     tarn_status status = hal_registry_prepare();
     if (status != TARN_OK) return status;
     hal_registry_lock();

@@ -29,8 +29,8 @@ tarn_stream *hal_stream_refuse(const tarn_device *device, const tarn_stream *str
 tarn_status hal_report_failure(const tarn_device *device, atomic_int *failure) {
     tarn_status status = (tarn_status)atomic_exchange_explicit(failure, TARN_OK, memory_order_relaxed);
     if (status == TARN_OK) return TARN_OK;
-    return base_fail(status, "%s: work failed after it was enqueued, with %s: a wait for another device's event", device->name,
-                     tarn_status_name(status));
+    return base_fail(status, "%s: work failed after it was enqueued, with %s: a wait for another device's event",
+                     device->name, tarn_status_name(status));
 }
 
 /* The first failure is kept. */
@@ -60,7 +60,8 @@ tarn_status tarn_stream_create(tarn_device *device, tarn_stream **out_stream) {
     if (stream == NULL) return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for a stream", device->name);
     uint64_t number = atomic_fetch_add_explicit(&device->last_stream_number, 1, memory_order_relaxed) + 1;
     if (number > UINT32_MAX) {
-        status = base_fail(TARN_LIMIT_EXCEEDED, "%s: all %u numbers of streams have been used", device->name, UINT32_MAX);
+        status =
+            base_fail(TARN_LIMIT_EXCEEDED, "%s: all %u numbers of streams have been used", device->name, UINT32_MAX);
         goto fail;
     }
     status = HAL_CALL(device, stream_create, &stream->handle);
@@ -89,7 +90,8 @@ tarn_status tarn_stream_release(tarn_stream *stream) {
     tarn_device *device = stream->device;
     if (atomic_load_explicit(&stream->references, memory_order_relaxed) == 1) {
         if (running_stream == stream) {
-            return base_fail(TARN_BUSY, "%s: stream %u would be released by work that runs on it", device->name, stream->number);
+            return base_fail(TARN_BUSY, "%s: stream %u would be released by work that runs on it", device->name,
+                             stream->number);
         }
         tarn_status status = hal_device_check_release(device);
         if (status != TARN_OK) return status;
@@ -143,14 +145,16 @@ static tarn_status enqueue_work(const host_work *work) {
 tarn_status tarn_stream_enqueue(tarn_stream *stream, tarn_host_function function, void *context) {
     tarn_status status = check_stream(stream);
     if (status != TARN_OK) return status;
-    if (function == NULL) return base_fail(TARN_INVALID_ARGUMENT, "%s: the function to run is NULL", stream->device->name);
+    if (function == NULL)
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: the function to run is NULL", stream->device->name);
     return enqueue_work(&(host_work){.stream = stream, .function = function, .context = context});
 }
 
 tarn_status tarn_stream_record(tarn_stream *stream, tarn_event **inout_event) {
     tarn_status status = check_stream(stream);
     if (status != TARN_OK) return status;
-    if (inout_event == NULL) return base_fail(TARN_INVALID_ARGUMENT, "%s: the place for the event is NULL", stream->device->name);
+    if (inout_event == NULL)
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: the place for the event is NULL", stream->device->name);
     if (*inout_event != NULL) return hal_event_record_public(*inout_event, stream);
     tarn_event *event;
     status = tarn_event_create(stream->device, &event);
@@ -167,7 +171,8 @@ tarn_status tarn_stream_record(tarn_stream *stream, tarn_event **inout_event) {
 tarn_status tarn_stream_wait(tarn_stream *stream, tarn_event *event) {
     tarn_status status = check_stream(stream);
     if (status != TARN_OK) return status;
-    if (event == NULL) return base_fail(TARN_INVALID_ARGUMENT, "%s: the event to wait for is NULL", stream->device->name);
+    if (event == NULL)
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: the event to wait for is NULL", stream->device->name);
     hal_mark *mark;
     status = hal_mark_of(event, &mark);
     if (status != TARN_OK) return status;
@@ -200,8 +205,8 @@ tarn_status tarn_stream_synchronize(tarn_stream *stream) {
 static tarn_status check_bytes(const tarn_stream *stream, const void *address, size_t size, const char *what) {
     size_t end;
     if (address != NULL && checked_add((uintptr_t)address, size, &end)) return TARN_OK;
-    return base_fail(TARN_INVALID_ARGUMENT, "%s: %s of %zu bytes at %p is no range of memory", stream->device->name, what, size,
-                     address);
+    return base_fail(TARN_INVALID_ARGUMENT, "%s: %s of %zu bytes at %p is no range of memory", stream->device->name,
+                     what, size, address);
 }
 
 tarn_status tarn_stream_copy(tarn_stream *stream, void *destination, const void *source, size_t size) {
@@ -212,8 +217,8 @@ tarn_status tarn_stream_copy(tarn_stream *stream, void *destination, const void 
     uintptr_t to = (uintptr_t)destination;
     uintptr_t from = (uintptr_t)source;
     if (to < from + size && from < to + size) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu bytes at %p and at %p overlap and cannot be copied", stream->device->name,
-                         size, source, destination);
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu bytes at %p and at %p overlap and cannot be copied",
+                         stream->device->name, size, source, destination);
     }
     note_work(stream);
     return HAL_CALL(stream->device, stream_copy, stream->handle, destination, source, size);
@@ -226,11 +231,12 @@ tarn_status tarn_stream_fill(tarn_stream *stream, void *destination, const void 
     if (status != TARN_OK) return status;
     const char *name = stream->device->name;
     if (pattern == NULL || pattern_size > 8 || !is_power_of_two(pattern_size)) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%s: a pattern of %zu bytes cannot be filled in: 1, 2, 4 or 8", name, pattern_size);
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: a pattern of %zu bytes cannot be filled in: 1, 2, 4 or 8", name,
+                         pattern_size);
     }
     if ((size & (pattern_size - 1)) != 0 || ((uintptr_t)destination & (pattern_size - 1)) != 0) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu bytes at %p are not made of whole patterns of %zu bytes", name, size,
-                         destination, pattern_size);
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu bytes at %p are not made of whole patterns of %zu bytes", name,
+                         size, destination, pattern_size);
     }
     if (size == 0) return TARN_OK;
     note_work(stream);

@@ -12,20 +12,17 @@ typedef struct required_function {
     size_t offset;
 } required_function;
 
-#define REQUIRED(function) {#function, offsetof(tarn_backend, function)}
+#define REQUIRED(function) \
+    { #function, offsetof(tarn_backend, function) }
 
 static const required_function required_functions[] = {
-    REQUIRED(device_count),         REQUIRED(device_open),
-    REQUIRED(device_close),         REQUIRED(device_properties),
-    REQUIRED(device_synchronize),   REQUIRED(memory_allocate),
-    REQUIRED(memory_free),          REQUIRED(stream_default),
-    REQUIRED(stream_create),        REQUIRED(stream_destroy),
-    REQUIRED(stream_synchronize),   REQUIRED(stream_host_function),
-    REQUIRED(stream_copy),          REQUIRED(stream_fill),
-    REQUIRED(stream_wait),          REQUIRED(event_create),
-    REQUIRED(event_destroy),        REQUIRED(event_record),
-    REQUIRED(event_query),          REQUIRED(event_synchronize),
-    REQUIRED(event_elapsed),
+    REQUIRED(device_count),      REQUIRED(device_open),        REQUIRED(device_close),
+    REQUIRED(device_properties), REQUIRED(device_synchronize), REQUIRED(memory_allocate),
+    REQUIRED(memory_free),       REQUIRED(stream_default),     REQUIRED(stream_create),
+    REQUIRED(stream_destroy),    REQUIRED(stream_synchronize), REQUIRED(stream_host_function),
+    REQUIRED(stream_copy),       REQUIRED(stream_fill),        REQUIRED(stream_wait),
+    REQUIRED(event_create),      REQUIRED(event_destroy),      REQUIRED(event_record),
+    REQUIRED(event_query),       REQUIRED(event_synchronize),  REQUIRED(event_elapsed),
 };
 
 static const required_function virtual_functions[] = {
@@ -58,7 +55,8 @@ static tarn_status check_virtual_functions(const tarn_backend *table) {
         else absent = &virtual_functions[i];
     }
     if (present != NULL && absent != NULL) {
-        return base_fail(TARN_INVALID_ARGUMENT, "backend \"%s\" has %s but not %s: virtual memory takes all six functions or none",
+        return base_fail(TARN_INVALID_ARGUMENT,
+                         "backend \"%s\" has %s but not %s: virtual memory takes all six functions or none",
                          table->name, present->name, absent->name);
     }
     return TARN_OK;
@@ -67,15 +65,16 @@ static tarn_status check_virtual_functions(const tarn_backend *table) {
 tarn_status hal_table_check(const tarn_backend *table) {
     if (table == NULL) return base_fail(TARN_INVALID_ARGUMENT, "a backend's table is NULL");
     if (table->abi_version != TARN_BACKEND_ABI_VERSION) {
-        return base_fail(TARN_INVALID_ARGUMENT, "the backend has ABI version %u, and this library has %u", table->abi_version,
-                         TARN_BACKEND_ABI_VERSION);
+        return base_fail(TARN_INVALID_ARGUMENT, "the backend has ABI version %u, and this library has %u",
+                         table->abi_version, TARN_BACKEND_ABI_VERSION);
     }
     if (table->struct_size < SMALLEST_TABLE) {
-        return base_fail(TARN_INVALID_ARGUMENT, "the backend's table has %u bytes, and %zu are the least", table->struct_size,
-                         SMALLEST_TABLE);
+        return base_fail(TARN_INVALID_ARGUMENT, "the backend's table has %u bytes, and %zu are the least",
+                         table->struct_size, SMALLEST_TABLE);
     }
     if (!is_name(table->name)) {
-        return base_fail(TARN_INVALID_ARGUMENT, "the backend's name \"%.64s\" is not of lower-case letters, digits and '-'",
+        return base_fail(TARN_INVALID_ARGUMENT,
+                         "the backend's name \"%.64s\" is not of lower-case letters, digits and '-'",
                          table->name != NULL ? table->name : "");
     }
     for (size_t i = 0; i < LENGTH(required_functions); i++) {

@@ -19,14 +19,15 @@ static tarn_status check_range(tarn_device *device, const void *address, size_t 
     if (status != TARN_OK) return status;
     if (address == NULL || count == 0 || ((uintptr_t)address & (granule - 1)) != 0 ||
         !checked_multiply(count, granule, &size) || !checked_add((uintptr_t)address, size, &end)) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu granules at %p are no range of granules of %zu bytes", device->name,
-                         count, address, granule);
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu granules at %p are no range of granules of %zu bytes",
+                         device->name, count, address, granule);
     }
     return TARN_OK;
 }
 
 /* Writes the bytes of `count` granules. */
-static tarn_status check_granules(tarn_device *device, size_t count, const tarn_backend_granule *granules, size_t *out_bytes) {
+static tarn_status check_granules(tarn_device *device, size_t count, const tarn_backend_granule *granules,
+                                  size_t *out_bytes) {
     tarn_status status = check_support(device);
     if (status != TARN_OK) return status;
     if (count == 0 || granules == NULL || !checked_multiply(count, device->properties.granule, out_bytes)) {

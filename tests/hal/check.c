@@ -14,7 +14,7 @@
 void check_status(tarn_status answered, tarn_status expected, const char *call, const char *file, int line) {
     if (answered == expected) return;
     print_error("%s answered %s, not %s: %s\n", call, tarn_status_name(answered), tarn_status_name(expected),
-                   answered != TARN_OK ? tarn_last_error() : "");
+                answered != TARN_OK ? tarn_last_error() : "");
     _fail(file, line);
 }
 

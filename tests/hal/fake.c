@@ -84,7 +84,8 @@ static tarn_status memory_allocate(tarn_backend_device *device, tarn_memory_kind
     count(&fake_calls.allocates);
     if (fake.allocate != TARN_OK) return answer(fake.allocate);
     if (fake.gives_null) return TARN_OK;
-    *out_address = fake.address != NULL ? fake.address : aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+    *out_address =
+        fake.address != NULL ? fake.address : aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
     return TARN_OK;
 }
 

@@ -7,10 +7,10 @@
 /* What the fake does; the test changes it between calls. */
 typedef struct fake_behaviour {
     tarn_status start, open, allocate, free, query; /* statuses to answer; TARN_OK does the work */
-    int explains;          /* failures come with a sentence */
-    int opens_nothing;     /* open says OK and gives no device */
-    void *address;         /* when not NULL: the address that allocations get */
-    int gives_null;        /* allocations say OK and give none */
+    int explains;                                   /* failures come with a sentence */
+    int opens_nothing;                              /* open says OK and gives no device */
+    void *address;                                  /* when not NULL: the address that allocations get */
+    int gives_null;                                 /* allocations say OK and give none */
     size_t alignment, maximum_alignment, granule;
     uint32_t features;
     void (*during_start)(void); /* called in start */

@@ -65,7 +65,8 @@ static void *open_and_release(void *context) {
     (void)context;
     for (int i = 0; i < 2000; i++) {
         tarn_device *device = NULL;
-        if (tarn_device_open("fake:churn", &device) != TARN_OK || tarn_device_release(device) != TARN_OK) return "failed";
+        if (tarn_device_open("fake:churn", &device) != TARN_OK || tarn_device_release(device) != TARN_OK)
+            return "failed";
     }
     return NULL;
 }

@@ -21,7 +21,8 @@ static const char *plugin(const char *name) {
 static int skip_without_plugins(void **state) {
     (void)state;
     if (access(plugin("whole"), R_OK) == 0) return 0;
-    print_message("skipped: there are no plug-ins at %s; run by ctest, which says where the build is\n", plugin("whole"));
+    print_message("skipped: there are no plug-ins at %s; run by ctest, which says where the build is\n",
+                  plugin("whole"));
     skip();
     return 0;
 }
@@ -136,7 +137,8 @@ static int use_path(void *context) {
     if (tarn_backend_find("broken", &info) != TARN_NOT_FOUND) return 2;
     if (tarn_backend_find("cpu", &info) != TARN_OK) return 3;
     if (complaints != 1) return 4;
-    if (strstr(last_complaint, "ABI version 999") == NULL || strstr(last_complaint, "libtarn-lost.so") == NULL) return 5;
+    if (strstr(last_complaint, "ABI version 999") == NULL || strstr(last_complaint, "libtarn-lost.so") == NULL)
+        return 5;
     return 0;
 }
 

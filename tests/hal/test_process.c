@@ -11,8 +11,8 @@
 #include "hal/event.h"
 #include "hal/memory.h"
 
-#define FAIL_UNLESS(condition, code) \
-    do {                             \
+#define FAIL_UNLESS(condition, code)   \
+    do {                               \
         if (!(condition)) return code; \
     } while (0)
 

@@ -114,8 +114,10 @@ static void addresses_are_used_again_and_aligned(void **state) {
             assert_ok(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 1000 * (i + 1), alignment, &blocks[i]));
             assert_int_equal((uintptr_t)blocks[i] & (alignment - 1), 0);
         }
-        for (size_t i = 0; i < 64; i += 2) assert_ok(hal_memory_free(device, TARN_MEMORY_DEVICE, blocks[i], 1000 * (i + 1)));
-        for (size_t i = 1; i < 64; i += 2) assert_ok(hal_memory_free(device, TARN_MEMORY_DEVICE, blocks[i], 1000 * (i + 1)));
+        for (size_t i = 0; i < 64; i += 2)
+            assert_ok(hal_memory_free(device, TARN_MEMORY_DEVICE, blocks[i], 1000 * (i + 1)));
+        for (size_t i = 1; i < 64; i += 2)
+            assert_ok(hal_memory_free(device, TARN_MEMORY_DEVICE, blocks[i], 1000 * (i + 1)));
     }
     /* Ranges may exceed the capacity, and their addresses come back too. */
     for (int round = 0; round < 3; round++) {
@@ -306,10 +308,10 @@ static void faults_come_on_schedule(void **state) {
 static void each_driver_call_can_be_made_to_fail(void **state) { /* faults 24, 25, 26, 28 */
     (void)state;
     static const char *const calls[] = {
-        "memory_allocate", "memory_free",      "virtual_reserve", "virtual_release",      "granules_create", "granules_release",
-        "virtual_map",     "virtual_unmap",    "stream_create",   "stream_host_function", "stream_copy",     "stream_fill",
-        "stream_wait",     "event_create",     "event_record",    "event_query",          "event_elapsed",   "event_synchronize",
-        "stream_synchronize", "device_synchronize",
+        "memory_allocate",  "memory_free",   "virtual_reserve",   "virtual_release",    "granules_create",
+        "granules_release", "virtual_map",   "virtual_unmap",     "stream_create",      "stream_host_function",
+        "stream_copy",      "stream_fill",   "stream_wait",       "event_create",       "event_record",
+        "event_query",      "event_elapsed", "event_synchronize", "stream_synchronize", "device_synchronize",
     };
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         char name[128];
@@ -325,15 +327,15 @@ static void each_driver_call_can_be_made_to_fail(void **state) { /* faults 24, 2
         int is_complete, failures = 0;
         int64_t elapsed;
 /* The call fails at most once, and works when it is repeated. */
-#define TRY(call)                                          \
-    do {                                                   \
-        tarn_status status = (call);                       \
-        if (status != TARN_OK) {                           \
-            assert_int_equal(status, TARN_IO_ERROR);       \
-            assert_sentence("fails on schedule");          \
-            failures++;                                    \
-            assert_ok(call);                               \
-        }                                                  \
+#define TRY(call)                                    \
+    do {                                             \
+        tarn_status status = (call);                 \
+        if (status != TARN_OK) {                     \
+            assert_int_equal(status, TARN_IO_ERROR); \
+            assert_sentence("fails on schedule");    \
+            failures++;                              \
+            assert_ok(call);                         \
+        }                                            \
     } while (0)
         TRY(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &memory));
         TRY(hal_virtual_reserve(device, GRANULE, (void **)&range));

@@ -46,7 +46,8 @@ static uint32_t count_processors(void) {
 }
 
 static tarn_status device_open(const char *arguments, tarn_backend_device **out_device) {
-    if (*arguments != '\0') return cpu_fail(TARN_INVALID_ARGUMENT, "the cpu device takes no arguments, and got \"%s\"", arguments);
+    if (*arguments != '\0')
+        return cpu_fail(TARN_INVALID_ARGUMENT, "the cpu device takes no arguments, and got \"%s\"", arguments);
     tarn_backend_device *device = base_allocate(1, sizeof *device);
     if (device == NULL) return cpu_fail(TARN_OUT_OF_MEMORY, "no host memory for the device");
     long page_size = sysconf(_SC_PAGESIZE);

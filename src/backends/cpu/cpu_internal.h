@@ -40,7 +40,13 @@ struct cpu_point {
     cpu_point *next_ready;
 };
 
-typedef enum cpu_task_kind { CPU_TASK_FUNCTION, CPU_TASK_COPY, CPU_TASK_FILL, CPU_TASK_REACH, CPU_TASK_WAIT } cpu_task_kind;
+typedef enum cpu_task_kind {
+    CPU_TASK_FUNCTION,
+    CPU_TASK_COPY,
+    CPU_TASK_FILL,
+    CPU_TASK_REACH,
+    CPU_TASK_WAIT
+} cpu_task_kind;
 
 /* One piece of a stream's work. */
 typedef struct cpu_task {
@@ -75,7 +81,7 @@ struct tarn_backend_stream {
 
     pthread_mutex_t lock; /* protects all that follows */
     pthread_cond_t has_work, has_finished;
-    cpu_task *first, **end;     /* the queue */
+    cpu_task *first, **end;      /* the queue */
     uint64_t enqueued, finished; /* tasks so far */
     bool is_stopping;
     cpu_task *spare; /* tasks to be used again */
@@ -188,8 +194,8 @@ tarn_backend_stream *cpu_stream_default(tarn_backend_device *device);
 tarn_status cpu_stream_create(tarn_backend_device *device, tarn_backend_stream **out_stream);
 void cpu_stream_destroy(tarn_backend_device *device, tarn_backend_stream *stream);
 tarn_status cpu_stream_synchronize(tarn_backend_device *device, tarn_backend_stream *stream);
-tarn_status cpu_stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream, tarn_host_function function,
-                                     void *context);
+tarn_status cpu_stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream,
+                                     tarn_host_function function, void *context);
 tarn_status cpu_stream_copy(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                             const void *source, size_t size);
 tarn_status cpu_stream_fill(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,

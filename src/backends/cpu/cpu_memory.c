@@ -48,8 +48,9 @@ tarn_status cpu_fail_memory(const char *call, size_t size, int error) {
     char text[TARN_SIZE_TEXT];
     tarn_size_format(size, text);
     if (error != ENOMEM) return cpu_fail(TARN_OUT_OF_MEMORY, "%s of %s failed: %s", call, text, strerror(error));
-    return cpu_fail(TARN_OUT_OF_MEMORY, "%s of %s failed: %s; this process has %lu mappings, and vm.max_map_count is %lu", call,
-                    text, strerror(error), count_mappings(), largest_mapping_count());
+    return cpu_fail(TARN_OUT_OF_MEMORY,
+                    "%s of %s failed: %s; this process has %lu mappings, and vm.max_map_count is %lu", call, text,
+                    strerror(error), count_mappings(), largest_mapping_count());
 }
 
 void *cpu_reserve_aligned(size_t size, size_t alignment) {

@@ -80,8 +80,8 @@ tarn_status cpu_stream_synchronize(tarn_backend_device *device, tarn_backend_str
     return TARN_OK;
 }
 
-tarn_status cpu_stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream, tarn_host_function function,
-                                     void *context) {
+tarn_status cpu_stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream,
+                                     tarn_host_function function, void *context) {
     (void)device;
     cpu_task task = {.kind = CPU_TASK_FUNCTION, .work.host = {.function = function, .context = context}};
     return cpu_queue_add(stream, &task);

@@ -16,8 +16,8 @@
 #include "base/memory.h"
 
 typedef struct reservation {
-    base_range range;  /* the first member: a range is cast back to its reservation */
-    uint32_t slots[];  /* for each, the number of the granule whose pages are there, mapped or resting; 0: none */
+    base_range range; /* the first member: a range is cast back to its reservation */
+    uint32_t slots[]; /* for each, the number of the granule whose pages are there, mapped or resting; 0: none */
 } reservation;
 
 tarn_status cpu_virtual_reserve(tarn_backend_device *device, size_t size, void **out_address) {
@@ -85,7 +85,8 @@ tarn_status cpu_virtual_release(tarn_backend_device *device, void *address, size
 
 /* Makes room for `count` more numbers in the table and on the stack. Must be called with the lock held. */
 static tarn_status grow_table(tarn_backend_device *device, size_t count) {
-    size_t needed = device->granule_count + (count > device->free_granule_count ? count - device->free_granule_count : 0);
+    size_t needed =
+        device->granule_count + (count > device->free_granule_count ? count - device->free_granule_count : 0);
     if (needed <= device->granule_room) return TARN_OK;
     size_t room = needed > 2 * device->granule_room ? needed : 2 * device->granule_room;
     cpu_granule *granules = needed < UINT32_MAX ? base_reallocate(device->granules, room, sizeof *granules) : NULL;
@@ -189,7 +190,8 @@ static void settle(tarn_backend_device *device, uint32_t *slot, void *address, u
         granule_of(device, *slot)->address = old_address;
         if (old_slot != NULL) *old_slot = *slot;
     } else if (old_slot != NULL) {
-        void *moved = mremap(old_address, CPU_GRANULE, CPU_GRANULE, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, address);
+        void *moved =
+            mremap(old_address, CPU_GRANULE, CPU_GRANULE, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, address);
         /* An old kernel, or too many mappings: the pages are given up, and new ones come when they are touched. */
         if (moved == MAP_FAILED) madvise(old_address, CPU_GRANULE, MADV_DONTNEED);
         *old_slot = 0;
@@ -212,7 +214,8 @@ static tarn_status check_mapping(tarn_backend_device *device, const uint32_t *sl
 }
 
 /* Marks the granules as mapped or not. Returns how many were marked before one that already was. */
-static size_t mark_mapped(tarn_backend_device *device, size_t count, const tarn_backend_granule *granules, bool is_mapped) {
+static size_t mark_mapped(tarn_backend_device *device, size_t count, const tarn_backend_granule *granules,
+                          bool is_mapped) {
     for (size_t i = 0; i < count; i++) {
         cpu_granule *granule = granule_of(device, granules[i]);
         if (granule->is_mapped == is_mapped) return i;
@@ -230,12 +233,14 @@ tarn_status cpu_virtual_map(tarn_backend_device *device, void *address, size_t c
     if (status == TARN_OK) {
         size_t marked = mark_mapped(device, count, granules, true);
         if (marked < count) {
-            status = cpu_fail(TARN_INVALID_ARGUMENT, "granule %llu is named twice", (unsigned long long)granules[marked]);
+            status =
+                cpu_fail(TARN_INVALID_ARGUMENT, "granule %llu is named twice", (unsigned long long)granules[marked]);
             mark_mapped(device, marked, granules, false);
         }
     }
     if (status == TARN_OK) {
-        for (size_t i = 0; i < count; i++) settle(device, &slots[i], (char *)address + i * CPU_GRANULE, (uint32_t)granules[i]);
+        for (size_t i = 0; i < count; i++)
+            settle(device, &slots[i], (char *)address + i * CPU_GRANULE, (uint32_t)granules[i]);
         if (mprotect(address, count * CPU_GRANULE, PROT_READ | PROT_WRITE) != 0) {
             status = cpu_fail_memory("mprotect", count * CPU_GRANULE, errno);
             /* Some may have been made accessible; the granules only rest elsewhere than before. */

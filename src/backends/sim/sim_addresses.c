@@ -48,7 +48,8 @@ static void give_back(tarn_backend_device *device, sim_block *block, uintptr_t s
     base_range_insert(&device->free_ranges, &block->range);
 }
 
-tarn_status sim_block_create(tarn_backend_device *device, int kind, size_t size, size_t alignment, sim_block **out_block) {
+tarn_status sim_block_create(tarn_backend_device *device, int kind, size_t size, size_t alignment,
+                             sim_block **out_block) {
     size_t extent, room;
     /* Free ranges begin at multiples of the device's alignment. */
     if (!checked_round_up(size, device->options.alignment, &extent) ||
@@ -57,7 +58,8 @@ tarn_status sim_block_create(tarn_backend_device *device, int kind, size_t size,
     }
     base_range *found = base_range_first_fit(device->free_ranges, room);
     if (found == NULL) {
-        return sim_fail(TARN_OUT_OF_MEMORY, "there is no free range of %zu bytes in the address space of %zu", room, WINDOW_SIZE);
+        return sim_fail(TARN_OUT_OF_MEMORY, "there is no free range of %zu bytes in the address space of %zu", room,
+                        WINDOW_SIZE);
     }
     /* The found node serves what is left over, before or after the block; a second one what is left on both sides. */
     uintptr_t start = round_up(found->start, alignment);
@@ -78,7 +80,8 @@ tarn_status sim_block_create(tarn_backend_device *device, int kind, size_t size,
     }
     if (left_after > 0) give_back(device, rest, start + extent, left_after);
     else base_free(rest);
-    *block = (sim_block){.range = {.start = start, .size = extent}, .kind = kind, .base = start, .extent = extent, .size = size};
+    *block = (sim_block){
+        .range = {.start = start, .size = extent}, .kind = kind, .base = start, .extent = extent, .size = size};
     base_range_insert(&device->blocks, &block->range);
     *out_block = block;
     return TARN_OK;
@@ -93,7 +96,8 @@ void sim_block_release(tarn_backend_device *device, sim_block *block) {
     give_back(device, block, base, extent);
 }
 
-tarn_status sim_block_find(tarn_backend_device *device, int kind, const void *address, size_t size, sim_block **out_block) {
+tarn_status sim_block_find(tarn_backend_device *device, int kind, const void *address, size_t size,
+                           sim_block **out_block) {
     base_range *range = base_range_find(device->blocks, (uintptr_t)address);
     if (range == NULL) return sim_fail(TARN_INVALID_ARGUMENT, "nothing that was handed out begins at %p", address);
     sim_block *block = block_of(range);
@@ -128,8 +132,8 @@ tarn_status sim_check_access(tarn_backend_device *device, const void *address, s
     while (position < end) {
         uintptr_t next = memory_end(device, position, end);
         if (next == position) {
-            return sim_fail(TARN_INVALID_ARGUMENT, "%zu bytes at %p reach memory that is not there, at %p", size, address,
-                            (void *)position);
+            return sim_fail(TARN_INVALID_ARGUMENT, "%zu bytes at %p reach memory that is not there, at %p", size,
+                            address, (void *)position);
         }
         position = next;
     }

@@ -59,7 +59,8 @@ static tarn_status device_properties(tarn_backend_device *device, tarn_device_pr
     uint64_t total = device->capacity;
     uint64_t used = device->used;
     pthread_mutex_unlock(&device->lock);
-    snprintf(out_properties->name, sizeof out_properties->name, "simulated device of %s", tarn_size_format(total, capacity));
+    snprintf(out_properties->name, sizeof out_properties->name, "simulated device of %s",
+             tarn_size_format(total, capacity));
     out_properties->memory_total = total;
     out_properties->memory_free = total > used ? total - used : 0;
     out_properties->alignment = (size_t)options->alignment;

@@ -52,10 +52,10 @@ typedef enum sim_misbehaviour {
 
 /* What the arguments say. */
 typedef struct sim_options {
-    uint64_t capacity;  /* bytes */
-    uint64_t granule;   /* bytes; 0: no virtual memory */
-    uint64_t alignment; /* bytes */
-    uint64_t lag;       /* nanoseconds by which work ends after it was enqueued */
+    uint64_t capacity;                /* bytes */
+    uint64_t granule;                 /* bytes; 0: no virtual memory */
+    uint64_t alignment;               /* bytes */
+    uint64_t lag;                     /* nanoseconds by which work ends after it was enqueued */
     uint64_t latency[SIM_CALL_COUNT]; /* nanoseconds: of each call, or of each granule in it */
     bool aliasing;
     uint64_t fail_at, fail_every, fail_count; /* 0: not given */
@@ -104,7 +104,7 @@ struct tarn_backend_device {
      * they are figures, and order nothing. */
     atomic_uint_fast64_t clock, cost;
 
-    pthread_mutex_t lock; /* protects all that follows */
+    pthread_mutex_t lock;            /* protects all that follows */
     uint64_t capacity, used;         /* bytes */
     uint64_t calls;                  /* counted calls of all kinds */
     uint64_t chosen_calls, failures; /* of the kind that may fail; how many did */
@@ -141,10 +141,12 @@ void sim_wait_until(tarn_backend_device *device, uint64_t when);
 tarn_status sim_addresses_start(tarn_backend_device *device);
 void sim_addresses_end(tarn_backend_device *device);
 /* A block of addresses, entered in `blocks`. `alignment` is at least the device's. OUT_OF_MEMORY. */
-tarn_status sim_block_create(tarn_backend_device *device, int kind, size_t size, size_t alignment, sim_block **out_block);
+tarn_status sim_block_create(tarn_backend_device *device, int kind, size_t size, size_t alignment,
+                             sim_block **out_block);
 void sim_block_release(tarn_backend_device *device, sim_block *block);
 /* INVALID_ARGUMENT unless a block of that kind and size starts there. */
-tarn_status sim_block_find(tarn_backend_device *device, int kind, const void *address, size_t size, sim_block **out_block);
+tarn_status sim_block_find(tarn_backend_device *device, int kind, const void *address, size_t size,
+                           sim_block **out_block);
 /* INVALID_ARGUMENT when part of the range is in the device's window and not in memory that is there. */
 tarn_status sim_check_access(tarn_backend_device *device, const void *address, size_t size);
 
@@ -168,8 +170,8 @@ tarn_status sim_device_synchronize(tarn_backend_device *device);
 tarn_status sim_stream_create(tarn_backend_device *device, tarn_backend_stream **out_stream);
 void sim_stream_destroy(tarn_backend_device *device, tarn_backend_stream *stream);
 tarn_status sim_stream_synchronize(tarn_backend_device *device, tarn_backend_stream *stream);
-tarn_status sim_stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream, tarn_host_function function,
-                                     void *context);
+tarn_status sim_stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream,
+                                     tarn_host_function function, void *context);
 tarn_status sim_stream_copy(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                             const void *source, size_t size);
 tarn_status sim_stream_fill(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,

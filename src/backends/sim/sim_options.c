@@ -30,15 +30,16 @@ static bool word_is(const option_word *word, const char *text) {
 }
 
 static tarn_status refuse(const option_word *word, const char *expected) {
-    return sim_fail(TARN_INVALID_ARGUMENT, "column %zu: \"%.*s\" is not %s", word->column, (int)word->length, word->text,
-                    expected);
+    return sim_fail(TARN_INVALID_ARGUMENT, "column %zu: \"%.*s\" is not %s", word->column, (int)word->length,
+                    word->text, expected);
 }
 
 static tarn_status read_number(const option_word *word, uint64_t *out_number) {
     uint64_t number = 0;
     for (size_t i = 0; i < word->length; i++) {
         unsigned digit = (unsigned)(word->text[i] - '0');
-        if (digit > 9 || __builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, digit, &number)) {
+        if (digit > 9 || __builtin_mul_overflow(number, 10, &number) ||
+            __builtin_add_overflow(number, digit, &number)) {
             return refuse(word, "a whole number");
         }
     }
@@ -124,8 +125,8 @@ static tarn_status read_shrink(const option_word *text, sim_options *options) {
 }
 
 static tarn_status read_misbehaviour(const option_word *word, sim_misbehaviour *out_misbehaviour) {
-    static const char *const names[] = {[SIM_GIVES_NULL] = "null", [SIM_GIVES_MISALIGNED] = "misaligned",
-                                        [SIM_GIVES_OVERLAP] = "overlap"};
+    static const char *const names[] = {
+        [SIM_GIVES_NULL] = "null", [SIM_GIVES_MISALIGNED] = "misaligned", [SIM_GIVES_OVERLAP] = "overlap"};
     for (int i = SIM_GIVES_NULL; i <= SIM_GIVES_OVERLAP; i++) {
         if (!word_is(word, names[i])) continue;
         *out_misbehaviour = (sim_misbehaviour)i;
@@ -135,17 +136,44 @@ static tarn_status read_misbehaviour(const option_word *word, sim_misbehaviour *
 }
 
 typedef enum option_key {
-    KEY_GRANULE, KEY_ALIGNMENT, KEY_LAG, KEY_ALLOC, KEY_FREE, KEY_CREATE, KEY_MAP, KEY_UNMAP, KEY_ALIASING, KEY_SEED,
-    KEY_FAIL_AT, KEY_FAIL_EVERY, KEY_FAIL_COUNT, KEY_FAIL_FOR, KEY_FAIL_STATUS, KEY_SHRINK_AT, KEY_MISBEHAVE, KEY_COUNT
+    KEY_GRANULE,
+    KEY_ALIGNMENT,
+    KEY_LAG,
+    KEY_ALLOC,
+    KEY_FREE,
+    KEY_CREATE,
+    KEY_MAP,
+    KEY_UNMAP,
+    KEY_ALIASING,
+    KEY_SEED,
+    KEY_FAIL_AT,
+    KEY_FAIL_EVERY,
+    KEY_FAIL_COUNT,
+    KEY_FAIL_FOR,
+    KEY_FAIL_STATUS,
+    KEY_SHRINK_AT,
+    KEY_MISBEHAVE,
+    KEY_COUNT
 } option_key;
 
 static const char *const key_names[KEY_COUNT] = {
-    [KEY_GRANULE] = "granule",       [KEY_ALIGNMENT] = "alignment",     [KEY_LAG] = "lag",
-    [KEY_ALLOC] = "alloc",           [KEY_FREE] = "free",               [KEY_CREATE] = "create",
-    [KEY_MAP] = "map",               [KEY_UNMAP] = "unmap",             [KEY_ALIASING] = "aliasing",
-    [KEY_SEED] = "seed",             [KEY_FAIL_AT] = "fail_at",         [KEY_FAIL_EVERY] = "fail_every",
-    [KEY_FAIL_COUNT] = "fail_count", [KEY_FAIL_FOR] = "fail_for",       [KEY_FAIL_STATUS] = "fail_status",
-    [KEY_SHRINK_AT] = "shrink_at",   [KEY_MISBEHAVE] = "misbehave",
+    [KEY_GRANULE] = "granule",
+    [KEY_ALIGNMENT] = "alignment",
+    [KEY_LAG] = "lag",
+    [KEY_ALLOC] = "alloc",
+    [KEY_FREE] = "free",
+    [KEY_CREATE] = "create",
+    [KEY_MAP] = "map",
+    [KEY_UNMAP] = "unmap",
+    [KEY_ALIASING] = "aliasing",
+    [KEY_SEED] = "seed",
+    [KEY_FAIL_AT] = "fail_at",
+    [KEY_FAIL_EVERY] = "fail_every",
+    [KEY_FAIL_COUNT] = "fail_count",
+    [KEY_FAIL_FOR] = "fail_for",
+    [KEY_FAIL_STATUS] = "fail_status",
+    [KEY_SHRINK_AT] = "shrink_at",
+    [KEY_MISBEHAVE] = "misbehave",
 };
 
 static tarn_status read_granule(const option_word *word, uint64_t *out_granule) {
@@ -224,10 +252,11 @@ tarn_status sim_options_parse(const char *arguments, sim_options *out_options) {
     uint32_t seen = 0;
     const char *position = arguments;
     while (*arguments != '\0') {
-        option_word word = {.text = position, .length = strcspn(position, ","), .column = (size_t)(position - arguments) + 1};
+        option_word word = {
+            .text = position, .length = strcspn(position, ","), .column = (size_t)(position - arguments) + 1};
         bool is_size = position == arguments && memchr(word.text, '=', word.length) == NULL;
-        tarn_status status = is_size ? read_size(&word, 1, LARGEST_CAPACITY, &options.capacity)
-                                     : read_pair(&options, &word, &seen);
+        tarn_status status =
+            is_size ? read_size(&word, 1, LARGEST_CAPACITY, &options.capacity) : read_pair(&options, &word, &seen);
         if (status != TARN_OK) return status;
         position += word.length;
         if (*position == '\0') break;

@@ -52,8 +52,8 @@ tarn_status sim_stream_synchronize(tarn_backend_device *device, tarn_backend_str
     return status;
 }
 
-tarn_status sim_stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream, tarn_host_function function,
-                                     void *context) {
+tarn_status sim_stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream,
+                                     tarn_host_function function, void *context) {
     pthread_mutex_lock(&device->lock);
     tarn_status status = sim_begin_call(device, SIM_STREAM_HOST_FUNCTION, 1);
     if (status == TARN_OK) sim_enqueue(device, stream);

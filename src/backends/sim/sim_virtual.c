@@ -7,7 +7,8 @@
 tarn_status sim_virtual_reserve(tarn_backend_device *device, size_t size, void **out_address) {
     size_t granule = device->options.granule;
     uint32_t *slots = base_allocate(size / granule, sizeof *slots);
-    if (slots == NULL) return sim_fail(TARN_OUT_OF_MEMORY, "no host memory for the %zu granules of a range", size / granule);
+    if (slots == NULL)
+        return sim_fail(TARN_OUT_OF_MEMORY, "no host memory for the %zu granules of a range", size / granule);
     pthread_mutex_lock(&device->lock);
     sim_block *block = NULL;
     tarn_status status = sim_begin_call(device, SIM_VIRTUAL_RESERVE, 1);
@@ -27,7 +28,8 @@ tarn_status sim_virtual_release(tarn_backend_device *device, void *address, size
     tarn_status status = sim_begin_call(device, SIM_VIRTUAL_RELEASE, 1);
     if (status == TARN_OK) status = sim_block_find(device, SIM_RESERVATION, address, size, &block);
     if (status == TARN_OK && block->mapped > 0) {
-        status = sim_fail(TARN_INVALID_ARGUMENT, "the range at %p still has %zu granules mapped", address, block->mapped);
+        status =
+            sim_fail(TARN_INVALID_ARGUMENT, "the range at %p still has %zu granules mapped", address, block->mapped);
     }
     if (status == TARN_OK) sim_block_release(device, block);
     pthread_mutex_unlock(&device->lock);
@@ -36,7 +38,8 @@ tarn_status sim_virtual_release(tarn_backend_device *device, void *address, size
 
 /* Makes room for `count` more numbers in the table and on the stack. */
 static tarn_status grow_table(tarn_backend_device *device, size_t count) {
-    size_t needed = device->granule_count + (count > device->free_granule_count ? count - device->free_granule_count : 0);
+    size_t needed =
+        device->granule_count + (count > device->free_granule_count ? count - device->free_granule_count : 0);
     if (needed <= device->granule_room) return TARN_OK;
     size_t room = needed > 2 * device->granule_room ? needed : 2 * device->granule_room;
     sim_granule *granules = needed < UINT32_MAX ? base_reallocate(device->granules, room, sizeof *granules) : NULL;
@@ -86,7 +89,8 @@ static tarn_status release_granules(tarn_backend_device *device, size_t count, c
         if (granule == NULL) {
             status = TARN_INVALID_ARGUMENT;
         } else if (granule->maps > 0) {
-            status = sim_fail(TARN_INVALID_ARGUMENT, "granule %llu is still mapped", (unsigned long long)granules[done]);
+            status =
+                sim_fail(TARN_INVALID_ARGUMENT, "granule %llu is still mapped", (unsigned long long)granules[done]);
         }
         if (status != TARN_OK) break;
         granule->is_live = false;
@@ -126,7 +130,8 @@ static tarn_status find_slots(tarn_backend_device *device, const void *address, 
 }
 
 /* Maps one granule after the other; undone when one of them cannot be. */
-static tarn_status map_granules(tarn_backend_device *device, uint32_t *slots, size_t count, const tarn_backend_granule *granules) {
+static tarn_status map_granules(tarn_backend_device *device, uint32_t *slots, size_t count,
+                                const tarn_backend_granule *granules) {
     tarn_status status = TARN_OK;
     size_t done = 0;
     for (; done < count; done++) {
@@ -136,7 +141,8 @@ static tarn_status map_granules(tarn_backend_device *device, uint32_t *slots, si
         } else if (slots[done] != 0) {
             status = sim_fail(TARN_INVALID_ARGUMENT, "granule %zu of the range is mapped already", done);
         } else if (granule->maps > 0 && !device->options.aliasing) {
-            status = sim_fail(TARN_INVALID_ARGUMENT, "granule %llu is mapped elsewhere", (unsigned long long)granules[done]);
+            status =
+                sim_fail(TARN_INVALID_ARGUMENT, "granule %llu is mapped elsewhere", (unsigned long long)granules[done]);
         }
         if (status != TARN_OK) break;
         granule->maps++;
