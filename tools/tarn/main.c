@@ -15,13 +15,13 @@
 #include "tool.h"
 
 static const tool_command commands[] = {
-    {"devices", "list every backend and device, and why one is unavailable", devices_command},
-    {"replay", "drive allocators through traces and compare what each needed", replay_command},
-    {"inspect", "say what is in a trace or snapshot: peak, holders, sizes, fragmentation", inspect_command},
+    {"devices", "list every device, and why one is unavailable", devices_command},
+    {"replay", "drive allocators through traces, compare their needs", replay_command},
+    {"inspect", "say what is in a trace: peak, holders, fragmentation", inspect_command},
     {"convert", "write a trace in another format", convert_command},
     {"record", "run a command and record its allocations", record_command},
 #ifdef HAS_BENCH
-    {"bench", "run Tarn's benchmarks beside the allocators installed here", bench_command},
+    {"bench", "run the benchmarks beside the allocators installed here", bench_command},
 #endif
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

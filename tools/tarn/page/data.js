@@ -12,11 +12,11 @@ function sizeText(bytes) {
 
 const countText = (value) => Math.round(value).toLocaleString("en-US");
 
-function timeText(ns, step = ns) {
-  const names = [["s", 1e9], ["ms", 1e6], ["µs", 1e3], ["ns", 1]];
-  const [name, unit] = names.find(([, size]) => Math.abs(ns) >= size) || names[3];
-  const digits = Math.max(0, Math.min(6, Math.ceil(-Math.log10(Math.abs(step) / unit || 1)) + (step === ns ? 3 : 0)));
-  return `${(ns / unit).toFixed(unit === 1 ? 0 : digits)} ${name}`;
+// `step` is what separates neighbours on an axis: no more decimals than tell them apart. Without it, four digits or so.
+function timeText(ns, step = 0) {
+  const [name, unit] = [["s", 1e9], ["ms", 1e6], ["µs", 1e3], ["ns", 1]].find(([, size]) => Math.abs(ns) >= size) || ["ns", 1];
+  const wanted = step > 0 ? Math.ceil(-Math.log10(step / unit) - 1e-9) : 3 - Math.floor(Math.log10(Math.abs(ns) / unit || 1));
+  return `${(ns / unit).toFixed(unit === 1 ? 0 : Math.max(0, Math.min(9, wanted)))} ${name}`;
 }
 
 // Reads the variable-length numbers of one data element. Numbers may pass 32 bits, so they are added, not shifted.

@@ -38,6 +38,8 @@ function cell(row, text, className = "") {
   return made;
 }
 
+const latencyText = (ns) => timeText(ns, ns < 1000 ? 1 : ns / 100);
+
 function showResults() {
   const { trace } = state;
   const header = ["allocator", "peak reserved", "utilization", "reserved at end", "driver calls", "device waits", "failed", "allocate p50 / p99", "free p50 / p99"];
@@ -58,7 +60,7 @@ function showResults() {
       cell(row, countText(result.driver_allocs + result.driver_frees + result.driver_maps + result.driver_unmaps));
       cell(row, countText(result.device_waits));
       cell(row, countText(result.failed_allocations), result.failed_allocations > 0 ? "bad" : "");
-      for (const latency of [result.allocate_ns, result.free_ns]) cell(row, `${timeText(latency.p50, 1e9)} / ${timeText(latency.p99, 1e9)}`);
+      for (const latency of [result.allocate_ns, result.free_ns]) cell(row, `${latencyText(latency.p50)} / ${latencyText(latency.p99)}`);
     } else for (let i = 0; i < 6; i++) cell(row, "–", "muted");
     rows.push(row);
   }

@@ -1,0 +1,358 @@
+#!/usr/bin/env python3
+"""The tarn command from outside: every subcommand, its exit codes, its JSON, and input that must be refused.
+
+TARN_TOOL names the command. Uses nothing but Python's standard library.
+"""
+import json
+import os
+import pty
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+import traces  # noqa: E402
+
+TOOL = os.environ.get("TARN_TOOL", "tarn")
+RECORDER = os.environ.get("TARN_RECORDER", "")
+SHARED = os.environ.get("TARN_SHARED_DATA", "")
+LATENCY = ["mean", "p50", "p99", "max"]
+RESULT_KEYS = ["file", "device", "allocator", "events", "allocations", "frees", "peak_live_bytes", "peak_reserved_bytes", "utilization",
+               "final_reserved_bytes", "recorded_peak_reserved_bytes", "driver_allocs", "driver_frees", "driver_maps", "driver_unmaps",
+               "device_waits", "device_wait_ns", "failed_allocations", "allocate_ns", "free_ns"]
+
+
+def is_sanitized():
+    with open(TOOL, "rb") as file:
+        data = file.read()
+    return b"__asan_init" in data or b"__tsan_init" in data
+
+
+class Result:
+    pass
+
+
+def tarn(*arguments, folder=None, stdout=subprocess.PIPE):
+    """Runs the tool; the result has code, out, err and rss, the most memory it had, in bytes."""
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen([TOOL, *arguments], stdout=stdout, stderr=errors, cwd=folder)
+        out = process.stdout.read() if process.stdout else b""
+        if process.stdout:
+            process.stdout.close()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        errors.seek(0)
+        result = Result()
+        result.code, result.out, result.err = process.returncode, out.decode(), errors.read().decode()
+        result.rss = usage.ru_maxrss * 1024
+        return result
+
+
+class ToolTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.mkdtemp(prefix="tarn-test-")
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.snapshot = self.path("job.pickle")
+        self.peak = traces.write_snapshot(self.snapshot)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def check(self, result, code):
+        self.assertEqual(result.code, code, result.err + result.out)
+        return result
+
+    def check_refused(self, result, code):
+        """One sentence on stderr, nothing on stdout."""
+        self.check(result, code)
+        self.assertEqual(result.out, "")
+        self.assertRegex(result.err, r"\Atarn[^\n]*: [^\n]+\n\Z")
+
+    def results(self, *arguments, code=0):
+        return json.loads(self.check(tarn("replay", "--json", *arguments), code).out)["results"]
+
+
+class Usage(ToolTest):
+    def test_wrong_usage_exits_with_1(self):
+        for arguments in ([], ["nonsense"], ["plan"], ["run"], ["--nonsense"], ["replay"], ["replay", "--repeat", "0", "x"], ["inspect"],
+                          ["inspect", "a", "b"], ["convert", "a"], ["record"], ["devices", "--nonsense"], ["record", "--min-size", "x", "ls"]):
+            with self.subTest(arguments=arguments):
+                result = self.check(tarn(*arguments), 1)
+                self.assertEqual(result.out, "")
+                self.assertTrue(result.err.startswith("tarn"))
+
+    def test_help_at_every_level_has_an_example(self):
+        listed = self.check(tarn("--help"), 0).out
+        self.assertIn("For example", listed)
+        commands = [line.split()[0] for line in listed.split("Commands:")[1].split("`tarn")[0].splitlines() if line.strip()]
+        self.assertLessEqual({"devices", "replay", "inspect", "convert", "record"}, set(commands))
+        self.assertNotIn("plan", commands)
+        for command in commands:
+            with self.subTest(command=command):
+                self.assertRegex(self.check(tarn(command, "--help"), 0).out, "(?i)example")
+
+    def test_version_is_printed(self):
+        self.assertRegex(self.check(tarn("--version"), 0).out, r"\Atarn \d+\.\d+\.\d+\n\Z")
+
+    def test_output_that_cannot_be_written_is_not_success(self):
+        with open("/dev/full", "w") as full:
+            result = tarn("replay", self.snapshot, stdout=full)
+        self.assertNotEqual(result.code, 0)
+        self.assertIn("standard output", result.err)
+        read, write = os.pipe()
+        os.close(read)
+        result = tarn("devices", "--json", stdout=write)
+        os.close(write)
+        self.assertGreater(result.code, 0)
+        self.assertIn("standard output", result.err)
+
+
+class Devices(ToolTest):
+    def test_every_backend_is_listed(self):
+        text = self.check(tarn("devices"), 0).out
+        self.assertIn("cpu", text)
+        self.assertIn("sim", text)
+        backends = json.loads(self.check(tarn("devices", "--json"), 0).out)["backends"]
+        cpu = next(backend for backend in backends if backend["backend"] == "cpu")
+        self.assertTrue(cpu["available"])
+        self.assertGreater(cpu["devices"][0]["memory_total_bytes"], 1 << 20)
+        self.assertIn("host-access", cpu["devices"][0]["features"])
+        for backend in backends:
+            self.assertEqual(backend["available"], backend["reason"] == "")
+
+
+class Replay(ToolTest):
+    def test_json_has_the_documented_keys(self):
+        results = self.results(self.snapshot)
+        self.assertEqual([result["allocator"] for result in results], ["direct", "caching"])
+        for result in results:
+            self.assertEqual(list(result)[:len(RESULT_KEYS)], RESULT_KEYS)
+            self.assertEqual(list(result["allocate_ns"]), LATENCY)
+            self.assertEqual(list(result["free_ns"]), LATENCY)
+            self.assertEqual(result["file"], self.snapshot)
+            self.assertTrue(result["device"].startswith("sim:"))
+            self.assertEqual(result["peak_live_bytes"], self.peak)
+            self.assertEqual(result["failed_allocations"], 0)
+            self.assertAlmostEqual(result["utilization"], result["peak_live_bytes"] / result["peak_reserved_bytes"])
+            self.assertGreater(result["recorded_peak_reserved_bytes"], self.peak)
+            self.assertEqual(result["allocations"], 60)
+            self.assertEqual(result["frees"], 20)
+            self.assertEqual(result["initial_allocations"], 3)
+            self.assertLessEqual(result["allocate_ns"]["p50"], result["allocate_ns"]["p99"])
+            self.assertLessEqual(result["allocate_ns"]["p99"], result["allocate_ns"]["max"])
+
+    def test_direct_makes_one_driver_call_for_each(self):
+        direct = self.results(self.snapshot, "--allocator", "direct")[0]
+        self.assertEqual((direct["driver_allocs"], direct["driver_frees"]), (60, 20))
+
+    def test_a_trace_without_reserved_memory_has_null(self):
+        path = self.path("log.csv")
+        peak = traces.write_rmm(path)
+        for result in self.results(path):
+            self.assertIsNone(result["recorded_peak_reserved_bytes"])
+            self.assertEqual(result["peak_live_bytes"], peak)
+
+    def test_several_files_and_allocators_are_all_compared(self):
+        log = self.path("log.csv")
+        traces.write_rmm(log)
+        results = self.results(self.snapshot, log, "--allocator", "direct", "--allocator", "caching", "--allocator", "direct")
+        self.assertEqual([os.path.basename(result["file"]) for result in results], ["job.pickle"] * 3 + ["log.csv"] * 3)
+
+    def test_repeats_add_up(self):
+        once, thrice = self.results(self.snapshot, "--allocator", "direct")[0], self.results(self.snapshot, "--allocator", "direct", "--repeat", "3")[0]
+        for key in ("events", "allocations", "frees", "driver_allocs", "driver_frees"):
+            self.assertEqual(thrice[key], 3 * once[key])
+        for key in ("peak_live_bytes", "peak_reserved_bytes", "final_reserved_bytes", "steady_driver_calls"):
+            self.assertEqual(thrice[key], once[key])
+
+    def test_the_simulated_device_gets_its_size_where_none_is_given(self):
+        for device in ("sim", "sim:lag=10ms", "sim:64GiB,lag=1ms", "sim:alloc=100us,free=50us"):
+            with self.subTest(device=device):
+                result = self.results(self.snapshot, "--device", device)[0]
+                self.assertRegex(result["device"], r"\Asim:\d+")
+                self.assertEqual(result["failed_allocations"], 0)
+
+    def test_simulated_latency_counts(self):
+        result = self.results(self.snapshot, "--device", "sim:alloc=100us,free=50us", "--allocator", "direct")[0]
+        self.assertGreaterEqual(result["allocate_ns"]["p50"], 100_000)
+        self.assertGreaterEqual(result["free_ns"]["p50"], 50_000)
+
+    def test_the_processors_memory_is_a_device_too(self):
+        result = self.results(self.snapshot, "--device", "cpu")
+        self.assertEqual([one["peak_live_bytes"] for one in result], [self.peak] * 2)
+
+    def test_memory_that_does_not_suffice_exits_with_3(self):
+        results = self.results(self.snapshot, "--device", "sim:32MiB", code=3)
+        for result in results:
+            self.assertGreater(result["failed_allocations"], 0)
+            self.assertLessEqual(result["peak_reserved_bytes"], 32 << 20)
+        self.check(tarn("replay", self.snapshot, "--device", "sim:32MiB"), 3)
+
+    def test_names_and_specs_that_are_wrong_exit_with_2(self):
+        for arguments in (["--device", "nonsense"], ["--device", "sim:lag=x"], ["--device", "cpu:7:8"], ["--allocator", "nonsense"],
+                          ["--allocator", "caching:nonsense=1"], ["--allocator", ""], ["--trace-device", "9"],
+                          ["--html", self.folder], ["--html", self.path("missing/page.html")], ["--perfetto", "/dev/full"], ["--html", "/dev/full"]):
+            with self.subTest(arguments=arguments):
+                self.check_refused(tarn("replay", self.snapshot, *arguments), 2)
+
+    def test_a_missing_file_is_named(self):
+        result = tarn("replay", self.path("missing.pickle"))
+        self.check_refused(result, 2)
+        self.assertIn("missing.pickle", result.err)
+
+    def test_the_table_begins_with_the_recorded_allocator(self):
+        lines = self.check(tarn("replay", self.snapshot), 0).out.splitlines()
+        names = [line.split("  ")[1].strip() for line in lines[2:]]
+        self.assertEqual(names, ["allocator", "as recorded", "direct", "caching"])
+
+    def test_the_page_stands_alone_and_escapes_what_files_say(self):
+        hostile = self.path("</script><img src=x onerror=alert(1)>.pickle".replace("/", "\u2215"))
+        traces.write_snapshot(hostile, site="</script><script>alert(1)</script>")
+        page = self.path("page.html")
+        self.check(tarn("replay", hostile, "--html", page), 0)
+        with open(page, encoding="utf8") as file:
+            text = file.read()
+        self.assertNotIn("<img", text)
+        self.assertNotIn("<script>alert", text)
+        self.assertNotIn("//", text.split("<style>")[1].split("</style>")[0])
+        self.assertNotRegex(text, r"<[^>]*(src|href)\s*=")
+        self.assertEqual(os.listdir(self.folder).count("page.html"), 1)
+        self.assertFalse([name for name in os.listdir(self.folder) if "page.html" in name and name != "page.html"])
+
+    def test_a_failure_leaves_the_older_page(self):
+        page = self.path("page.html")
+        with open(page, "w") as file:
+            file.write("older")
+        self.check(tarn("replay", self.snapshot, "--device", "nonsense", "--html", page), 2)
+        with open(page) as file:
+            self.assertEqual(file.read(), "older")
+
+    def test_perfetto_gets_a_counter_for_each_allocator(self):
+        path = self.path("counters.json")
+        self.check(tarn("replay", self.snapshot, "--perfetto", path), 0)
+        with open(path) as file:
+            events = json.load(file)["traceEvents"]
+        names = [event["args"]["name"] for event in events if event["ph"] == "M"]
+        for name in ("as recorded", "direct", "caching"):
+            self.assertIn(f"job.pickle: {name}", names)
+        counters = [event for event in events if event["ph"] == "C"]
+        self.assertEqual({event["name"] for event in counters}, {"live", "reserved"})
+        self.assertEqual(max(event["args"]["bytes"] for event in counters if event["name"] == "live"), self.peak)
+        times = [event["ts"] for event in counters if event["pid"] == counters[-1]["pid"]]
+        self.assertEqual(times, sorted(times))
+
+    def test_progress_shows_on_a_terminal_alone(self):
+        main, terminal = pty.openpty()
+        process = subprocess.Popen([TOOL, "replay", self.snapshot, "--json"], stdout=subprocess.PIPE, stderr=terminal)
+        out = process.stdout.read()
+        process.stdout.close()
+        process.wait()
+        os.close(terminal)
+        shown = os.read(main, 1 << 16).decode()
+        os.close(main)
+        self.assertIn("%", shown)
+        json.loads(out)
+        self.assertEqual(tarn("replay", self.snapshot).err, "")
+
+    def test_real_snapshots_take_less_than_a_second(self):
+        if not os.path.isdir(os.path.join(SHARED, "pytorch-snapshots")):
+            self.skipTest("TARN_SHARED_DATA has no pytorch-snapshots")
+        folder = os.path.join(SHARED, "pytorch-snapshots")
+        for name in sorted(os.listdir(folder)):
+            with self.subTest(name=name):
+                for result in self.results(os.path.join(folder, name)):
+                    self.assertEqual(result["failed_allocations"], 0)
+                    self.assertGreater(result["utilization"], 0.5)
+
+
+class Inspect(ToolTest):
+    def test_peak_and_holders(self):
+        facts = json.loads(self.check(tarn("inspect", self.snapshot, "--json"), 0).out)
+        self.assertEqual(facts["peak"]["live_bytes"], self.peak)
+        self.assertEqual(sum(holder["bytes"] for holder in facts["peak"]["by_site"]), self.peak)
+        self.assertTrue(any("forward" in (holder["site"] or "") for holder in facts["peak"]["by_site"]))
+        self.assertEqual(facts["event_counts"]["allocate"], 60)
+        self.assertEqual(facts["initial_allocations"], 3)
+        state = facts["final_state"]
+        self.assertEqual(state["reserved_bytes"], state["active_bytes"] + state["pending_bytes"] + state["inactive_bytes"])
+        text = self.check(tarn("inspect", self.snapshot), 0).out
+        for part in ("peak", "by call site", "Sizes", "Lifetimes", "largest free block"):
+            self.assertIn(part, text)
+
+    def test_top_limits_the_holders(self):
+        facts = json.loads(self.check(tarn("inspect", self.snapshot, "--json", "--top", "1"), 0).out)
+        self.assertEqual(len(facts["peak"]["by_site"]), 1)
+
+    def test_a_hostile_text_does_not_steer_the_terminal(self):
+        path = self.path("hostile.pickle")
+        traces.write_snapshot(path, site="\x1b[31mred\n")
+        self.assertNotIn("\x1b", self.check(tarn("inspect", path), 0).out)
+
+
+class Convert(ToolTest):
+    def test_a_trace_means_the_same_in_each_format(self):
+        first = self.results(self.snapshot, "--allocator", "direct")[0]
+        for name in ("job.tarn", "job.csv"):
+            with self.subTest(name=name):
+                self.check(tarn("convert", self.snapshot, self.path(name)), 0)
+                again = self.results(self.path(name), "--allocator", "direct")[0]
+                for key in ("allocations", "frees", "peak_live_bytes", "peak_reserved_bytes"):
+                    self.assertEqual(first[key], again[key])
+
+    def test_perfetto_is_json(self):
+        self.check(tarn("convert", self.snapshot, self.path("out"), "--to", "perfetto"), 0)
+        with open(self.path("out")) as file:
+            self.assertIn("traceEvents", json.load(file))
+
+    def test_a_format_or_place_that_is_wrong_exits_with_2(self):
+        for arguments in ([self.path("out.nonsense")], [self.path("out"), "--to", "nonsense"], [self.folder, "--to", "tarn"],
+                          [self.path("missing/out.tarn")]):
+            with self.subTest(arguments=arguments):
+                self.check_refused(tarn("convert", self.snapshot, *arguments), 2)
+        self.assertEqual(os.listdir(self.folder), ["job.pickle"])
+
+
+class Record(ToolTest):
+    def setUp(self):
+        super().setUp()
+        if not os.path.exists(RECORDER):
+            self.skipTest("the recorder is not built")
+        if is_sanitized():
+            self.skipTest("a sanitizer and a preloaded allocator do not mix")
+
+    def test_the_exit_status_is_the_commands(self):
+        self.check(tarn("record", "-o", self.path("x"), "--", "sh", "-c", "exit 7"), 7)
+        self.check_refused(tarn("record", "-o", self.path("x"), "--", "no-such-command-here"), 127)
+        self.check_refused(tarn("record", "-o", self.path("x"), "--", self.folder), 126)
+
+    def test_what_a_program_allocates_is_in_the_trace(self):
+        path = self.path("program.trace")
+        program = "b = [bytearray(300000 + i) for i in range(50)]"
+        self.check(tarn("record", "--min-size", "256K", "-o", path, "--", sys.executable, "-c", program), 0)
+        facts = json.loads(self.check(tarn("inspect", path, "--json"), 0).out)
+        self.assertGreaterEqual(facts["event_counts"]["allocate"], 50)
+        self.assertGreaterEqual(facts["peak"]["live_bytes"], 50 * 300000)
+        self.results(path)
+
+    def test_the_trace_is_called_tarn_trace_by_default(self):
+        self.check(tarn("record", "ls", folder=self.folder), 0)
+        self.assertIn("tarn.trace", os.listdir(self.folder))
+
+
+class BadInput(ToolTest):
+    def test_bad_files_are_refused_in_little_memory(self):
+        limit = None if is_sanitized() else 100 << 20
+        for name, path in traces.write_bad_inputs(self.folder):
+            for command in (["inspect"], ["replay", "--json"], ["convert", path, self.path("out.tarn")]):
+                with self.subTest(name=name, command=command[0]):
+                    result = tarn(*command, *([path] if command[0] != "convert" else []), folder=self.folder)
+                    self.check_refused(result, 2)
+                    if limit:
+                        self.assertLess(result.rss, limit)
+        self.assertFalse(os.path.exists(self.path("tarn-was-here")))
+
+
+if __name__ == "__main__":
+    unittest.main()

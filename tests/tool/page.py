@@ -1,0 +1,213 @@
+#!/usr/bin/env python3
+"""The page of `tarn replay --html` in a real browser: clicks, drags, hovers and keys, and what the page then says.
+
+TARN_TOOL names the command. Exits with 77, a skip, where no Chromium is installed.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+import devtools  # noqa: E402
+import traces  # noqa: E402
+
+TOOL = os.environ.get("TARN_TOOL", "tarn")
+
+
+class PageTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="tarn-page-")
+        hostile = os.path.join(cls.folder, "<img src=x onerror=window.hurt=1>.pickle")
+        ordinary, cls.file = os.path.join(cls.folder, "job.pickle"), os.path.join(cls.folder, "page.html")
+        cls.peak = traces.write_snapshot(ordinary, steps=400)
+        traces.write_snapshot(hostile, site="</script><img src=x onerror=window.hurt=1>", seed=2)
+        subprocess.run([TOOL, "replay", ordinary, hostile, "--html", cls.file], check=True, stdout=subprocess.DEVNULL)
+        cls.browser = devtools.Browser()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.close()
+        shutil.rmtree(cls.folder)
+
+    def setUp(self):
+        self.browser.events.clear()
+        self.page = devtools.Page(self.browser)
+        self.page.open(self.file)
+
+    def tearDown(self):
+        self.assertEqual(self.page.errors(), [])
+
+    def moment(self):
+        """The number of the chosen event, from the sentence below the chart."""
+        return int(re.search(r"event ([\d,]+) of", self.page.text("#moment")).group(1).replace(",", ""))
+
+    def range(self):
+        return [float(self.page.run(f"document.querySelector('#chart').dataset.{end}")) for end in ("from", "to")]
+
+    def is_hidden(self, selector):
+        return self.page.run(f"document.querySelector('{selector}').hidden")
+
+    def pixels(self, selector):
+        """The picture of a canvas, to see whether it has changed."""
+        return self.page.run(f"document.querySelector('{selector}').toDataURL()")
+
+    def test_it_opens_at_the_peak_with_every_allocator(self):
+        rows = self.page.run("[...document.querySelectorAll('#results tbody tr')].map((row) => row.cells[0].textContent)")
+        self.assertEqual(rows, ["as recorded", "direct", "caching"])
+        mib = self.page.run(f"sizeText({self.peak})")
+        self.assertIn(f"{mib} live", self.page.text("#moment"))
+        self.assertEqual(self.page.text("#title"), "job.pickle")
+        self.assertGreater(len(self.pixels("#chart canvas")), 4000)
+
+    def test_hovering_shows_the_moment_under_the_pointer(self):
+        self.assertTrue(self.is_hidden("#chart-tip"))
+        self.page.hover("#chart", 0.3)
+        self.assertFalse(self.is_hidden("#chart-tip"))
+        first = self.page.text("#chart-tip")
+        for part in ("event", "live", "caching, reserved", "as recorded, reserved"):
+            self.assertIn(part, first)
+        self.page.hover("#chart", 0.8)
+        self.assertNotEqual(self.page.text("#chart-tip"), first)
+        self.page.hover("#title")
+        self.assertTrue(self.is_hidden("#chart-tip"))
+
+    def test_a_click_chooses_a_moment_for_map_and_holders(self):
+        before = self.page.text("#moment"), self.page.text("#holders"), self.page.text("#blocks-note"), self.pixels("#blocks canvas")
+        self.page.click("#chart", 0.3)
+        after = self.page.text("#moment"), self.page.text("#holders"), self.page.text("#blocks-note"), self.pixels("#blocks canvas")
+        for old, new in zip(before, after):
+            self.assertNotEqual(old, new)
+
+    def test_dragging_zooms_and_a_double_click_shows_all(self):
+        whole, curves = self.range(), self.pixels("#chart canvas")
+        self.page.drag("#chart", 0.3, 0.5)
+        least, most = self.range()
+        self.assertGreater(least, whole[0])
+        self.assertLess(most, whole[1])
+        self.assertNotEqual(self.pixels("#chart canvas"), curves)
+        self.assertLess(most - least, 0.3 * (whole[1] - whole[0]))
+        self.page.click("#chart", 0.5, count=2)
+        self.assertEqual(self.range(), whole)
+
+    def test_the_wheel_and_the_buttons_zoom_too(self):
+        whole = self.range()
+        x, y = self.page.point("#chart")
+        self.page.mouse("mouseWheel", x, y, deltaX=0, deltaY=-240, modifiers=2)
+        self.page.settle()
+        wheeled = self.range()
+        self.assertLess(wheeled[1] - wheeled[0], whole[1] - whole[0])
+        self.page.click("#zoom-in")
+        self.assertLess(self.range()[1] - self.range()[0], wheeled[1] - wheeled[0])
+        self.page.click("#zoom-out")
+        self.page.click("#zoom-all")
+        self.assertEqual(self.range(), whole)
+
+    def test_keys_step_through_events(self):
+        self.page.click("#chart", 0.4)
+        start = self.moment()
+        self.page.key("ArrowRight")
+        self.assertEqual(self.moment(), start + 1)
+        self.page.key("ArrowLeft")
+        self.page.key("ArrowLeft")
+        self.assertEqual(self.moment(), start - 1)
+        self.assertEqual(self.page.run("document.activeElement.id"), "chart")
+        self.page.key("Home")
+        self.assertEqual(self.moment(), 0)
+        self.page.key("p", text="p")
+        self.assertIn(self.page.run(f"sizeText({self.peak})"), self.page.text("#moment"))
+        whole = self.range()
+        self.page.key("+", text="+")
+        self.assertLess(self.range()[1] - self.range()[0], whole[1] - whole[0])
+        self.page.key("0", text="0")
+        self.assertEqual(self.range(), whole)
+
+    def test_events_can_be_the_axis(self):
+        self.page.click("#by-event")
+        self.assertEqual(self.page.run("document.querySelector('#by-event').getAttribute('aria-pressed')"), "true")
+        least, most = self.range()
+        # Three initial allocations, 400 more, and a free for every third of them.
+        self.assertEqual((least, most), (2, 3 + 400 + 133 - 1))
+        self.page.click("#chart", 0.5)
+        self.assertLess(abs(self.moment() - 266), 30)
+
+    def test_lines_can_be_hidden(self):
+        curves = self.pixels("#chart canvas")
+        self.page.click("#legend li:nth-child(2) input")
+        self.assertNotEqual(self.pixels("#chart canvas"), curves)
+        self.page.hover("#chart", 0.3)
+        self.assertNotIn("as recorded", self.page.text("#chart-tip"))
+
+    def test_the_block_map_knows_each_block(self):
+        seen = set()
+        for across in (0.2, 0.4, 0.6, 0.8):
+            for down in (0.025, 0.192, 0.358, 0.525):
+                self.page.hover("#blocks canvas", across, down)
+                if not self.is_hidden("#blocks-tip"):
+                    seen.add(self.page.text("#blocks-tip"))
+        self.assertGreater(len(seen), 3)
+        for text in seen:
+            self.assertRegex(text, r" B\) at 0x[0-9a-f]+, stream 0")
+        self.assertTrue(any("forward" in text for text in seen))
+
+    def test_the_block_map_is_reached_by_keys(self):
+        self.page.run("document.querySelector('#blocks').focus()")
+        self.page.key("ArrowRight")
+        first = self.page.text("#block")
+        self.assertIn("at 0x", first)
+        self.page.key("ArrowRight")
+        self.assertNotEqual(self.page.text("#block"), first)
+        self.page.key("Escape")
+        self.assertEqual(self.page.text("#block"), "")
+
+    def test_each_allocator_has_its_own_map(self):
+        names = self.page.run("[...document.querySelectorAll('#lines button')].map((one) => one.textContent)")
+        self.assertEqual(names, ["as recorded", "direct", "caching"])
+        pictures = set()
+        for i in range(3):
+            self.page.click(f"#lines button:nth-child({i + 1})")
+            pictures.add(self.pixels("#blocks canvas"))
+        self.assertGreater(len(pictures), 1)
+
+    def test_pointing_at_a_holder_shows_its_blocks(self):
+        picture = self.pixels("#blocks canvas")
+        self.page.hover("#holders tbody tr:first-child")
+        self.assertNotEqual(self.pixels("#blocks canvas"), picture)
+        self.page.hover("#title")
+        self.assertEqual(self.pixels("#blocks canvas"), picture)
+
+    def test_the_holders_add_up_to_what_is_live(self):
+        total = self.page.run("state.trace.holdersAt(chart.moment, false).reduce((sum, group) => sum + group.bytes, 0)")
+        self.assertEqual(total, self.peak)
+
+    def test_another_file_can_be_chosen_and_cannot_inject_a_script(self):
+        self.page.run("document.querySelector('#file').focus()")
+        self.page.key("ArrowDown")
+        self.assertIn("onerror", self.page.text("#title"))
+        self.page.hover("#blocks canvas", 0.5, 0.025)
+        self.assertIn("</script>", self.page.text("#holders"))
+        self.assertEqual(self.page.run("[document.images.length, typeof window.hurt]"), [0, "undefined"])
+
+    def test_dark_and_light_differ(self):
+        ground, curves = "getComputedStyle(document.body).backgroundColor", self.pixels("#chart canvas")
+        light = self.page.run(ground)
+        self.page.scheme("dark")
+        self.page.settle()
+        self.assertNotEqual(self.page.run(ground), light)
+        self.assertNotEqual(self.pixels("#chart canvas"), curves)
+
+    def test_it_fits_a_narrow_window(self):
+        self.page.size(420, 800)
+        self.page.settle()
+        self.assertLessEqual(self.page.run("document.documentElement.scrollWidth"), 420)
+
+
+if __name__ == "__main__":
+    if devtools.find_browser() is None:
+        print("skipped: no Chromium is installed")
+        sys.exit(77)
+    unittest.main()
