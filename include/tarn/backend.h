@@ -94,11 +94,11 @@ typedef struct tarn_backend {
     const char *name;
     tarn_device_type type;
 
-    /* (optional) Called once, before anything else, under the registry's lock: it must not call Tarn except through
-     * `host`. A failure lists the backend as unavailable with the sentence as the reason; UNAVAILABLE is the
+    /* (optional) Called once, before anything else, when somebody first asks for the backend; whoever else does waits. It
+     * must not call Tarn except through `host`. A failure lists the backend as unavailable with the sentence as the reason; UNAVAILABLE is the
      * status for "no driver, no hardware". */
     tarn_status (*start)(const tarn_backend_host *host);
-    /* (optional) Called once at exit, after every device is closed. Not called where `start` failed. */
+    /* (optional) Called once at exit. Not called where `start` failed or a device is still open. */
     void (*stop)(void);
 
     /* How many devices there are now. */
@@ -106,6 +106,7 @@ typedef struct tarn_backend {
     /* Opens a device. `arguments` is what follows the colon in its name, "" when nothing does: "0", "80GiB,lag=10ms".
      * INVALID_ARGUMENT for words it does not understand, NOT_FOUND for a device that is not there. */
     tarn_status (*device_open)(const char *arguments, tarn_backend_device **out_device);
+    /* Also called for a device that was lost, as are the functions that destroy streams and events. */
     void (*device_close)(tarn_backend_device *device);
     /* Fills every member after struct_size. */
     tarn_status (*device_properties)(tarn_backend_device *device, tarn_device_properties *out_properties);
@@ -145,7 +146,7 @@ typedef struct tarn_backend {
     /* Copies between memory that the device can reach; the ranges do not overlap. */
     tarn_status (*stream_copy)(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                                const void *source, size_t size);
-    /* Writes `pattern`, of 1, 2, 4 or 8 bytes, `size / pattern_size` times. */
+    /* Writes `pattern`, of 1, 2, 4 or 8 bytes, `size / pattern_size` times. The destination is aligned to the pattern. */
     tarn_status (*stream_fill)(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                                const void *pattern, size_t pattern_size, size_t size);
     /* Later work of `stream` waits for the point that `event` marks. */

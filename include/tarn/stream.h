@@ -19,20 +19,21 @@ TARN_API tarn_status tarn_stream_release(tarn_stream *stream);
 /* Borrowed. */
 TARN_API tarn_device *tarn_stream_device(const tarn_stream *stream);
 
-/* Runs `function(context)` in the stream's order, on a host thread. It must not wait for its own stream. */
+/* Runs `function(context)` in the stream's order, on a host thread. It may enqueue more; waiting for its own stream, for a
+ * later point of it or for its device is INVALID_STATE there, and releasing the last reference to either is BUSY. */
 TARN_API tarn_status tarn_stream_enqueue(tarn_stream *stream, tarn_host_function function, void *context);
 /* Marks this point of the stream. With `*inout_event` NULL a new event is created and the caller owns one reference;
  * otherwise that event is recorded anew. */
 TARN_API tarn_status tarn_stream_record(tarn_stream *stream, tarn_event **inout_event);
 /* Later work of the stream waits for the event, which may belong to another device or backend. */
 TARN_API tarn_status tarn_stream_wait(tarn_stream *stream, tarn_event *event);
-/* Blocks until the stream's work has finished. */
+/* Blocks until the work that was enqueued before the call has finished, and reports what failed in it. */
 TARN_API tarn_status tarn_stream_synchronize(tarn_stream *stream);
 
 /* Copies `size` bytes in stream order between addresses that the stream's device can reach. Ranges must not overlap. */
 TARN_API tarn_status tarn_stream_copy(tarn_stream *stream, void *destination, const void *source, size_t size);
-/* Fills `size` bytes with a pattern of 1, 2, 4 or 8 bytes; `size` is a multiple of `pattern_size`. The pattern is
- * copied before the call returns. */
+/* Fills `size` bytes with a pattern of 1, 2, 4 or 8 bytes; `size` and the destination are multiples of `pattern_size`. The
+ * pattern is copied before the call returns. */
 TARN_API tarn_status tarn_stream_fill(tarn_stream *stream, void *destination, const void *pattern, size_t pattern_size,
                                       size_t size);
 

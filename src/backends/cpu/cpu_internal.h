@@ -122,7 +122,12 @@ struct tarn_backend_device {
 };
 
 extern const tarn_backend_host *cpu_host;
+/* Keeps the sentence of a failure and returns its status, which static analysis is told, since it does not see that. */
+#ifdef __clang_analyzer__
+#define cpu_fail(status, ...) ((void)cpu_host->fail(status, __VA_ARGS__), (status))
+#else
 #define cpu_fail cpu_host->fail
+#endif
 
 /* cpu_limits.c: memory of the machine, or of the control group that limits this process, in bytes. */
 uint64_t cpu_limits_total(void);
@@ -176,8 +181,8 @@ void cpu_queue_start(tarn_backend_stream *stream);
 void cpu_queue_end(tarn_backend_stream *stream);
 /* Appends a copy of the task, or runs it at once on the default stream. OUT_OF_MEMORY before anything is enqueued. */
 tarn_status cpu_queue_add(tarn_backend_stream *stream, const cpu_task *task);
-/* Body of a stream's worker: runs tasks until the stream stops. */
-void *cpu_queue_work(void *stream);
+/* Body of a worker, with its stream for context: runs tasks until the stream stops. */
+void *cpu_queue_work(void *context);
 /* Blocks until everything enqueued so far has finished. */
 void cpu_queue_wait(tarn_backend_stream *stream);
 /* cpu_inline.c: the default stream. */
