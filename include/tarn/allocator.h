@@ -8,7 +8,7 @@
  * `caching` are strategies and stand last; the adaptors stand before them:
  *
  *     direct[:kind=device|pinned|managed|host]
- *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, reserve=SIZE]
+ *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE]
  *     limit:SIZE             at most SIZE bytes in use, LIMIT_EXCEEDED beyond
  *     record:FILE            writes a trace of every call (docs/trace-format.md)
  *     fail:[at=N][,every=K][,count=M][,status=NAME]   fails allocations on schedule

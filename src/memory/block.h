@@ -11,6 +11,7 @@
 #ifndef MEMORY_BLOCK_H
 #define MEMORY_BLOCK_H
 
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,7 +29,7 @@ typedef struct memory_link {
 /* Two cache lines. What only a live buffer has and what only a free block has share their place. */
 struct memory_block {
     /* generation << 1 | is live. Written by the owner of the block; read by anybody, hence atomic. */
-    _Atomic uint32_t life;
+    alignas(64) _Atomic uint32_t life;
     uint32_t stream; /* number of the stream it was allocated for, or of the heap that holds it */
     void *address;
     size_t capacity; /* bytes */
@@ -48,7 +49,7 @@ struct memory_block {
             void *uses;           /* other streams that use it */
         } live;
         struct {
-            memory_link lists[3];
+            memory_link lists[2];
         } idle;
     };
 };

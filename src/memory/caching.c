@@ -31,6 +31,18 @@ enum { ADDRESSES_PER_MEMORY = 4 };
 
 static atomic_uint_fast64_t last_serial;
 
+/* A block in a thread's cache cannot be merged, so threads cache only once the heaps have served so many requests in a row
+ * without the device: while memory still grows, and until a program has come to rest, merging is what keeps it small. */
+#define SETTLE_AFTER ((uint64_t)1 << 16)
+
+/* The device is about to be asked. */
+static void note_driver(caching *owner) {
+    owner->quiet = 0;
+    if (owner->settle_after == 0 || !atomic_load_explicit(&owner->is_settled, memory_order_relaxed)) return;
+    atomic_store_explicit(&owner->is_settled, false, memory_order_relaxed);
+    if (owner->settle_after < UINT64_MAX / 2) owner->settle_after *= 2;
+}
+
 /* A segment of addresses with room for `size` bytes; as large as the system gives. */
 static tarn_status reserve_addresses(caching_heap *heap, size_t size) {
     caching *owner = heap->owner;
@@ -58,7 +70,7 @@ static tarn_status find_virtual(caching_heap *heap, size_t size, caching_spot *o
     if (caching_search_sleeping(heap, size, out_spot)) {
         return caching_back(out_spot->segment, out_spot->offset, size);
     }
-    atomic_store_explicit(&heap->owner->quiet, 0, memory_order_relaxed);
+    note_driver(heap->owner);
     if (!caching_search_gaps(heap, size, &spot)) {
         tarn_status status = reserve_addresses(heap, size);
         if (status != TARN_OK) return status;
@@ -88,7 +100,7 @@ static tarn_status find_plain(caching_heap *heap, size_t size, caching_spot *out
     caching *owner = heap->owner;
     if (!migrate_segment(heap, size)) {
         size_t exact, wanted;
-        atomic_store_explicit(&owner->quiet, 0, memory_order_relaxed);
+        note_driver(owner);
         if (!checked_round_up(size, owner->granule, &exact))
             return base_fail(TARN_OUT_OF_MEMORY, "the size is too large");
         wanted = size <= SMALL_REQUEST ? SMALL_SEGMENT : size < MIDDLE_REQUEST ? MIDDLE_SEGMENT : exact;
@@ -171,8 +183,7 @@ static tarn_status allocate_from_heap(caching *owner, const memory_request *requ
     caching_heap *heap;
     tarn_status status = caching_heap_get(owner, request->stream, &heap);
     caching_spot spot;
-    uint32_t quiet = atomic_load_explicit(&owner->quiet, memory_order_relaxed);
-    if (quiet != UINT32_MAX) atomic_store_explicit(&owner->quiet, quiet + 1, memory_order_relaxed);
+    if (++owner->quiet == owner->settle_after) atomic_store_explicit(&owner->is_settled, true, memory_order_relaxed);
     if (status == TARN_OK) status = find_spot(heap, size, &spot);
     if (status == TARN_OUT_OF_MEMORY) status = find_at_any_cost(heap, request, size, &spot);
     if (status == TARN_OK) status = caching_spares_reserve(owner, 2);
@@ -223,7 +234,7 @@ static tarn_status caching_free(tarn_allocator *allocator, memory_block *block, 
         caching_pending_add(owner, block, stream);
         caching_pending_poll(owner);
     } else {
-        caching_give(owner, block);
+        caching_give_home(owner, block);
     }
     caching_spares_trim(owner);
     pthread_mutex_unlock(&owner->lock);
@@ -374,20 +385,28 @@ static void stream_ended(void *context, tarn_stream *stream) {
     pthread_mutex_unlock(&owner->lock);
 }
 
-static void destroy_heap(caching *owner, caching_heap *heap) {
+/* Frees the host's side of a segment whose memory could not be given back. */
+static void abandon_segment(caching_heap *heap, caching_segment *segment) {
+    base_log(TARN_LOG_WARNING, "%s: %zu bytes of addresses could not be given back: %s",
+             tarn_device_name(heap->owner->base.device), segment->size, tarn_last_error());
+    heap->segments = segment->next;
+    for (memory_block *block = segment->first_block; block != NULL;) {
+        memory_block *next = block->neighbours.next;
+        block_destroy(block);
+        block = next;
+    }
+    for (size_t i = 0; i < segment->place_count; i++) {
+        caching_place *place = &segment->places[i];
+        if (caching_is_home(place)) base_free(place->physical);
+    }
+    base_free(segment->places);
+    base_free(segment);
+}
+
+static void destroy_heap(caching_heap *heap) {
     while (heap->segments != NULL) {
         caching_segment *segment = heap->segments;
-        if (caching_segment_end(segment) == TARN_OK) continue;
-        base_log(TARN_LOG_WARNING, "%s: %zu bytes could not be given back: %s", tarn_device_name(owner->base.device),
-                 segment->size, tarn_last_error());
-        heap->segments = segment->next;
-        for (memory_block *block = segment->first_block; block != NULL;) {
-            memory_block *next = block->neighbours.next;
-            block_destroy(block);
-            block = next;
-        }
-        base_free(segment->places);
-        base_free(segment);
+        if (segment->used_blocks != 0 || caching_segment_end(segment) != TARN_OK) abandon_segment(heap, segment);
     }
     base_free(heap);
 }
@@ -403,6 +422,7 @@ static void caching_destroy(tarn_allocator *allocator) {
         base_log(TARN_LOG_WARNING, "%s: cached memory could not be given back: %s", tarn_device_name(allocator->device),
                  tarn_last_error());
     }
+    caching_pending_abandon(owner);
     while (owner->homeless != NULL) {
         caching_physical *physical = owner->homeless;
         owner->homeless = physical->next_unused;
@@ -412,7 +432,7 @@ static void caching_destroy(tarn_allocator *allocator) {
     while (owner->heaps != NULL) {
         caching_heap *heap = owner->heaps;
         owner->heaps = heap->next;
-        destroy_heap(owner, heap);
+        destroy_heap(heap);
     }
     while (owner->unused_physicals != NULL) {
         caching_physical *physical = owner->unused_physicals;
@@ -437,6 +457,7 @@ typedef struct options {
     double gc;
     tarn_memory_kind kind;
     size_t thread_cache, reserve;
+    uint64_t settle;
 } options;
 
 /* By default a thread keeps up to a 64th of the device's memory, and at least this much. */
@@ -444,12 +465,16 @@ typedef struct options {
 
 static tarn_status read_options(tarn_device *device, memory_arguments *arguments, options *out_options) {
     const tarn_device_properties *properties = hal_device_properties(device);
-    options read = {.expandable = true, .kind = TARN_MEMORY_DEVICE, .thread_cache = properties->memory_total / 64};
+    options read = {.expandable = true,
+                    .kind = TARN_MEMORY_DEVICE,
+                    .thread_cache = properties->memory_total / 64,
+                    .settle = SETTLE_AFTER};
     if (read.thread_cache < THREAD_CACHE_LEAST) read.thread_cache = THREAD_CACHE_LEAST;
     tarn_status status = memory_argument_switch(arguments, "expandable", &read.expandable);
     if (status == TARN_OK) status = memory_argument_fraction(arguments, "gc", &read.gc);
     if (status == TARN_OK) status = memory_argument_kind(arguments, "kind", &read.kind);
     if (status == TARN_OK) status = memory_argument_size(arguments, "thread_cache", &read.thread_cache);
+    if (status == TARN_OK) status = memory_argument_number(arguments, "settle", &read.settle);
     if (status == TARN_OK) status = memory_argument_size(arguments, "reserve", &read.reserve);
     if (status == TARN_OK) status = memory_arguments_check(arguments);
     if (status != TARN_OK) return status;
@@ -475,7 +500,7 @@ static tarn_status reserve_ahead(caching *owner, size_t bytes) {
     memory_block *block;
     pthread_mutex_lock(&owner->lock);
     tarn_status status = allocate_from_heap(owner, &request, capacity, &block);
-    if (status == TARN_OK) caching_give(owner, block);
+    if (status == TARN_OK) caching_give_home(owner, block);
     pthread_mutex_unlock(&owner->lock);
     return status;
 }
@@ -496,6 +521,8 @@ static tarn_status caching_create(tarn_device *device, memory_arguments *argumen
     owner->has_aliasing = hal_device_has_feature(device, TARN_FEATURE_ALIASING);
     owner->gc = chosen.gc;
     owner->cache_limit = chosen.thread_cache;
+    owner->settle_after = chosen.settle;
+    owner->is_settled = chosen.settle == 0;
     owner->granule = owner->is_virtual ? properties->granule : PLAIN_GRANULE;
     owner->granule_shift = (unsigned)__builtin_ctzll(owner->granule);
     owner->alignment = properties->alignment < 64 ? 64 : properties->alignment;

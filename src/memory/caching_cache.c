@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/memory.h"
 #include "memory/caching_heap.h"
+#include "memory/caching_physical.h"
 #include "memory/fork.h"
 
 #if defined(__SANITIZE_THREAD__)
@@ -21,10 +22,6 @@
 
 /* A slot keeps at most so many blocks of up to the small size, and so many larger ones. */
 enum { SMALL = 16 * 1024, SMALL_KEPT = 64, LARGE_KEPT = 8 };
-
-/* A cached block cannot be merged, so large ones are cached only once the heaps have served so many requests in a row
- * without the device: while memory still grows, merging is what keeps it small. */
-enum { QUIET_ENOUGH = 4096 };
 
 _Thread_local caching_cache *caching_recent;
 static _Thread_local caching_cache *thread_caches;
@@ -215,7 +212,7 @@ static inline bool put(caching *owner, memory_block *block, const tarn_buffer *h
     caching_cache *cache = own_cache(owner);
     if (__builtin_expect(cache == NULL, 0)) return false;
     size_t capacity = block->capacity;
-    if (capacity > SMALL && atomic_load_explicit(&owner->quiet, memory_order_relaxed) < QUIET_ENOUGH) return false;
+    if (!atomic_load_explicit(&owner->is_settled, memory_order_relaxed)) return false;
     if (!caching_cache_enter(cache)) return false;
     caching_slot *slot = slot_of(cache, capacity, block->stream);
     bool fits = slot->count == 0 || (slot->capacity == capacity && slot->stream == block->stream &&
@@ -300,7 +297,7 @@ size_t caching_cache_flush(caching *owner, caching_cache *cache) {
             memory_block *block = slot->head;
             slot->head = block->live.cached;
             cache->bytes -= block->capacity;
-            caching_give(owner, block);
+            caching_give_home(owner, block);
         }
         slot->count = 0;
     }

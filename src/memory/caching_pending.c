@@ -45,11 +45,16 @@ tarn_status caching_use(caching *owner, memory_block *block, tarn_stream *stream
     return TARN_OK;
 }
 
+/* A lost device runs nothing any more. */
+static bool has_ended(tarn_status status) {
+    return status == TARN_OK || status == TARN_DEVICE_LOST || status == TARN_UNAVAILABLE;
+}
+
 static void finish(caching *owner, caching_pending *pending) {
     for (size_t i = 0; i < pending->count; i++) {
         if (pending->points[i].event != NULL) caching_event_put(owner, pending->points[i].event);
     }
-    caching_give(owner, pending->block);
+    caching_give_home(owner, pending->block);
 }
 
 /* Drops the references to the streams: without the lock, since the last one announces the stream's end. */
@@ -76,14 +81,19 @@ void caching_pending_add(caching *owner, memory_block *block, tarn_stream *last)
     caching_pending *pending = base_allocate(1, sizeof *pending + (count + 1) * sizeof(point));
     if (pending == NULL) {
         pthread_mutex_unlock(&owner->lock);
+        bool is_done = !has_last || has_ended(tarn_stream_synchronize(last));
         for (size_t i = 0; i < count; i++) {
-            tarn_stream_synchronize(known->streams[i]);
+            if (!has_ended(tarn_stream_synchronize(known->streams[i]))) is_done = false;
             tarn_stream_release(known->streams[i]);
         }
-        if (has_last) tarn_stream_synchronize(last);
         base_free(known);
         pthread_mutex_lock(&owner->lock);
-        caching_give(owner, block);
+        /* What may still be used, and cannot be remembered, is never used again. */
+        if (is_done) {
+            caching_give_home(owner, block);
+        } else {
+            block->flags |= CACHING_IS_PENDING;
+        }
         return;
     }
     pending->block = block;
@@ -134,11 +144,6 @@ void caching_pending_poll(caching *owner) {
         finished = pending;
     }
     forget_all(owner, finished);
-}
-
-/* A lost device runs nothing any more. */
-static bool has_ended(tarn_status status) {
-    return status == TARN_OK || status == TARN_DEVICE_LOST || status == TARN_UNAVAILABLE;
 }
 
 /* Whether all the streams are known to be done with the block. Without the lock. */
@@ -195,4 +200,17 @@ void caching_heap_wait(caching_heap *heap) {
     /* A lost device runs nothing any more. */
     if (status == TARN_OK || status == TARN_DEVICE_LOST || status == TARN_UNAVAILABLE)
         caching_heap_settle(heap, sequence);
+}
+
+void caching_pending_abandon(caching *owner) {
+    while (owner->pending != NULL) {
+        caching_pending *pending = owner->pending;
+        owner->pending = pending->next;
+        for (size_t i = 0; i < pending->count; i++) {
+            if (pending->points[i].event != NULL) caching_event_put(owner, pending->points[i].event);
+        }
+        pthread_mutex_unlock(&owner->lock);
+        forget(pending);
+        pthread_mutex_lock(&owner->lock);
+    }
 }

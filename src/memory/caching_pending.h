@@ -19,6 +19,9 @@ void caching_pending_poll(caching *owner);
 /* Waits for all of them, with the lock released meanwhile. Returns whether there were any. */
 bool caching_pending_wait(caching *owner);
 
+/* Forgets the ones that could not be waited for; their blocks stay USED. For the allocator's end. */
+void caching_pending_abandon(caching *owner);
+
 /* Waits until all that was freed to the heap so far is idle, with the lock released meanwhile. */
 void caching_heap_wait(caching_heap *heap);
 

@@ -6,10 +6,6 @@
 #include "memory/caching_heap.h"
 #include "memory/caching_index.h"
 
-/* A place is mapped over at most so often. After that it keeps what it has, and the heap uses other addresses: this is
- * what lets a program that repeats itself come to rest. */
-enum { MOVES_PER_PLACE = 2 };
-
 /* Donors looked at in one search for granules to take. */
 enum { DONORS_TRIED = 64 };
 
@@ -131,9 +127,7 @@ bool caching_cost_of(caching_segment *segment, size_t offset, size_t size, size_
         } else if (place->physical->mark != mark && may_wake(place)) {
             place->physical->mark = mark;
         } else {
-            if (place->moves >= MOVES_PER_PLACE || !caching_heap_is_idle(segment->heap, place->freed_at)) return false;
-            cost.maps++;
-            cost.unmaps++;
+            return false;
         }
     }
     *out_cost = cost;
@@ -161,6 +155,31 @@ static void wake(caching *owner, caching_place *place) {
     place->physical->home = place;
     place->freed_at = place->segment->heap->sequence;
     caching_make_free(owner, place->segment, index_of(place), 1);
+}
+
+/* Where the granule was mapped first. */
+static caching_place *native_of(const caching_physical *physical) {
+    caching_place *place = physical->places;
+    while (place->next != NULL) place = place->next;
+    return place;
+}
+
+void caching_give_home(caching *owner, memory_block *block) {
+    caching_segment *segment = caching_segment_of(block);
+    size_t offset = caching_offset(segment, block);
+    size_t first = caching_granule_floor(owner, offset);
+    size_t last = caching_granule_floor(owner, offset + block->capacity - 1);
+    caching_give(owner, block);
+    if (!owner->is_virtual) return;
+    for (size_t i = first; i <= last; i++) {
+        caching_place *place = &segment->places[i];
+        if (place->users != 0 || place->physical->places->next == NULL) continue;
+        caching_place *native = native_of(place->physical);
+        if (native == place || native->segment->heap != segment->heap) continue;
+        /* Without host memory it stays where it is. */
+        if (caching_spares_reserve(owner, 4) != TARN_OK) return;
+        wake(owner, native);
+    }
 }
 
 static caching_physical *physical_create(caching *owner) {
@@ -320,22 +339,14 @@ static tarn_status map_places(caching_segment *segment, size_t first, size_t las
             continue;
         }
         size_t count = 0;
-        for (; i + count <= last && !caching_is_home(&segment->places[i + count]) && status == TARN_OK; count++) {
-            caching_place *place = place_at(segment, i + count);
+        for (; i + count <= last && !caching_is_home(&segment->places[i + count]); count++) {
             handles[count] = gathered->items[gathered->count - 1 - count]->handle;
-            if (place->physical == NULL) continue;
-            status = hal_virtual_unmap(owner->base.device, address_of(place), 1);
-            if (status != TARN_OK) break;
-            place_detach(place);
-            place->moves++;
         }
-        if (status == TARN_OK) {
-            status = hal_virtual_map(owner->base.device, address_of(place_at(segment, i)), count, handles);
-        }
+        status = hal_virtual_map(owner->base.device, address_of(place_at(segment, i)), count, handles);
         if (status != TARN_OK) break;
         for (size_t k = 0; k < count; k++) {
             caching_physical *physical = gathered->items[--gathered->count];
-            caching_place *place = &segment->places[i + k];
+            caching_place *place = place_at(segment, i + k);
             place_attach(place, physical);
             physical->home = place;
             if (i + k >= segment->mapped_count) segment->mapped_count = i + k + 1;
@@ -406,7 +417,6 @@ static tarn_status unmap_all(caching *owner, caching_physical *physical) {
         tarn_status status = hal_virtual_unmap(owner->base.device, address_of(place), 1);
         if (status != TARN_OK) return status;
         place_detach(place);
-        place->moves = 0;
     }
     return TARN_OK;
 }

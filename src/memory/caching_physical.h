@@ -25,13 +25,18 @@ static inline bool caching_is_home(const caching_place *place) {
 /* Whether what is mapped at the place is at home there, or may be at once. */
 bool caching_may_use(const caching_place *place);
 
+/* Makes a USED block FREE, and lets the granules that it leaves unused go back to the places where they were mapped first, as far as
+ * those are in the same heap. So a heap that is empty again looks as it did before, and a program that repeats itself
+ * meets the same state in each round. */
+void caching_give_home(caching *owner, memory_block *block);
+
 /* What it takes to make [offset, offset + size) of a segment, which no USED block overlaps, FREE. */
 typedef struct caching_cost {
     size_t occupied; /* granules that become used and were not */
-    size_t maps;     /* driver calls to map, */
-    size_t unmaps;   /* and to unmap first */
+    size_t maps;     /* granules that the driver has to map */
 } caching_cost;
-/* False when it cannot be done without waiting, or when `occupied` passes `limit`. */
+/* False when a place in it sleeps and cannot wake, or when `occupied` passes `limit`. Such a place is never mapped over: its granule
+ * may need it again, and unmapping would have to wait for the device. */
 bool caching_cost_of(caching_segment *segment, size_t offset, size_t size, size_t limit, caching_cost *out_cost);
 
 /* Makes [offset, offset + size) FREE: wakes sleeping places, maps free granules taken from elsewhere, and creates what is

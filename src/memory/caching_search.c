@@ -159,7 +159,7 @@ static void consider(const gap *in, size_t offset, size_t size, choice *best) {
     if (!caching_cost_of(in->segment, offset, size, best->spot.segment == NULL ? SIZE_MAX : best->score, &cost)) return;
     choice found = {
         .score = cost.occupied + (cost.maps != 0),
-        .calls = cost.maps + cost.unmaps,
+        .calls = cost.maps,
         .gap_size = in->is_tail ? SIZE_MAX : in->end - in->begin,
         .spot = {in->segment, offset},
     };

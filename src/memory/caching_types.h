@@ -48,7 +48,6 @@ struct caching_place {
     memory_block *first;        /* the lowest block that begins in this granule, NULL for none */
     uint64_t freed_at;          /* the heap's sequence when `users` last became 0 */
     uint32_t users;             /* USED blocks that touch it */
-    uint32_t moves;             /* times that it was mapped over */
 };
 
 /* A granule of memory. */
@@ -145,9 +144,11 @@ struct caching {
     uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
     bool is_retired;
 
-    /* Requests that the heaps have served since the device was last asked for something. Written with the lock held, read
-     * without it: relaxed, since it only decides whether caching is worth it. */
-    _Atomic uint32_t quiet;
+    /* Whether threads cache what they free. Written with the lock held, read without it: relaxed, since either
+     * answer is right. */
+    atomic_bool is_settled;
+    uint64_t quiet;        /* requests that the heaps have served since the device was last asked for something */
+    uint64_t settle_after; /* so many make is_settled true; doubled each time that this proves too early */
 };
 
 static inline caching *caching_of(tarn_allocator *allocator) { return (caching *)(void *)allocator; }

@@ -53,8 +53,9 @@ typedef struct memory_strategy {
 
     /* The block handed out has its address, capacity, stream, owner and live members set and is not yet live. */
     tarn_status (*allocate)(tarn_allocator *allocator, const memory_request *request, memory_block **out_block);
-    /* Takes back a block whose life the caller has ended. `stream` is where it was used last. Cannot be refused. What goes
-     * wrong on the way, such as a driver's failure, is returned after the block is safe. */
+    /* Takes back a block whose life the caller has ended. `stream` is where it was used last; NULL: the one it was
+     * allocated for. Cannot be refused. What goes wrong on the way, such as a driver's failure, is returned after the block
+     * is safe. */
     tarn_status (*free)(tarn_allocator *allocator, memory_block *block, tarn_stream *stream);
 
     /* (optional, both or none) The short ways, tried first when the element is the top of its stack and is neither shut
@@ -89,11 +90,17 @@ struct tarn_allocator {
     char *spec;               /* of the stack from here down; set by the spec reader */
     atomic_uint references;
     atomic_bool is_shut_down;
-    atomic_bool is_released; /* the last reference went while buffers were live: the last free destroys it */
-    atomic_size_t live;      /* live buffers that were allocated through this element as the top; where there are short
-                              * ways, only since they were ended */
-    atomic_uint callbacks;   /* of its own that are running */
-    struct memory_reclaimer *reclaimers; /* protected by the reclaimers' lock, allocator.c */
+    atomic_bool is_released; /* the last reference went: the last free destroys it */
+    /* What keeps the structure: one for all references together, and one for each live buffer that was allocated through
+     * this element as the top; where there are short ways, buffers count only since those were ended. */
+    atomic_size_t live;
+    atomic_uint callbacks; /* of its own that are running */
+    atomic_uint detours;   /* reasons not to try the short ways: shut down, released, each running callback */
+    /* Where there are short ways: frees that are under way the long way, and whether new ones wait for the end of a
+     * release, which counts the live buffers. */
+    atomic_uint visitors;
+    atomic_bool is_retiring;
+    struct memory_reclaimer *reclaimers; /* protected by the reclaimers' lock, reclaimers.c */
 };
 
 /* Fills the common members; takes a reference of the device and takes over that of `upstream`. */
