@@ -9,6 +9,7 @@
 
 /* The header wraps them for static analysis. */
 #undef base_fail
+#undef base_fail_arguments
 #undef base_fail_within
 
 #define SENTENCE_CAPACITY 1024

@@ -18,6 +18,7 @@ tarn_status base_fail_within(tarn_status status, const char *format, ...) TARN_P
  * failure counts as success. */
 #ifdef __clang_analyzer__
 #define base_fail(status, ...) ((void)base_fail(status, __VA_ARGS__), (status))
+#define base_fail_arguments(status, ...) ((void)base_fail_arguments(status, __VA_ARGS__), (status))
 #define base_fail_within(status, ...) ((void)base_fail_within(status, __VA_ARGS__), (status))
 #endif
 
