@@ -30,9 +30,10 @@ typedef struct replay_run {
     tarn_replay_options options;
     tarn_device *device;
     tarn_allocator *allocator;
-    tarn_buffer **buffers;  /* by id; NULL while not alive */
-    uint32_t *other_stream; /* by id: a stream that used it besides its own, plus one; 0: none. NULL where no event says so */
-    tarn_stream **streams;  /* by the trace's number; NULL: the default stream, or not created yet */
+    tarn_buffer **buffers; /* by id; NULL while not alive */
+    uint32_t *
+        other_stream; /* by id: a stream that used it besides its own, plus one; 0: none. NULL where no event says so */
+    tarn_stream **streams;   /* by the trace's number; NULL: the default stream, or not created yet */
     uint64_t clock_overhead; /* ns that reading the clock twice takes by itself */
     uint64_t base_in_use;    /* bytes that the device had given to others before the run */
     uint64_t base_peak;      /* the device's peak before the run */
@@ -64,7 +65,8 @@ static uint64_t clock_overhead(void) {
 
 static void durations_add(replay_run *run, replay_durations *durations, uint64_t host, uint64_t simulated) {
     host = host > run->clock_overhead ? host - run->clock_overhead : 0;
-    if (durations->count < durations->room) durations->nanoseconds[durations->count++] = saturating_add(host, simulated);
+    if (durations->count < durations->room)
+        durations->nanoseconds[durations->count++] = saturating_add(host, simulated);
 }
 
 static int compare_durations(const void *a, const void *b) {
@@ -95,7 +97,8 @@ static tarn_status durations_create(replay_durations *durations, size_t count, u
     if (durations->room == 0) return TARN_OK;
     durations->nanoseconds = base_allocate(durations->room, sizeof *durations->nanoseconds);
     if (durations->nanoseconds != NULL) return TARN_OK;
-    return base_fail(TARN_OUT_OF_MEMORY, "replay: no host memory for the durations of %zu calls, %u times", count, repeat);
+    return base_fail(TARN_OUT_OF_MEMORY, "replay: no host memory for the durations of %zu calls, %u times", count,
+                     repeat);
 }
 
 /* Other streams' uses are not recorded themselves; that a block was completed on another stream than its own shows one.
@@ -110,7 +113,8 @@ static tarn_status gather_other_streams(replay_run *run) {
             run->other_stream = base_allocate(run->info.allocation_count, sizeof *run->other_stream);
             if (own == NULL || run->other_stream == NULL) {
                 base_free(own);
-                return base_fail(TARN_OUT_OF_MEMORY, "replay: no host memory for %zu allocations", run->info.allocation_count);
+                return base_fail(TARN_OUT_OF_MEMORY, "replay: no host memory for %zu allocations",
+                                 run->info.allocation_count);
             }
             for (size_t k = 0; k < run->info.event_count; k++)
                 if (run->events[k].action == TARN_TRACE_ALLOCATE) own[run->events[k].id] = run->events[k].stream;
@@ -203,7 +207,8 @@ static tarn_status do_event(replay_run *run, size_t index) {
     bool is_measured = index >= run->info.initial_count;
     tarn_status status = check_event(run, index);
     int64_t now = run->time_offset + event->time_ns;
-    if (status == TARN_OK && hal_device_has_clock(run->device)) status = hal_device_clock_set(run->device, (uint64_t)now);
+    if (status == TARN_OK && hal_device_has_clock(run->device))
+        status = hal_device_clock_set(run->device, (uint64_t)now);
     if (status != TARN_OK) return status;
 
     tarn_replay_sample sample = {.time_ns = now, .event = index};
@@ -249,7 +254,8 @@ static tarn_status free_leftovers(replay_run *run) {
     return first;
 }
 
-static void add_counters(tarn_replay_result *result, const tarn_device_counters *before, const tarn_device_counters *after) {
+static void add_counters(tarn_replay_result *result, const tarn_device_counters *before,
+                         const tarn_device_counters *after) {
     uint64_t allocs = after->driver_allocs - before->driver_allocs, frees = after->driver_frees - before->driver_frees;
     uint64_t maps = after->driver_maps - before->driver_maps, unmaps = after->driver_unmaps - before->driver_unmaps;
     result->driver_allocs += allocs;
@@ -280,8 +286,8 @@ static tarn_status do_run(replay_run *run) {
         if (status != TARN_OK) return status;
         if (freed != TARN_OK) return freed;
         if (__builtin_add_overflow(run->time_offset, span, &run->time_offset) || run->time_offset > INT64_MAX - span)
-            return base_fail(TARN_INVALID_ARGUMENT, "replay: %u repeats of %lld ns do not fit the clock", run->options.repeat,
-                             (long long)span);
+            return base_fail(TARN_INVALID_ARGUMENT, "replay: %u repeats of %lld ns do not fit the clock",
+                             run->options.repeat, (long long)span);
     }
     return TARN_OK;
 }
@@ -345,7 +351,8 @@ tarn_status tarn_replay_run(const tarn_trace *trace, tarn_device *device, const 
                             const tarn_replay_options *options, tarn_replay_result *out_result) {
     if (trace == NULL || device == NULL || out_result == NULL)
         return base_fail(TARN_INVALID_ARGUMENT, "replay: trace, device or result is NULL");
-    if (options != NULL && (options->struct_size < sizeof options->struct_size || options->struct_size > sizeof *options))
+    if (options != NULL &&
+        (options->struct_size < sizeof options->struct_size || options->struct_size > sizeof *options))
         return base_fail(TARN_INVALID_ARGUMENT, "replay: options of %zu bytes, %zu are known", options->struct_size,
                          sizeof *options);
     if (out_result->struct_size < sizeof out_result->struct_size)

@@ -64,7 +64,8 @@ static int compare_holders(const void *a, const void *b) {
     return (left->name > right->name) - (left->name < right->name);
 }
 
-bool analysis_find_holders(const tarn_trace *trace, uint16_t device, size_t event, bool by_tag, analysis_holders *out_holders) {
+bool analysis_find_holders(const tarn_trace *trace, uint16_t device, size_t event, bool by_tag,
+                           analysis_holders *out_holders) {
     tarn_trace_info info = info_of(trace);
     const tarn_trace_event *events = tarn_trace_events(trace);
     analysis_holder *by_name = calloc((size_t)info.string_count + 1, sizeof *by_name);

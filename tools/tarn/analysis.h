@@ -26,7 +26,8 @@ typedef struct analysis_holders {
 bool analysis_find_device(const tarn_trace *trace, uint16_t *out_device, size_t *out_count);
 analysis_peak analysis_find_peak(const tarn_trace *trace, uint16_t device);
 /* Who held the memory after event `event`, by tag or else by call site. False without host memory. */
-bool analysis_find_holders(const tarn_trace *trace, uint16_t device, size_t event, bool by_tag, analysis_holders *out_holders);
+bool analysis_find_holders(const tarn_trace *trace, uint16_t device, size_t event, bool by_tag,
+                           analysis_holders *out_holders);
 /* Whether any allocation has a tag. */
 bool analysis_has_tags(const tarn_trace *trace);
 

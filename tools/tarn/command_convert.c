@@ -43,7 +43,8 @@ int convert_command(int argc, char **argv) {
 
     tarn_trace_format format = tarn_trace_format_named(options.format != NULL ? options.format : options.output);
     if (format == TARN_TRACE_UNKNOWN) {
-        if (options.format != NULL) tool_say(command, "'%s' is no format; tarn, rmm, perfetto and csv are", options.format);
+        if (options.format != NULL)
+            tool_say(command, "'%s' is no format; tarn, rmm, perfetto and csv are", options.format);
         else tool_say(command, "%s: the ending names no format; --to does", options.output);
         return TOOL_INPUT;
     }

@@ -73,12 +73,13 @@ static json_t *device_json(const char *name, const tarn_device_properties *prope
                      tool_json_text(properties->name), "memory_total_bytes", tool_json_size(properties->memory_total),
                      "memory_free_bytes", tool_json_size(properties->memory_free), "alignment_bytes",
                      tool_json_size(properties->alignment), "maximum_alignment_bytes",
-                     tool_json_size(properties->maximum_alignment), "granule_bytes", tool_json_size(properties->granule),
-                     "compute_units", (int)properties->compute_units, "features", feature_list(properties->features),
-                     "memory_kinds", kind_list(properties->memory_kinds));
+                     tool_json_size(properties->maximum_alignment), "granule_bytes",
+                     tool_json_size(properties->granule), "compute_units", (int)properties->compute_units, "features",
+                     feature_list(properties->features), "memory_kinds", kind_list(properties->memory_kinds));
 }
 
-static void add_row(device_listing *listing, const char *name, const char *type, const tarn_device_properties *properties) {
+static void add_row(device_listing *listing, const char *name, const char *type,
+                    const tarn_device_properties *properties) {
     char total[TARN_SIZE_TEXT], available[TARN_SIZE_TEXT], granule[TARN_SIZE_TEXT], list[256];
     feature_text(properties->features, list, sizeof list);
     table_add(&listing->table, "%s", name);
@@ -119,9 +120,9 @@ static int visit_backend(void *context, const tarn_backend_info *info) {
         }
         tarn_device_release(device);
     }
-    json_t *backend = json_pack("{s:o,s:s,s:b,s:o,s:o,s:o}", "backend", tool_json_text(info->name), "type", type, "available",
-                                info->is_available, "reason", tool_json_text(info->reason), "shared_object",
-                                tool_json_text(info->shared_object), "devices", devices);
+    json_t *backend = json_pack("{s:o,s:s,s:b,s:o,s:o,s:o}", "backend", tool_json_text(info->name), "type", type,
+                                "available", info->is_available, "reason", tool_json_text(info->reason),
+                                "shared_object", tool_json_text(info->shared_object), "devices", devices);
     return json_array_append_new(listing->backends, backend);
 }
 
@@ -140,8 +141,9 @@ int devices_command(int argc, char **argv) {
     static const struct argp argp = {
         .options = options,
         .parser = parse_option,
-        .doc = "Lists every backend and device with its type, name, memory and features; unavailable ones with the reason."
-               "\vExample:\n\n  tarn devices --json",
+        .doc =
+            "Lists every backend and device with its type, name, memory and features; unavailable ones with the reason."
+            "\vExample:\n\n  tarn devices --json",
     };
     device_listing listing = {.table = {.columns = 7, .left = 0x47}};
     if (argp_parse(&argp, argc, argv, 0, NULL, &listing) != 0) return TOOL_USAGE;

@@ -1,8 +1,6 @@
 /* `tarn inspect`: what is in a trace or snapshot, for people or as JSON. */
 #include <argp.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "inspect.h"
 #include "table.h"
@@ -28,7 +26,8 @@ static json_t *holders_json(const tarn_trace *trace, const analysis_holders *hol
     json_t *list = json_array();
     for (size_t i = 0; i < holders->count && i < top; i++) {
         const analysis_holder *holder = &holders->holders[i];
-        json_t *name = holder->name == TARN_TRACE_NO_STRING ? json_null() : tool_json_text(tarn_trace_string(trace, holder->name));
+        json_t *name =
+            holder->name == TARN_TRACE_NO_STRING ? json_null() : tool_json_text(tarn_trace_string(trace, holder->name));
         json_array_append_new(list, json_pack("{s:o,s:o,s:I}", by_tag ? "tag" : "site", name, "bytes",
                                               tool_json_size(holder->bytes), "blocks", (json_int_t)holder->blocks));
     }
@@ -39,9 +38,9 @@ static json_t *sizes_json(const inspect_sizes *sizes) {
     json_t *list = json_array();
     for (unsigned i = 0; i < INSPECT_SIZE_CLASSES; i++)
         if (sizes->count[i] > 0)
-            json_array_append_new(list, json_pack("{s:o,s:o,s:o}", "from_bytes", tool_json_size(i > 0 ? (uint64_t)1 << i : 0),
-                                                  "count", tool_json_size(sizes->count[i]), "bytes",
-                                                  tool_json_size(sizes->bytes[i])));
+            json_array_append_new(
+                list, json_pack("{s:o,s:o,s:o}", "from_bytes", tool_json_size(i > 0 ? (uint64_t)1 << i : 0), "count",
+                                tool_json_size(sizes->count[i]), "bytes", tool_json_size(sizes->bytes[i])));
     return list;
 }
 
@@ -58,7 +57,8 @@ static json_t *facts_json(const tarn_trace *trace, const inspect_facts *facts, c
     const tarn_trace_info *info = &facts->info;
     const inspect_lifetimes *lifetimes = &facts->lifetimes;
     json_t *actions = json_object();
-    for (size_t i = 0; i <= TARN_TRACE_MARK; i++) json_object_set_new(actions, action_names[i], tool_json_size(facts->actions[i]));
+    for (size_t i = 0; i <= TARN_TRACE_MARK; i++)
+        json_object_set_new(actions, action_names[i], tool_json_size(facts->actions[i]));
     json_t *recorded = info->has_recorded_peak ? tool_json_size(info->recorded_peak_reserved) : json_null();
     json_t *peak = json_pack("{s:o,s:I,s:I,s:o,s:o}", "live_bytes", tool_json_size(facts->peak.bytes), "event",
                              (json_int_t)facts->peak.event, "time_ns", (json_int_t)facts->peak.time_ns, "by_tag",
@@ -68,13 +68,14 @@ static json_t *facts_json(const tarn_trace *trace, const inspect_facts *facts, c
                              (json_int_t)lifetimes->still_alive, "p50_ns", (json_int_t)lifetimes->p50_ns, "p90_ns",
                              (json_int_t)lifetimes->p90_ns, "p99_ns", (json_int_t)lifetimes->p99_ns, "max_ns",
                              (json_int_t)lifetimes->max_ns);
-    return json_pack("{s:o,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:i,s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "file", tool_json_text(options->path),
-                     "format", tarn_trace_format_name(info->format), "device", (int)facts->device, "devices",
-                     (int)facts->device_count, "events", (json_int_t)facts->events, "initial_allocations",
-                     (json_int_t)facts->initial, "event_counts", actions, "streams", (int)info->stream_count, "threads",
-                     (int)info->thread_count, "span_ns", (json_int_t)facts->span_ns, "peak", peak,
-                     "recorded_peak_reserved_bytes", recorded, "sizes", sizes_json(&facts->sizes), "lifetimes", life, "final_state",
-                     state_json(&facts->state), "settings", tool_json_text(info->settings != NULL ? info->settings : ""));
+    return json_pack("{s:o,s:s,s:i,s:i,s:I,s:I,s:o,s:i,s:i,s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "file",
+                     tool_json_text(options->path), "format", tarn_trace_format_name(info->format), "device",
+                     (int)facts->device, "devices", (int)facts->device_count, "events", (json_int_t)facts->events,
+                     "initial_allocations", (json_int_t)facts->initial, "event_counts", actions, "streams",
+                     (int)info->stream_count, "threads", (int)info->thread_count, "span_ns", (json_int_t)facts->span_ns,
+                     "peak", peak, "recorded_peak_reserved_bytes", recorded, "sizes", sizes_json(&facts->sizes),
+                     "lifetimes", life, "final_state", state_json(&facts->state), "settings",
+                     tool_json_text(info->settings != NULL ? info->settings : ""));
 }
 
 static void print_heading(const char *text) { printf("\n%s\n", text); }
@@ -109,10 +110,11 @@ static void print_overview(const inspect_facts *facts, const inspect_options *op
     table_print(&table);
 }
 
-static void print_holders(const tarn_trace *trace, const inspect_facts *facts, const analysis_holders *holders, bool by_tag,
-                          size_t top) {
+static void print_holders(const tarn_trace *trace, const inspect_facts *facts, const analysis_holders *holders,
+                          bool by_tag, size_t top) {
     if (holders->count == 0) return;
-    print_heading(by_tag ? "Who holds the memory at the peak, by tag" : "Who holds the memory at the peak, by call site");
+    print_heading(by_tag ? "Who holds the memory at the peak, by tag"
+                         : "Who holds the memory at the peak, by call site");
     tool_table table = {.columns = 4, .left = 0x8};
     const char *header[] = {"bytes", "share", "blocks", by_tag ? "tag" : "call site, innermost first"};
     for (size_t i = 0; i < 4; i++) table_add(&table, "%s", header[i]);
@@ -148,9 +150,10 @@ static void print_sizes(const inspect_facts *facts) {
 static void print_lifetimes(const inspect_lifetimes *lifetimes) {
     char half[TOOL_TEXT], ninety[TOOL_TEXT], most[TOOL_TEXT], longest[TOOL_TEXT], count[TOOL_TEXT];
     print_heading("Lifetimes");
-    printf("  %s freed: half within %s, 90 %% within %s, 99 %% within %s, all within %s\n", tool_count(lifetimes->count, count),
-           tool_duration((double)lifetimes->p50_ns, half), tool_duration((double)lifetimes->p90_ns, ninety),
-           tool_duration((double)lifetimes->p99_ns, most), tool_duration((double)lifetimes->max_ns, longest));
+    printf("  %s freed: half within %s, 90 %% within %s, 99 %% within %s, all within %s\n",
+           tool_count(lifetimes->count, count), tool_duration((double)lifetimes->p50_ns, half),
+           tool_duration((double)lifetimes->p90_ns, ninety), tool_duration((double)lifetimes->p99_ns, most),
+           tool_duration((double)lifetimes->max_ns, longest));
     printf("  %s still alive at the end\n", tool_count(lifetimes->still_alive, count));
 }
 
@@ -160,9 +163,12 @@ static void print_state(const inspect_state *state) {
     const struct {
         const char *name;
         uint64_t bytes;
-    } rows[] = {{"reserved", state->reserved},       {"active", state->active},
-                {"waiting for streams", state->pending}, {"inactive", state->inactive},
-                {"largest free block", state->largest_free}, {"lost to rounding", state->rounding}};
+    } rows[] = {{"reserved", state->reserved},
+                {"active", state->active},
+                {"waiting for streams", state->pending},
+                {"inactive", state->inactive},
+                {"largest free block", state->largest_free},
+                {"lost to rounding", state->rounding}};
     print_heading("The recorded allocator at the end");
     printf("  %zu segments, %zu blocks\n", state->segments, state->blocks);
     tool_table table = {.columns = 3};
@@ -186,21 +192,12 @@ static void print_facts(const tarn_trace *trace, const inspect_facts *facts, con
 
 enum { OPTION_JSON = 'j', OPTION_TOP = 'n', OPTION_DEVICE = 'd' };
 
-static long number_argument(struct argp_state *state, const char *name, const char *text, long largest) {
-    char *end = NULL;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < 0 || value > largest)
-        argp_error(state, "--%s takes a number from 0 to %ld, not '%s'", name, largest, text);
-    return value;
-}
-
 static error_t parse_option(int key, char *argument, struct argp_state *state) {
     inspect_options *options = state->input;
     switch (key) {
     case OPTION_JSON: options->as_json = true; return 0;
-    case OPTION_TOP: options->top = (size_t)number_argument(state, "top", argument, INT32_MAX); return 0;
-    case OPTION_DEVICE: options->device = (int)number_argument(state, "trace-device", argument, UINT16_MAX); return 0;
+    case OPTION_TOP: options->top = (size_t)tool_number(state, "top", argument, 0, INT32_MAX); return 0;
+    case OPTION_DEVICE: options->device = (int)tool_number(state, "trace-device", argument, 0, UINT16_MAX); return 0;
     case ARGP_KEY_ARG:
         if (options->path != NULL) argp_error(state, "one file is taken; '%s' is too many", argument);
         options->path = argument;
@@ -214,7 +211,8 @@ int inspect_command(int argc, char **argv) {
     static const struct argp_option option_list[] = {
         {"json", OPTION_JSON, NULL, 0, "Print one JSON document", 0},
         {"top", OPTION_TOP, "N", 0, "Show the N largest holders (default: 10)", 0},
-        {"trace-device", OPTION_DEVICE, "N", 0, "Look at device N of the trace (default: the one with the largest peak)", 0},
+        {"trace-device", OPTION_DEVICE, "N", 0,
+         "Look at device N of the trace (default: the one with the largest peak)", 0},
         {0}};
     static const struct argp argp = {
         .options = option_list,
@@ -241,8 +239,8 @@ int inspect_command(int argc, char **argv) {
         result = tool_print_json(command, facts_json(trace, &facts, &options));
     } else {
         if (facts.device_count > 1 && options.device < 0)
-            tool_say(command, "%s: %zu devices; this is device %u, --trace-device chooses", options.path, facts.device_count,
-                     facts.device);
+            tool_say(command, "%s: %zu devices; this is device %u, --trace-device chooses", options.path,
+                     facts.device_count, facts.device);
         print_facts(trace, &facts, &options);
     }
     inspect_facts_free(&facts);

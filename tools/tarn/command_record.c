@@ -109,9 +109,10 @@ int record_command(int argc, char **argv) {
         .options = option_list,
         .parser = parse_option,
         .args_doc = "-- COMMAND [ARGUMENT…]",
-        .doc = "Runs COMMAND and records its malloc, calloc, realloc, aligned and free calls and its large mappings, with thread "
-               "and call site. The exit status is that of COMMAND; 127 when it is not found, 126 when it cannot be run."
-               "\vExample:\n\n  tarn record --min-size 64K -o numpy.trace -- python3 train.py",
+        .doc =
+            "Runs COMMAND and records its malloc, calloc, realloc, aligned and free calls and its large mappings, with thread "
+            "and call site. The exit status is that of COMMAND; 127 when it is not found, 126 when it cannot be run."
+            "\vExample:\n\n  tarn record --min-size 64K -o numpy.trace -- python3 train.py",
     };
     record_options options = {.output = "tarn.trace"};
     if (argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &options) != 0) return TOOL_USAGE;

@@ -3,7 +3,6 @@
  * Every run gets a freshly opened device, so that its counters begin at zero; everything else is the library's
  * tarn_replay_run and the writers of comparison.h. */
 #include <argp.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,13 +57,13 @@ static char *device_name(const replay_options *options, const tool_comparison *c
     bool has_size = first > 0 && memchr(arguments, '=', first) == NULL;
     char *full = NULL;
     if (!is_sim || has_size) return strdup(name);
-    int length = asprintf(&full, "sim:%lluGiB%s%s", (unsigned long long)ample_size(comparison), arguments[0] != '\0' ? "," : "",
-                          arguments);
+    int length = asprintf(&full, "sim:%lluGiB%s%s", (unsigned long long)ample_size(comparison),
+                          arguments[0] != '\0' ? "," : "", arguments);
     return length < 0 ? NULL : full;
 }
 
-static int run_on_device(const replay_options *options, const tool_comparison *comparison, comparison_run *run, tarn_device *device,
-                         replay_watch *watch) {
+static int run_on_device(const replay_options *options, const tool_comparison *comparison, comparison_run *run,
+                         tarn_device *device, replay_watch *watch) {
     tarn_replay_options replay = {
         .struct_size = sizeof replay,
         .repeat = options->repeat,
@@ -77,7 +76,8 @@ static int run_on_device(const replay_options *options, const tool_comparison *c
     return status == TARN_OK ? TOOL_DONE : tool_fail(command, comparison->path, status);
 }
 
-static int run_allocator(const replay_options *options, tool_comparison *comparison, const char *allocator, tool_progress *progress) {
+static int run_allocator(const replay_options *options, tool_comparison *comparison, const char *allocator,
+                         tool_progress *progress) {
     comparison_run *run = &comparison->runs[comparison->run_count];
     bool has_picture = options->html != NULL || options->perfetto != NULL;
     run->device = device_name(options, comparison);
@@ -188,26 +188,17 @@ enum {
     OPTION_TRACE_DEVICE
 };
 
-static long number_argument(struct argp_state *state, const char *name, const char *text, long least, long largest) {
-    char *end = NULL;
-    errno = 0;
-    long value = strtol(text, &end, 10);
-    if (errno != 0 || end == text || *end != '\0' || value < least || value > largest)
-        argp_error(state, "--%s takes a number from %ld to %ld, not '%s'", name, least, largest, text);
-    return value;
-}
-
 static error_t parse_option(int key, char *argument, struct argp_state *state) {
     replay_options *options = state->input;
     switch (key) {
     case OPTION_DEVICE: options->device = argument; return 0;
     case OPTION_ALLOCATOR: options->allocators[options->allocator_count++] = argument; return 0;
-    case OPTION_REPEAT: options->repeat = (unsigned)number_argument(state, "repeat", argument, 1, 1000000); return 0;
+    case OPTION_REPEAT: options->repeat = (unsigned)tool_number(state, "repeat", argument, 1, 1000000); return 0;
     case OPTION_JSON: options->as_json = true; return 0;
     case OPTION_HTML: options->html = argument; return 0;
     case OPTION_PERFETTO: options->perfetto = argument; return 0;
     case OPTION_TRACE_DEVICE:
-        options->trace_device = (int)number_argument(state, "trace-device", argument, 0, UINT16_MAX);
+        options->trace_device = (int)tool_number(state, "trace-device", argument, 0, UINT16_MAX);
         return 0;
     case ARGP_KEY_ARG: options->files[options->file_count++] = argument; return 0;
     case ARGP_KEY_NO_ARGS: argp_error(state, "no file given"); return 0;
@@ -218,21 +209,24 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
 int replay_command(int argc, char **argv) {
     static const struct argp_option option_list[] = {
         {"device", OPTION_DEVICE, "D", 0, "Replay on device D (default: sim, as large as the trace needs)", 0},
-        {"allocator", OPTION_ALLOCATOR, "SPEC", 0, "Replay through this stack; may be given again (default: direct, caching)", 0},
+        {"allocator", OPTION_ALLOCATOR, "SPEC", 0,
+         "Replay through this stack; may be given again (default: direct, caching)", 0},
         {"repeat", OPTION_REPEAT, "N", 0, "Run each trace N times, one after the other", 0},
         {"html", OPTION_HTML, "FILE", 0, "Write a page that shows memory over time and the block map", 0},
         {"perfetto", OPTION_PERFETTO, "FILE", 0, "Write counter tracks for the Perfetto UI", 0},
-        {"trace-device", OPTION_TRACE_DEVICE, "N", 0, "Replay device N of the trace (default: the one with the largest peak)", 0},
+        {"trace-device", OPTION_TRACE_DEVICE, "N", 0,
+         "Replay device N of the trace (default: the one with the largest peak)", 0},
         {"json", OPTION_JSON, NULL, 0, "Print one JSON document", 0},
         {0}};
     static const struct argp argp = {
         .options = option_list,
         .parser = parse_option,
         .args_doc = "FILE…",
-        .doc = "Drives each allocator through each trace and compares what they needed: memory, driver calls, waits, time. The exit "
-               "status is 3 when an allocation failed for want of memory."
-               "\vExamples:\n\n  tarn replay snapshot.pickle --html report.html\n"
-               "  tarn replay snapshot.pickle --device sim:lag=10ms --allocator caching --allocator 'limit:8GiB|caching' --json",
+        .doc =
+            "Drives each allocator through each trace and compares what they needed: memory, driver calls, waits, time. The exit "
+            "status is 3 when an allocation failed for want of memory."
+            "\vExamples:\n\n  tarn replay snapshot.pickle --html report.html\n"
+            "  tarn replay snapshot.pickle --device sim:lag=10ms --allocator caching --allocator 'limit:8GiB|caching' --json",
     };
     replay_options options = {.repeat = 1, .trace_device = -1};
     options.files = calloc((size_t)argc, sizeof *options.files);

@@ -48,7 +48,8 @@ json_t *comparison_run_json(const tool_comparison *comparison, const comparison_
         {"peak_reserved_bytes", tool_json_size(result->peak_reserved_bytes)},
         {"utilization", json_real(result->utilization)},
         {"final_reserved_bytes", tool_json_size(result->final_reserved_bytes)},
-        {"recorded_peak_reserved_bytes", is_known ? tool_json_size(comparison->info.recorded_peak_reserved) : json_null()},
+        {"recorded_peak_reserved_bytes",
+         is_known ? tool_json_size(comparison->info.recorded_peak_reserved) : json_null()},
         {"driver_allocs", tool_json_size(result->driver_allocs)},
         {"driver_frees", tool_json_size(result->driver_frees)},
         {"driver_maps", tool_json_size(result->driver_maps)},
@@ -97,14 +98,16 @@ static void add_row(tool_table *table, const comparison_run *run) {
 }
 
 void comparison_print(const tool_comparison *comparison) {
-    static const char *const header[] = {"allocator",    "peak reserved", "utilization",          "reserved at end", "driver calls",
-                                         "device waits", "failed",        "allocate p50 / p99", "free p50 / p99"};
+    static const char *const header[] = {"allocator",       "peak reserved",      "utilization",
+                                         "reserved at end", "driver calls",       "device waits",
+                                         "failed",          "allocate p50 / p99", "free p50 / p99"};
     enum { COLUMNS = sizeof header / sizeof header[0] };
     char count[TOOL_TEXT], other[TOOL_TEXT], live[TARN_SIZE_TEXT];
     const tarn_replay_result *first = &comparison->runs[0].result;
     tool_print_text(comparison->path);
     printf("\n  %s events, %s allocations, at most %s alive; on %s\n", tool_count(first->events, count),
-           tool_count(first->allocations, other), tarn_size_format(comparison->peak_live, live), comparison->runs[0].device);
+           tool_count(first->allocations, other), tarn_size_format(comparison->peak_live, live),
+           comparison->runs[0].device);
     tool_table table = {.columns = COLUMNS};
     for (size_t i = 0; i < COLUMNS; i++) table_add(&table, "%s", header[i]);
     if (has_recorded_peak(comparison)) add_recorded_row(&table, comparison);

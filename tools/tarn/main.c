@@ -40,9 +40,10 @@ static char *list_commands(int key, const char *text, void *input) {
     if (stream == NULL) return (char *)text;
     fputs("Commands:\n", stream);
     for (size_t i = 0; i < COMMAND_COUNT; i++) fprintf(stream, "  %-9s %s\n", commands[i].name, commands[i].summary);
-    fputs("\n`tarn COMMAND --help` explains each. For example, to see what every allocator would have needed for a PyTorch job:\n\n"
-          "  tarn replay snapshot.pickle --html report.html",
-          stream);
+    fputs(
+        "\n`tarn COMMAND --help` explains each. For example, to see what every allocator would have needed for a PyTorch job:\n\n"
+        "  tarn replay snapshot.pickle --html report.html",
+        stream);
     if (fclose(stream) == 0) return list;
     free(list);
     return (char *)text;

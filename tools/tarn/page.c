@@ -39,7 +39,7 @@ static void put_number(page_numbers *numbers, uint64_t value) {
 }
 
 /* 0, -1, 1, -2 … become 0, 1, 2, 3 … */
-static uint64_t folded(int64_t value) { return (uint64_t)value << 1 ^ (uint64_t)(value >> 63); }
+static uint64_t folded(int64_t value) { return (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0); }
 
 static page_numbers numbers_begin(trace_output *output, size_t file, const char *name, size_t index) {
     trace_output_format(output, "<script type=\"text/plain\" id=\"data-%zu-%s-%zu\">", file, name, index);
@@ -115,7 +115,8 @@ static bool address_base(const tool_comparison *comparison, const timeline *line
 }
 
 /* One number for each allocation: 0 where it failed, else one more than the difference to the last address. */
-static void put_addresses(trace_output *output, size_t file, size_t index, const tool_comparison *comparison, const timeline *line) {
+static void put_addresses(trace_output *output, size_t file, size_t index, const tool_comparison *comparison,
+                          const timeline *line) {
     const tarn_trace_event *events = tarn_trace_events(comparison->trace);
     uint64_t last = 0;
     bool has_map = address_base(comparison, line, &last);
@@ -141,31 +142,34 @@ static void put_steps(trace_output *output, size_t file, size_t index, const tim
     numbers_end(&numbers);
 }
 
-/* `run` is NULL for the recorded allocator. */
-static json_t *line_json(const tool_comparison *comparison, const timeline *line, const comparison_run *run) {
+/* Takes over `result`: the run's, or null for the recorded allocator. */
+static json_t *line_json(const tool_comparison *comparison, const timeline *line, const char *name, json_t *result) {
     uint64_t base = 0;
     char address[24];
     bool has_map = address_base(comparison, line, &base);
     snprintf(address, sizeof address, "0x%" PRIx64, base);
-    return json_pack("{s:o,s:b,s:b,s:s,s:o}", "name", tool_json_text(run != NULL ? run->allocator : "as recorded"), "hasReserved",
-                     line->has_reserved, "hasMap", has_map, "base", has_map ? address : "", "result",
-                     run != NULL ? comparison_run_json(comparison, run) : json_null());
+    return json_pack("{s:o,s:b,s:b,s:s,s:o}", "name", tool_json_text(name), "hasReserved", line->has_reserved, "hasMap",
+                     has_map, "base", has_map ? address : "", "result", result);
 }
 
 static json_t *file_json(const tool_comparison *comparison) {
     json_t *lines = json_array(), *strings = json_array();
-    json_array_append_new(lines, line_json(comparison, &comparison->recording, NULL));
-    for (size_t i = 0; i < comparison->run_count; i++)
-        json_array_append_new(lines, line_json(comparison, &comparison->runs[i].timeline, &comparison->runs[i]));
+    json_array_append_new(lines, line_json(comparison, &comparison->recording, "as recorded", json_null()));
+    for (size_t i = 0; i < comparison->run_count; i++) {
+        const comparison_run *run = &comparison->runs[i];
+        json_t *result = comparison_run_json(comparison, run);
+        json_array_append_new(lines, line_json(comparison, &run->timeline, run->allocator, result));
+    }
     for (uint32_t i = 0; i < comparison->info.string_count; i++)
         json_array_append_new(strings, tool_json_text(tarn_trace_string(comparison->trace, i)));
     bool is_known = comparison->info.has_recorded_peak && comparison->info.recorded_peak_reserved > 0;
-    return json_pack("{s:o,s:o,s:s,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "name", tool_json_text(tool_base_name(comparison->path)), "path",
-                     tool_json_text(comparison->path), "format", tarn_trace_format_name(comparison->info.format), "events",
-                     (json_int_t)comparison->info.event_count, "initial", (json_int_t)comparison->info.initial_count, "timeUnit",
-                     (json_int_t)time_unit(comparison), "peakLive", tool_json_size(comparison->peak_live), "recordedPeak",
-                     is_known ? tool_json_size(comparison->info.recorded_peak_reserved) : json_null(), "lines", lines, "strings",
-                     strings);
+    return json_pack("{s:o,s:o,s:s,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "name",
+                     tool_json_text(tool_base_name(comparison->path)), "path", tool_json_text(comparison->path),
+                     "format", tarn_trace_format_name(comparison->info.format), "events",
+                     (json_int_t)comparison->info.event_count, "initial", (json_int_t)comparison->info.initial_count,
+                     "timeUnit", (json_int_t)time_unit(comparison), "peakLive", tool_json_size(comparison->peak_live),
+                     "recordedPeak", is_known ? tool_json_size(comparison->info.recorded_peak_reserved) : json_null(),
+                     "lines", lines, "strings", strings);
 }
 
 /* Writes JSON so that no text in it can end the script element. */

@@ -27,12 +27,14 @@ static bool put_process(trace_output *output, unsigned process, const char *file
 
 /* Perfetto's times are microseconds; three decimals keep the nanoseconds. */
 static void put_counter(trace_output *output, unsigned process, const char *name, int64_t time_ns, uint64_t bytes) {
-    trace_output_format(output, ",\n{\"ph\":\"C\",\"pid\":%u,\"name\":\"%s\",\"ts\":%lld.%03d,\"args\":{\"bytes\":%llu}}", process, name,
-            (long long)(time_ns / 1000), (int)(time_ns % 1000), (unsigned long long)bytes);
+    trace_output_format(output,
+                        ",\n{\"ph\":\"C\",\"pid\":%u,\"name\":\"%s\",\"ts\":%lld.%03d,\"args\":{\"bytes\":%llu}}",
+                        process, name, (long long)(time_ns / 1000), (int)(time_ns % 1000), (unsigned long long)bytes);
 }
 
 /* One track for what was alive in this run, one for what was reserved. */
-static bool put_run(trace_output *output, unsigned process, const tool_comparison *comparison, const char *name, const timeline *line) {
+static bool put_run(trace_output *output, unsigned process, const tool_comparison *comparison, const char *name,
+                    const timeline *line) {
     const tarn_trace_event *events = tarn_trace_events(comparison->trace);
     if (!put_process(output, process, comparison->path, name)) return false;
     uint64_t live = 0;
@@ -42,7 +44,8 @@ static bool put_run(trace_output *output, unsigned process, const tool_compariso
         bool is_call = event->action == TARN_TRACE_ALLOCATE || event->action == TARN_TRACE_FREE;
         bool is_here = is_call && event->device == comparison->trace_device && line->addresses[event->id] != 0;
         if (is_here) live = event->action == TARN_TRACE_ALLOCATE ? live + event->size : live - event->size;
-        if (is_here && i + 1 >= comparison->info.initial_count) put_counter(output, process, "live", event->time_ns, live);
+        if (is_here && i + 1 >= comparison->info.initial_count)
+            put_counter(output, process, "live", event->time_ns, live);
         for (; line->has_reserved && step < line->step_count && line->steps[step].event == i; step++)
             put_counter(output, process, "reserved", event->time_ns, line->steps[step].bytes);
     }
@@ -55,15 +58,18 @@ int perfetto_write(const tool_comparison *comparisons, size_t count, const char 
     if (status != TARN_OK) return tool_fail(command, path, status);
     unsigned process = 1;
     bool is_whole = true;
-    trace_output_format(&output, "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"version\":\"tarn %s\"},\"traceEvents\":[\n",
+    trace_output_format(&output,
+                        "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"version\":\"tarn %s\"},\"traceEvents\":[\n",
                         tarn_version());
-    trace_output_string(&output, "{\"ph\":\"M\",\"pid\":0,\"name\":\"process_name\",\"args\":{\"name\":\"tarn replay\"}}");
+    trace_output_string(&output,
+                        "{\"ph\":\"M\",\"pid\":0,\"name\":\"process_name\",\"args\":{\"name\":\"tarn replay\"}}");
     for (size_t i = 0; i < count && is_whole; i++) {
         const tool_comparison *comparison = &comparisons[i];
         if (comparison->recording.has_reserved)
             is_whole = put_run(&output, process++, comparison, "as recorded", &comparison->recording);
         for (size_t k = 0; k < comparison->run_count && is_whole; k++)
-            is_whole = put_run(&output, process++, comparison, comparison->runs[k].allocator, &comparison->runs[k].timeline);
+            is_whole =
+                put_run(&output, process++, comparison, comparison->runs[k].allocator, &comparison->runs[k].timeline);
     }
     if (!is_whole) {
         trace_output_discard(&output);

@@ -45,7 +45,8 @@ void timeline_sample(timeline *line, const tarn_replay_sample *sample) {
 }
 
 /* What was reserved when the recording began: the final state with every segment event taken back. */
-static bool reserved_at_start(const tarn_trace *trace, const tarn_trace_info *info, uint16_t device, uint64_t *out_bytes) {
+static bool reserved_at_start(const tarn_trace *trace, const tarn_trace_info *info, uint16_t device,
+                              uint64_t *out_bytes) {
     const tarn_trace_event *events = tarn_trace_events(trace);
     const tarn_trace_block *blocks = tarn_trace_blocks(trace);
     uint64_t bytes = 0;

@@ -6,7 +6,7 @@
 #include "tool.h"
 
 typedef struct timeline_step {
-    size_t event; /* after this event of the trace … */
+    size_t event;   /* after this event of the trace … */
     uint64_t bytes; /* … so much was reserved */
 } timeline_step;
 

@@ -1,6 +1,8 @@
 /* The tool's common ground: see tool.h. */
 #include "tool.h"
 
+#include <argp.h>
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +57,15 @@ int tool_no_memory(const char *command) {
     return TOOL_MEMORY;
 }
 
+long tool_number(struct argp_state *state, const char *option, const char *text, long least, long largest) {
+    char *end = NULL;
+    errno = 0;
+    long value = strtol(text, &end, 10);
+    if (errno != 0 || end == text || *end != '\0' || value < least || value > largest)
+        argp_error(state, "--%s takes a number from %ld to %ld, not '%s'", option, least, largest, text);
+    return value;
+}
+
 int tool_print_json(const char *command, json_t *document) {
     if (document == NULL) return tool_no_memory(command);
     int failed = json_dumpf(document, stdout, JSON_INDENT(2));
@@ -68,7 +79,10 @@ int tool_print_json(const char *command, json_t *document) {
 static size_t sequence_length(const unsigned char *text) {
     unsigned char first = text[0];
     if (first < 0x80) return 1;
-    size_t length = first >= 0xc2 && first < 0xe0 ? 2 : first >= 0xe0 && first < 0xf0 ? 3 : first >= 0xf0 && first < 0xf5 ? 4 : 0;
+    size_t length = first >= 0xc2 && first < 0xe0   ? 2
+                    : first >= 0xe0 && first < 0xf0 ? 3
+                    : first >= 0xf0 && first < 0xf5 ? 4
+                                                    : 0;
     for (size_t i = 1; i < length; i++)
         if ((text[i] & 0xc0) != 0x80) return 0;
     bool is_overlong = (first == 0xe0 && text[1] < 0xa0) || (first == 0xf0 && text[1] < 0x90);

@@ -22,7 +22,7 @@ typedef enum tool_exit {
 
 typedef struct tool_command {
     const char *name;
-    const char *summary; /* for the list of commands */
+    const char *summary;               /* for the list of commands */
     int (*run)(int argc, char **argv); /* argv[0] is "tarn NAME" */
 } tool_command;
 
@@ -41,6 +41,10 @@ int tool_fail(const char *command, const char *object, tarn_status status);
 void tool_say(const char *command, const char *format, ...) TARN_PRINTF(2, 3);
 /* Says that the host has no memory left, and returns TOOL_MEMORY. */
 int tool_no_memory(const char *command);
+
+/* A number that an option takes; anything else is wrong usage and ends the program. */
+struct argp_state;
+long tool_number(struct argp_state *state, const char *option, const char *text, long least, long largest);
 
 /* Prints one JSON document to stdout and drops the reference; NULL means that building it ran out of memory. */
 int tool_print_json(const char *command, json_t *document);
