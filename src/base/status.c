@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The header wraps them for static analysis. */
+/* The header wraps them. */
 #undef base_fail
 #undef base_fail_arguments
 #undef base_fail_within

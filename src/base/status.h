@@ -14,12 +14,16 @@ tarn_status base_fail_arguments(tarn_status status, const char *format, va_list 
  * prefix may contain the current sentence's own text. */
 tarn_status base_fail_within(tarn_status status, const char *format, ...) TARN_PRINTF(2, 3);
 
-/* Static analysis does not see into another file; told that the status comes back, it does not follow paths on which a
- * failure counts as success. */
-#ifdef __clang_analyzer__
-#define base_fail(status, ...) ((void)base_fail(status, __VA_ARGS__), (status))
-#define base_fail_arguments(status, ...) ((void)base_fail_arguments(status, __VA_ARGS__), (status))
-#define base_fail_within(status, ...) ((void)base_fail_within(status, __VA_ARGS__), (status))
-#endif
+/* The functions always return what they are given. These say so to compilers and to static analysis, which do not see into
+ * another file and would otherwise follow paths on which a failure counts as success. */
+#define BASE_FAILED(call, status)                        \
+    __extension__({                                      \
+        const tarn_status base_failed_status = (status); \
+        (void)call;                                      \
+        base_failed_status;                              \
+    })
+#define base_fail(status, ...) BASE_FAILED((base_fail)(base_failed_status, __VA_ARGS__), status)
+#define base_fail_arguments(status, ...) BASE_FAILED((base_fail_arguments)(base_failed_status, __VA_ARGS__), status)
+#define base_fail_within(status, ...) BASE_FAILED((base_fail_within)(base_failed_status, __VA_ARGS__), status)
 
 #endif
