@@ -62,18 +62,22 @@ static char *device_name(const replay_options *options, const tool_comparison *c
     return length < 0 ? NULL : full;
 }
 
-static int run_on_device(const replay_options *options, const tool_comparison *comparison, comparison_run *run,
-                         tarn_device *device, replay_watch *watch) {
+static tarn_status run_on_device(const replay_options *options, const tool_comparison *comparison, comparison_run *run,
+                                 tarn_device *device, tool_progress *progress) {
+    bool has_picture = run->timeline.addresses != NULL;
+    replay_watch watch = {.timeline = has_picture ? &run->timeline : NULL, .progress = progress};
     tarn_replay_options replay = {
         .struct_size = sizeof replay,
         .repeat = options->repeat,
         .trace_device = comparison->trace_device,
         .after_event = watch_event,
-        .context = watch,
+        .context = &watch,
     };
     run->result.struct_size = sizeof run->result;
+    progress_begin(progress, comparison->path, run->allocator, comparison->info.event_count * (size_t)options->repeat);
     tarn_status status = tarn_replay_run(comparison->trace, device, run->allocator, &replay, &run->result);
-    return status == TARN_OK ? TOOL_DONE : tool_fail(command, comparison->path, status);
+    progress_end(progress);
+    return status;
 }
 
 static int run_allocator(const replay_options *options, tool_comparison *comparison, const char *allocator,
@@ -89,10 +93,8 @@ static int run_allocator(const replay_options *options, tool_comparison *compari
     tarn_device *device = NULL;
     tarn_status status = tarn_device_open(run->device, &device);
     if (status != TARN_OK) return tool_fail(command, run->device, status);
-    replay_watch watch = {.timeline = has_picture ? &run->timeline : NULL, .progress = progress};
-    progress_begin(progress, comparison->path, allocator, comparison->info.event_count * (size_t)options->repeat);
-    int result = run_on_device(options, comparison, run, device, &watch);
-    progress_end(progress);
+    status = run_on_device(options, comparison, run, device, progress);
+    int result = status == TARN_OK ? TOOL_DONE : tool_fail(command, comparison->path, status);
     status = tarn_device_release(device);
     if (result == TOOL_DONE && status != TARN_OK) result = tool_fail(command, run->device, status);
     return result == TOOL_DONE && run->timeline.is_short ? tool_no_memory(command) : result;
