@@ -3,7 +3,7 @@
  *     TARN_RECORD_FILE      where the trace goes; without it nothing is recorded
  *     TARN_RECORD_MIN_SIZE  smaller blocks are not recorded: "4KiB", "65536"
  *     TARN_RECORD_FRAMES    how many frames a call site has: 1, the default, to 16
- *     TARN_RECORD_PROCESS   set by the recorder for the program's children: which process began
+ *     TARN_RECORD_PROCESS   set by the recorder for the program's children: which process began which file
  *
  * The program writes FILE. A child, forked or started, inherits the settings and writes FILE.PROCESS with its own number. A
  * process that becomes another program by exec writes its file anew, so that `tarn record -- env X=1 program` leaves the trace of
@@ -74,13 +74,18 @@ static unsigned frames_from_environment(void) {
     return 1;
 }
 
-/* The first process is the one that finds no mark in its environment, or its own. */
-static pid_t first_process(void) {
+/* Which process writes `path` itself: the mark in the environment says "NUMBER:PATH". Where it is missing, or of another recording
+ * inside which this one was started, it is this process. */
+static pid_t first_process(const char *path) {
     const char *mark = getenv("TARN_RECORD_PROCESS");
-    if (mark && *mark) return (pid_t)strtol(mark, NULL, 10);
-    char digits[16];
-    snprintf(digits, sizeof digits, "%ld", (long)getpid());
-    setenv("TARN_RECORD_PROCESS", digits, 1);
+    if (mark) {
+        char *end;
+        long number = strtol(mark, &end, 10);
+        if (number > 0 && *end == ':' && strcmp(end + 1, path) == 0) return (pid_t)number;
+    }
+    char text[sizeof record_setting.path + 16];
+    snprintf(text, sizeof text, "%ld:%s", (long)getpid(), path);
+    setenv("TARN_RECORD_PROCESS", text, 1);
     return getpid();
 }
 
@@ -138,11 +143,11 @@ __attribute__((constructor)) static void start(void) {
     if (!path || !*path) return;
     size_t minimum = minimum_from_environment();
     unsigned frames = frames_from_environment();
-    record_setting.first = first_process();
     if (!keep_path(path)) {
         complain("TARN_RECORD_FILE is too long a path; nothing is recorded", path);
         return;
     }
+    record_setting.first = first_process(path);
     record_recorder *state = record_map(sizeof *state);
     if (!state || madvise(state, sizeof *state, MADV_WIPEONFORK) != 0) {
         complain("the kernel has no memory for it or is older than 4.14; nothing is recorded", path);
