@@ -33,16 +33,18 @@ int recording_tear_down(void **state) {
     return status;
 }
 
-static const char *file_of_build(const char *variable, const char *name) {
-    static char path[512];
-    const char *file = getenv(variable);
+/* The file that the variable names, else the one in the build's folder. */
+static const char *file_of_build(const char *variable, const char *name, char out_path[512]) {
+    const char *file = getenv(variable), *folder = getenv("TARN_BUILD_DIR");
     if (file) return file;
-    const char *folder = getenv("TARN_BUILD_DIR");
-    snprintf(path, sizeof path, "%s/%s", folder ? folder : ".", name);
-    return path;
+    snprintf(out_path, 512, "%s/%s", folder ? folder : ".", name);
+    return out_path;
 }
 
-const char *recording_subject(void) { return file_of_build("TARN_RECORD_SUBJECT", "tests/record/record_subject"); }
+const char *recording_subject(void) {
+    static char path[512];
+    return file_of_build("TARN_RECORD_SUBJECT", "tests/record/record_subject", path);
+}
 
 static void redirect(const recorded *recording, const char *name, int file) {
     char path[128];
@@ -63,7 +65,8 @@ static void read_back(const recorded *recording, const char *name, char *out_tex
 
 static void become(const recorded *recording, const char *const *command, const char *const *environment,
                    rlim_t file_limit) {
-    const char *recorder = file_of_build("TARN_RECORDER", "libtarn-record.so");
+    char path[512];
+    const char *recorder = file_of_build("TARN_RECORDER", "libtarn-record.so", path);
     redirect(recording, "output", STDOUT_FILENO);
     redirect(recording, "complaints", STDERR_FILENO);
     setenv("TARN_RECORD_FILE", recording->path, 1);
