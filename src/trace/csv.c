@@ -49,6 +49,15 @@ static tarn_status read_number(const reader *r, int column, uint64_t limit, uint
     return status;
 }
 
+/* Frees have their allocation's size: theirs may be left out. */
+static tarn_status read_size(const reader *r, uint64_t *out_size) {
+    const char *action = trace_table_cell(&r->table, r->columns[COLUMN_ACTION]);
+    *out_size = 0;
+    if (trace_table_cell(&r->table, r->columns[COLUMN_SIZE])[0] == '\0' && strncmp(action, "free", 4) == 0)
+        return TARN_OK;
+    return read_number(r, COLUMN_SIZE, UINT64_MAX, out_size);
+}
+
 static tarn_status read_time(const reader *r, int64_t *out_time_ns) {
     const char *cell = trace_table_cell(&r->table, r->columns[COLUMN_TIME]);
     char *end;
@@ -115,7 +124,7 @@ static tarn_status read_event(reader *r) {
     const char *id_cell = trace_table_cell(&r->table, r->columns[COLUMN_ID]);
     number = 0;
     if (status == TARN_OK && id_cell[0] != '\0') status = read_number(r, COLUMN_ID, UINT64_MAX, &number);
-    if (status == TARN_OK) status = read_number(r, COLUMN_SIZE, UINT64_MAX, &event.size);
+    if (status == TARN_OK) status = read_size(r, &event.size);
     if (status == TARN_OK) status = read_number(r, COLUMN_ADDRESS, UINT64_MAX, &event.address);
     if (status == TARN_OK) status = read_number(r, COLUMN_DEVICE, UINT16_MAX - 1, &device);
     if (status == TARN_OK) status = read_number(r, COLUMN_STREAM, UINT64_MAX, &stream);

@@ -231,7 +231,8 @@ static int compare_places(const void *left, const void *right) {
     return a->index < b->index ? -1 : a->index > b->index;
 }
 
-static tarn_status emit_allocation(trace_builder *builder, history_allocation *allocation, int64_t time_ns) {
+static tarn_status emit_allocation(const trace_history *history, trace_builder *builder, history_allocation *allocation,
+                                   int64_t time_ns) {
     tarn_trace_event event = {.size = allocation->size,
                               .address = allocation->address,
                               .time_ns = time_ns,
@@ -240,7 +241,8 @@ static tarn_status emit_allocation(trace_builder *builder, history_allocation *a
                               .device = allocation->device};
     tarn_status status = trace_builder_stream(builder, allocation->stream, &event.stream);
     if (status != TARN_OK) return status;
-    return trace_builder_allocate(builder, &event, allocation->initial, &allocation->id);
+    status = trace_builder_allocate(builder, &event, allocation->initial, &allocation->id);
+    return status == TARN_OK ? status : base_fail_within(status, "%s", history->path);
 }
 
 static tarn_status emit_initial(trace_history *history, trace_builder *builder) {
@@ -252,7 +254,7 @@ static tarn_status emit_initial(trace_history *history, trace_builder *builder) 
     qsort(places, count, sizeof *places, compare_places);
     tarn_status status = TARN_OK;
     for (size_t i = 0; i < count && status == TARN_OK; i++)
-        status = emit_allocation(builder, &history->allocations[places[i].index], 0);
+        status = emit_allocation(history, builder, &history->allocations[places[i].index], 0);
     base_free(places);
     return status;
 }
@@ -287,7 +289,7 @@ static tarn_status emit_entry(trace_history *history, trace_builder *builder, co
         if (entry->replaced != no_allocation)
             status = trace_builder_free(builder, history->allocations[entry->replaced].id, &event, false);
         if (status != TARN_OK) return status;
-        return emit_allocation(builder, &history->allocations[entry->allocation], entry->time_ns);
+        return emit_allocation(history, builder, &history->allocations[entry->allocation], entry->time_ns);
     case HISTORY_FREE_REQUESTED:
         return trace_builder_free(builder, history->allocations[entry->allocation].id, &event, false);
     case HISTORY_FREE_COMPLETED:

@@ -91,7 +91,7 @@ static tarn_status recognise(const trace_input *input, trace_reader *out_reader)
         *out_reader = trace_read_tarn;
         return TARN_OK;
     }
-    if (size >= 2 && data[0] == 0x80 && data[1] <= 5) {
+    if (size >= 2 && data[0] == 0x80 && data[1] < 16) {
         *out_reader = trace_read_pytorch; /* and says which protocols it reads */
         return TARN_OK;
     }

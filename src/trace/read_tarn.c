@@ -138,7 +138,7 @@ static tarn_status add_allocate(reader *r, const tarn_trace_event *event, bool i
     if (live == NULL) return no_memory(r);
     uint64_t *last = trace_map_find(live, event->address);
     if (last != NULL && r->builder.allocations[*last].state == TRACE_LIVE) {
-        if (!r->partial)
+        if (!r->partial || initial)
             return base_fail(TARN_CORRUPT_DATA,
                              "%s: record at byte %zu: 0x%" PRIx64 " is allocated, and is live already", r->input->path,
                              r->record, event->address);

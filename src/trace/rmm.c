@@ -47,6 +47,8 @@ static bool parse_time(const char *text, int64_t *out_ns, bool *out_is_day_time)
     *out_is_day_time = sscanf(text, "%2u:%2u:%2u%n", &hours, &minutes, &seconds, &used) == 3;
     int64_t whole = 0, fraction = 0;
     if (*out_is_day_time) {
+        /* A leap second is 60; a sign makes a number of ten digits. */
+        if (hours > 23 || minutes > 59 || seconds > 60) return false;
         whole = (int64_t)hours * 3600 + (int64_t)minutes * 60 + (int64_t)seconds;
         text += used;
         if (*text != '\0' && ((*text != ':' && *text != '.') || !parse_fraction(text + 1, &fraction))) return false;
@@ -72,7 +74,7 @@ static tarn_status read_time(reader *r, int64_t *out_ns) {
     if (is_day_time && r->last_time - time > seconds_of_day / 2 * nanoseconds && r->past_nights < INT64_MAX / 2)
         r->past_nights += seconds_of_day * nanoseconds;
     r->last_time = time;
-    *out_ns = time + r->past_nights;
+    *out_ns = is_day_time ? time + r->past_nights : time;
     return TARN_OK;
 }
 
