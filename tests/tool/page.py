@@ -60,7 +60,7 @@ class PageTest(unittest.TestCase):
         rows = self.page.run("[...document.querySelectorAll('#results tbody tr')].map((row) => row.cells[0].textContent)")
         self.assertEqual(rows, ["as recorded", "direct", "caching"])
         mib = self.page.run(f"sizeText({self.peak})")
-        self.assertIn(f"{mib} live", self.page.text("#moment"))
+        self.assertIn(f"live {mib}", self.page.text("#moment"))
         self.assertEqual(self.page.text("#title"), "job.pickle")
         self.assertGreater(len(self.pixels("#chart canvas")), 4000)
 
@@ -151,7 +151,7 @@ class PageTest(unittest.TestCase):
                     seen.add(self.page.text("#blocks-tip"))
         self.assertGreater(len(seen), 3)
         for text in seen:
-            self.assertRegex(text, r" B\) at 0x[0-9a-f]+, stream 0")
+            self.assertRegex(text, r"\sB\) at 0x[0-9a-f]+, stream 0")
         self.assertTrue(any("forward" in text for text in seen))
 
     def test_the_block_map_is_reached_by_keys(self):

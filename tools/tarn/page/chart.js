@@ -68,6 +68,12 @@ class Chart {
     const centre = around >= this.from && around <= this.to ? around : (this.from + this.to) / 2;
     this.setRange(centre - (centre - this.from) * factor, centre + (this.to - centre) * factor);
   }
+  setAxis(byTime) {
+    const isWhole = this.from === this.whole[0] && this.to === this.whole[1];
+    const ends = [this.eventAtX(this.margin.left), this.eventAtX(this.margin.left + this.width)];
+    this.byTime = byTime;
+    if (isWhole) this.zoomAll(); else this.setRange(...ends.map((event) => this.position(event)));
+  }
   setMoment(event) {
     this.moment = Math.min(this.trace.last, Math.max(this.trace.first, event));
     const at = this.position(this.moment), span = this.to - this.from;
@@ -75,8 +81,9 @@ class Chart {
     else this.drawMarks();
   }
 
+  // The recorded line comes last: dashed, it leaves what it lies on visible.
   series() {
-    const lines = this.trace.lines.filter((line) => line.isShown && line.hasReserved);
+    const [recorded, ...others] = this.trace.lines, lines = [...others, recorded].filter((line) => line.isShown && line.hasReserved);
     return lines.map((line) => ({ values: line.reserved, colour: line.colour, isDashed: line.isRecorded }));
   }
 

@@ -7,7 +7,7 @@ function sizeText(bytes) {
   let unit = 0, value = Math.abs(bytes);
   while (value >= 1024 && unit < units.length - 1) { value /= 1024; unit++; }
   const digits = unit === 0 ? 0 : value >= 99.95 ? 1 : 2;
-  return `${bytes < 0 ? "−" : ""}${value.toFixed(digits).replace(/\.?0+$/, (m) => (m.includes(".") ? "" : m))} ${units[unit]}`;
+  return `${bytes < 0 ? "−" : ""}${value.toFixed(digits).replace(/\.?0+$/, (m) => (m.includes(".") ? "" : m))}\u00a0${units[unit]}`;
 }
 
 const countText = (value) => Math.round(value).toLocaleString("en-US");
@@ -16,7 +16,7 @@ const countText = (value) => Math.round(value).toLocaleString("en-US");
 function timeText(ns, step = 0) {
   const [name, unit] = [["s", 1e9], ["ms", 1e6], ["µs", 1e3], ["ns", 1]].find(([, size]) => Math.abs(ns) >= size) || ["ns", 1];
   const wanted = step > 0 ? Math.ceil(-Math.log10(step / unit) - 1e-9) : 3 - Math.floor(Math.log10(Math.abs(ns) / unit || 1));
-  return `${(ns / unit).toFixed(unit === 1 ? 0 : Math.max(0, Math.min(9, wanted)))} ${name}`;
+  return `${(ns / unit).toFixed(unit === 1 ? 0 : Math.max(0, Math.min(9, wanted)))}\u00a0${name}`;
 }
 
 // Reads the variable-length numbers of one data element. Numbers may pass 32 bits, so they are added, not shifted.

@@ -94,16 +94,24 @@ function showLines() {
   $("lines").replaceChildren(...withMap.map((line) => button(line.name, line === state.line, () => { state.line = line; blocks.chosen = -1; showLines(); showBlocks(); })));
 }
 
+// One figure of the chosen moment: what it is, how much, and what to add to it.
+function figure(colour, name, value, note = "") {
+  const made = element("span", "", "figure"), swatch = element("span", "", "swatch");
+  swatch.style.background = `var(${colour})`;
+  made.append(swatch, `${name} `, element("b", value), note);
+  return made;
+}
+
 function showMoment() {
   const { trace } = state, event = chart.moment, live = trace.live[event];
-  const parts = [`${timeText(trace.time[event])}, event ${countText(event - trace.first)} of ${countText(trace.last - trace.first)}: ${sizeText(live)} live`];
+  const parts = [element("span", `At ${timeText(trace.time[event])}, event ${countText(event - trace.first)} of ${countText(trace.last - trace.first)}:`)];
+  parts.push(figure("--live", "live", sizeText(live)));
   for (const line of trace.lines) {
     if (!line.hasReserved) continue;
-    const reserved = line.reserved[event], idle = reserved - live;
-    const name = line.isRecorded ? "the recorded allocator" : line.name;
-    parts.push(`${name} holds ${sizeText(reserved)}${reserved > 0 ? `, ${sizeText(idle)} of it idle` : ""}`);
+    const reserved = line.reserved[event];
+    parts.push(figure(line.colour, line.isRecorded ? "recorded" : line.name, sizeText(reserved), `, ${sizeText(reserved - live)} idle`));
   }
-  $("moment").textContent = `${parts.join("; ")}.`;
+  $("moment").replaceChildren(...parts);
   showHolders();
   showBlocks();
 }
@@ -197,13 +205,17 @@ function showFile(index) {
 }
 
 function setAxis(byTime) {
-  chart.byTime = byTime;
   press(["by-time", byTime], ["by-event", !byTime]);
-  chart.zoomAll();
+  chart.setAxis(byTime);
 }
 
 function start() {
-  files.forEach((file, i) => { const option = element("option", file.path); option.value = i; $("file").append(option); });
+  files.forEach((file, i) => {
+    const isUnique = files.every((other) => other === file || other.name !== file.name);
+    const option = element("option", isUnique ? file.name : file.path);
+    option.value = i;
+    $("file").append(option);
+  });
   $("file-choice").hidden = files.length < 2;
   $("file").addEventListener("change", () => showFile(Number($("file").value)));
   $("by-time").addEventListener("click", () => setAxis(true));
