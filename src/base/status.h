@@ -19,7 +19,7 @@ tarn_status base_fail_within(tarn_status status, const char *format, ...) TARN_P
 #define BASE_FAILED(call, status)                        \
     __extension__({                                      \
         const tarn_status base_failed_status = (status); \
-        (void)call;                                      \
+        (void)(call);                                    \
         base_failed_status;                              \
     })
 #define base_fail(status, ...) BASE_FAILED((base_fail)(base_failed_status, __VA_ARGS__), status)
