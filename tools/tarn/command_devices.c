@@ -152,6 +152,7 @@ int devices_command(int argc, char **argv) {
     for (size_t i = 0; i < sizeof header / sizeof header[0]; i++) table_add(&listing.table, "%s", header[i]);
     listing.backends = json_array();
     tarn_status status = tarn_backend_each(visit_backend, &listing);
+    if (status != TARN_OK || listing.as_json) table_free(&listing.table);
     if (status != TARN_OK) {
         json_decref(listing.backends);
         return tool_fail(command, NULL, status);

@@ -80,6 +80,12 @@ static tarn_status run_on_device(const replay_options *options, const tool_compa
     return status;
 }
 
+/* What a failed replay is about: a spec that cannot be had is no fault of the file. */
+static const char *failed_object(const tool_comparison *comparison, tarn_status status) {
+    bool is_spec = status == TARN_INVALID_ARGUMENT || status == TARN_NOT_SUPPORTED || status == TARN_IO_ERROR;
+    return is_spec ? NULL : comparison->path;
+}
+
 static int run_allocator(const replay_options *options, tool_comparison *comparison, const char *allocator,
                          tool_progress *progress) {
     comparison_run *run = &comparison->runs[comparison->run_count];
@@ -94,7 +100,7 @@ static int run_allocator(const replay_options *options, tool_comparison *compari
     tarn_status status = tarn_device_open(run->device, &device);
     if (status != TARN_OK) return tool_fail(command, run->device, status);
     status = run_on_device(options, comparison, run, device, progress);
-    int result = status == TARN_OK ? TOOL_DONE : tool_fail(command, comparison->path, status);
+    int result = status == TARN_OK ? TOOL_DONE : tool_fail(command, failed_object(comparison, status), status);
     status = tarn_device_release(device);
     if (result == TOOL_DONE && status != TARN_OK) result = tool_fail(command, run->device, status);
     return result == TOOL_DONE && run->timeline.is_short ? tool_no_memory(command) : result;

@@ -51,6 +51,12 @@ static void print_spaces(size_t count) {
     while (count-- > 0) putchar(' ');
 }
 
+void table_free(tool_table *table) {
+    for (size_t i = 0; i < table->count; i++) free(table->cells[i]);
+    free(table->cells);
+    *table = (tool_table){.columns = table->columns, .left = table->left};
+}
+
 void table_print(tool_table *table) {
     size_t rows = table->count / table->columns;
     for (size_t row = 0; row < rows; row++) {
@@ -66,7 +72,5 @@ void table_print(tool_table *table) {
         putchar('\n');
     }
     if (table->is_short) tool_say("tarn", "the table is incomplete: no host memory left");
-    for (size_t i = 0; i < table->count; i++) free(table->cells[i]);
-    free(table->cells);
-    *table = (tool_table){.columns = table->columns, .left = table->left};
+    table_free(table);
 }

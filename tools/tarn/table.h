@@ -22,5 +22,7 @@ void table_add(tool_table *table, const char *format, ...) TARN_PRINTF(2, 3);
 /* Prints it to stdout, each column two spaces after the last, and frees it. Column widths are found anew for each row: tables
  * are short. */
 void table_print(tool_table *table);
+/* Drops the cells unprinted. */
+void table_free(tool_table *table);
 
 #endif
