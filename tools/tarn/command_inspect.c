@@ -190,7 +190,7 @@ static void print_facts(const tarn_trace *trace, const inspect_facts *facts, con
     print_state(&facts->state);
 }
 
-enum { OPTION_JSON = 'j', OPTION_TOP = 'n', OPTION_DEVICE = 'd' };
+enum { OPTION_JSON = 'j', OPTION_TOP = 'n', OPTION_DEVICE = 0x100 };
 
 static error_t parse_option(int key, char *argument, struct argp_state *state) {
     inspect_options *options = state->input;
