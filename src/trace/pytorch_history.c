@@ -15,6 +15,8 @@
 #include <tarn/allocator.h>
 
 static const uint64_t no_allocation = UINT64_MAX;
+/* A completion that follows its request at once belongs to the same call, though the clock may tick in between. */
+static const int64_t at_once_ns = 1000000;
 
 typedef struct history_allocation {
     uint64_t address, size, stream;
@@ -124,8 +126,8 @@ static tarn_status follow_completion(trace_history *history, trace_map *map, his
     if (history->allocations[*last].state == TRACE_COMPLETED) return freed_twice(history, entry);
     history->allocations[*last].state = TRACE_COMPLETED;
     entry->allocation = *last;
-    bool at_once =
-        previous != NULL && previous->action == HISTORY_FREE_REQUESTED && previous->address == entry->address;
+    bool at_once = previous != NULL && previous->action == HISTORY_FREE_REQUESTED &&
+                   previous->address == entry->address && entry->time_ns - previous->time_ns <= at_once_ns;
     if (at_once) entry->action = HISTORY_DROPPED;
     return TARN_OK;
 }
