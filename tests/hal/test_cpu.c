@@ -2,6 +2,7 @@
 #include "check.h"
 
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -102,6 +103,47 @@ static void granules_are_memory_wherever_they_are_mapped(void **state) {
     assert_int_equal(counters.memory_in_use, 0);
     assert_int_equal(counters.driver_maps, 14);
     assert_int_equal(counters.driver_unmaps, 14);
+}
+
+/* Granules wander between slots at random; what is mapped keeps what was written into it. */
+static void wandering_granules_never_share_pages(void **state) {
+    (void)state;
+    enum { SLOTS = 12, GRANULES = 8, STEPS = 4000 };
+    unsigned char *range;
+    tarn_backend_granule granules[GRANULES];
+    int slot_of[GRANULES]; /* -1: unmapped */
+    bool is_taken[SLOTS] = {false};
+    unsigned random = 1;
+    assert_ok(hal_virtual_reserve(device, SLOTS * GRANULE, (void **)&range));
+    assert_ok(hal_granules_create(device, GRANULES, granules));
+    for (int i = 0; i < GRANULES; i++) slot_of[i] = -1;
+    for (int step = 0; step < STEPS; step++) {
+        random = random * 1664525u + 1013904223u;
+        int i = (int)(random >> 16) % GRANULES;
+        int slot = (int)(random >> 8) % SLOTS;
+        if (slot_of[i] >= 0) {
+            assert_int_equal(range[(size_t)slot_of[i] * GRANULE], i + 1);
+            assert_ok(hal_virtual_unmap(device, range + (size_t)slot_of[i] * GRANULE, 1));
+            is_taken[slot_of[i]] = false;
+            slot_of[i] = -1;
+        } else if (random % 64 == 0) {
+            assert_ok(hal_granules_release(device, 1, &granules[i]));
+            assert_ok(hal_granules_create(device, 1, &granules[i]));
+        } else if (!is_taken[slot]) {
+            assert_ok(hal_virtual_map(device, range + (size_t)slot * GRANULE, 1, &granules[i]));
+            range[(size_t)slot * GRANULE] = (unsigned char)(i + 1);
+            is_taken[slot] = true;
+            slot_of[i] = slot;
+        }
+        for (int k = 0; k < GRANULES; k++) {
+            if (slot_of[k] >= 0) assert_int_equal(range[(size_t)slot_of[k] * GRANULE], k + 1);
+        }
+    }
+    for (int i = 0; i < GRANULES; i++) {
+        if (slot_of[i] >= 0) assert_ok(hal_virtual_unmap(device, range + (size_t)slot_of[i] * GRANULE, 1));
+    }
+    assert_ok(hal_granules_release(device, GRANULES, granules));
+    assert_ok(hal_virtual_release(device, range, SLOTS * GRANULE));
 }
 
 static void mapping_what_cannot_be_mapped_changes_nothing(void **state) {
@@ -236,6 +278,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(large_blocks_lie_on_huge_pages_and_begin_as_zeros, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(more_than_the_machine_has_is_out_of_memory, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(granules_are_memory_wherever_they_are_mapped, open_cpu, close_cpu),
+        cmocka_unit_test_setup_teardown(wandering_granules_never_share_pages, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(mapping_what_cannot_be_mapped_changes_nothing, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(an_unmapped_granule_cannot_be_touched, open_cpu, close_cpu),
     };

@@ -105,7 +105,9 @@ static int fork_while_busy(void *context) {
     (void)context;
     pthread_t threads[4];
     tarn_device *device = NULL;
+    void *held = NULL;
     FAIL_UNLESS(tarn_device_open("sim:1MiB", &device) == TARN_OK, 1);
+    FAIL_UNLESS(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &held) == TARN_OK, 6);
     for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, keep_busy, NULL);
     int result = 0;
     for (int i = 0; i < 50 && result == 0; i++) {
@@ -116,6 +118,7 @@ static int fork_while_busy(void *context) {
             alarm(30);
             if (tarn_device_open("sim:1MiB", &again) != TARN_UNAVAILABLE) _exit(2);
             if (hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &memory) != TARN_UNAVAILABLE) _exit(3);
+            if (hal_memory_free(device, TARN_MEMORY_DEVICE, held, 64) != TARN_OK) _exit(7);
             _exit(tarn_device_release(device) == TARN_OK ? 0 : 4);
         }
         int status = 0;
@@ -124,6 +127,7 @@ static int fork_while_busy(void *context) {
     }
     atomic_store(&is_over, true);
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    hal_memory_free(device, TARN_MEMORY_DEVICE, held, 64);
     tarn_device_release(device);
     return result;
 }

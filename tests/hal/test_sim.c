@@ -224,6 +224,17 @@ static void work_ends_after_its_lag_in_simulated_time(void **state) {
     assert_ok(tarn_device_release(device));
 }
 
+static void enqueued_work_is_waited_for_once(void **state) {
+    (void)state;
+    tarn_device *device = open_sim("sim:1GiB,lag=10ms");
+    gate opened = {1};
+    assert_ok(tarn_stream_enqueue(tarn_device_default_stream(device), wait_at_gate, &opened));
+    assert_ok(tarn_stream_synchronize(tarn_device_default_stream(device)));
+    assert_ok(tarn_stream_synchronize(tarn_device_default_stream(device)));
+    assert_int_equal(hal_device_clock_cost(device), 10000000);
+    assert_ok(tarn_device_release(device));
+}
+
 static void streams_wait_for_each_other_in_simulated_time(void **state) {
     (void)state;
     tarn_device *device = open_sim("sim:1GiB,lag=10ms");
@@ -434,6 +445,7 @@ int main(void) {
         cmocka_unit_test(misuse_is_refused_as_a_driver_would),
         cmocka_unit_test(a_granule_may_be_mapped_twice_where_the_device_says_so),
         cmocka_unit_test(work_ends_after_its_lag_in_simulated_time),
+        cmocka_unit_test(enqueued_work_is_waited_for_once),
         cmocka_unit_test(streams_wait_for_each_other_in_simulated_time),
         cmocka_unit_test(driver_calls_take_their_time),
         cmocka_unit_test(faults_come_on_schedule),
