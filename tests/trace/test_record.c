@@ -1,0 +1,203 @@
+/* The record adaptor: what passes through a stack is what the trace says. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include <tarn/tarn.h>
+
+#include "stand.h"
+
+static const size_t kib = 1024;
+
+/* An allocator that records into the named file of the folder, in front of `below`. */
+static tarn_allocator *recording(const char *name, const char *below, tarn_device **out_device, char path[256]) {
+    char spec[400];
+    tarn_allocator *allocator = NULL;
+    path_in_folder(name, path);
+    snprintf(spec, sizeof spec, "record:%s | %s", path, below);
+    assert_int_equal(tarn_device_open("sim:1GiB", out_device), TARN_OK);
+    tarn_status status = tarn_allocator_create(*out_device, spec, &allocator);
+    if (status != TARN_OK) print_error("%s\n", tarn_last_error());
+    assert_int_equal(status, TARN_OK);
+    return allocator;
+}
+
+static tarn_trace *recorded(const char *path) {
+    tarn_trace *trace = NULL;
+    tarn_status status = tarn_trace_read(path, &trace);
+    if (status != TARN_OK) print_error("%s\n", tarn_last_error());
+    assert_int_equal(status, TARN_OK);
+    return trace;
+}
+
+static void a_stack_is_recorded_call_by_call(void **state) {
+    (void)state;
+    char path[256];
+    tarn_device *device;
+    tarn_allocator *allocator = recording("calls.tarn", "caching", &device, path);
+    tarn_stream *stream;
+    assert_int_equal(tarn_stream_create(device, &stream), TARN_OK);
+    tarn_buffer *first, *second;
+    tarn_allocate_options options = {
+        .struct_size = sizeof options, .alignment = 64 * kib, .stream = stream, .tag = "weights"};
+    assert_int_equal(tarn_allocator_allocate(allocator, 1000, NULL, &first), TARN_OK);
+    assert_int_equal(tarn_allocator_allocate_with(allocator, 3 * kib, &options, &second), TARN_OK);
+    uint64_t address = (uint64_t)(uintptr_t)tarn_buffer_data(second);
+    assert_int_equal(tarn_allocator_free(allocator, first, NULL), TARN_OK);
+    assert_int_equal(tarn_buffer_free(second, stream), TARN_OK);
+    tarn_stream_release(stream);
+    assert_int_equal(tarn_allocator_release(allocator), TARN_OK);
+    tarn_device_release(device);
+
+    listen_to_log();
+    tarn_trace *trace = recorded(path);
+    assert_string_equal(last_message(), ""); /* the file has its end */
+    tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
+    tarn_trace_info info = info_of(trace);
+    assert_int_equal(info.event_count, 4);
+    assert_int_equal(info.peak_live, 1000 + 3 * kib);
+    const tarn_trace_event *events = tarn_trace_events(trace);
+    assert_int_equal(events[0].size, 1000);
+    assert_int_equal(events[0].stream, 0);
+    assert_int_equal(events[0].alignment_log2, 0);
+    assert_int_equal(events[1].stream, 1);
+    assert_int_equal(events[1].alignment_log2, 16);
+    assert_int_equal(events[1].address, address);
+    assert_string_equal(tarn_trace_string(trace, events[1].tag), "weights");
+    assert_int_equal(events[2].action, TARN_TRACE_FREE);
+    assert_int_equal(events[2].id, 0);
+    assert_int_equal(events[3].id, 1);
+    assert_int_equal(events[3].stream, 1);
+    tarn_trace_release(trace);
+}
+
+static void what_failed_for_lack_of_memory_is_recorded_too(void **state) {
+    (void)state;
+    char path[256];
+    tarn_device *device;
+    tarn_allocator *allocator = recording("failed.tarn", "limit:1MiB | caching", &device, path);
+    tarn_buffer *buffer = NULL;
+    assert_int_equal(tarn_allocator_allocate(allocator, 2048 * kib, NULL, &buffer), TARN_LIMIT_EXCEEDED);
+    assert_int_equal(tarn_allocator_allocate(allocator, 0, NULL, &buffer), TARN_INVALID_ARGUMENT);
+    assert_int_equal(tarn_allocator_release(allocator), TARN_OK);
+    tarn_device_release(device);
+    tarn_trace *trace = recorded(path);
+    assert_int_equal(info_of(trace).event_count, 1);
+    assert_int_equal(tarn_trace_events(trace)->action, TARN_TRACE_OUT_OF_MEMORY);
+    assert_int_equal(tarn_trace_events(trace)->size, 2048 * kib);
+    tarn_trace_release(trace);
+}
+
+enum { thread_count = 4, rounds = 2000 };
+
+static void *allocate_and_free(void *context) {
+    tarn_allocator *allocator = context;
+    for (int i = 0; i < rounds; i++) {
+        tarn_buffer *buffer;
+        if (tarn_allocator_allocate(allocator, 512 + (size_t)i, NULL, &buffer) != TARN_OK) return context;
+        if (tarn_allocator_free(allocator, buffer, NULL) != TARN_OK) return context;
+    }
+    return NULL;
+}
+
+/* The reader would refuse an address that is live twice: the order in the file is the order of the memory. */
+static void threads_are_recorded_in_a_consistent_order(void **state) {
+    (void)state;
+    char path[256];
+    tarn_device *device;
+    tarn_allocator *allocator = recording("threads.tarn", "caching", &device, path);
+    pthread_t threads[thread_count];
+    for (int i = 0; i < thread_count; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, allocate_and_free, allocator), 0);
+    for (int i = 0; i < thread_count; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        assert_null(failed);
+    }
+    assert_int_equal(tarn_allocator_release(allocator), TARN_OK);
+    tarn_device_release(device);
+    tarn_trace *trace = recorded(path);
+    tarn_trace_info info = info_of(trace);
+    assert_int_equal(info.event_count, 2 * thread_count * rounds);
+    assert_int_equal(info.thread_count, thread_count);
+    assert_in_range(info.peak_live, 512 + rounds - 1, thread_count * (512 + rounds));
+    tarn_trace_release(trace);
+}
+
+static void shutting_down_writes_what_there_is(void **state) {
+    (void)state;
+    char path[256];
+    tarn_device *device;
+    tarn_allocator *allocator = recording("down.tarn", "caching", &device, path);
+    tarn_buffer *buffer;
+    assert_int_equal(tarn_allocator_allocate(allocator, 1000, NULL, &buffer), TARN_OK);
+    assert_int_equal(tarn_allocator_shut_down(allocator), TARN_OK);
+    listen_to_log();
+    tarn_trace *trace = recorded(path);
+    assert_non_null(strstr(last_message(), "without an end record"));
+    tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
+    assert_int_equal(info_of(trace).event_count, 1);
+    tarn_trace_release(trace);
+    assert_int_equal(tarn_allocator_free(allocator, buffer, NULL), TARN_OK);
+    assert_int_equal(tarn_allocator_release(allocator), TARN_OK);
+    tarn_device_release(device);
+    trace = recorded(path);
+    assert_int_equal(info_of(trace).event_count, 2);
+    tarn_trace_release(trace);
+}
+
+static void a_file_that_cannot_be_created_is_told(void **state) {
+    (void)state;
+    tarn_device *device;
+    tarn_allocator *allocator = NULL;
+    assert_int_equal(tarn_device_open("sim:1GiB", &device), TARN_OK);
+    assert_int_equal(tarn_allocator_create(device, "record:/nowhere/x.tarn|caching", &allocator), TARN_IO_ERROR);
+    expect_last_error("/nowhere/x.tarn cannot be created: No such file");
+    assert_int_equal(tarn_allocator_create(device, "record:/tmp|caching", &allocator), TARN_IO_ERROR);
+    assert_int_equal(tarn_allocator_create(device, "record|caching", &allocator), TARN_INVALID_ARGUMENT);
+    assert_null(allocator);
+    tarn_device_release(device);
+}
+
+/* A limit on file sizes stands for a disk that fills up. */
+static void a_full_disk_ends_the_recording_and_nothing_else(void **state) {
+    (void)state;
+    char path[256];
+    tarn_device *device;
+    tarn_allocator *allocator = recording("full.tarn", "caching", &device, path);
+    struct rlimit before, limit;
+    getrlimit(RLIMIT_FSIZE, &before);
+    limit = before;
+    limit.rlim_cur = 400000;
+    signal(SIGXFSZ, SIG_IGN);
+    listen_to_log();
+    setrlimit(RLIMIT_FSIZE, &limit);
+    for (int i = 0; i < 100000; i++) {
+        tarn_buffer *buffer;
+        assert_int_equal(tarn_allocator_allocate(allocator, 1000, NULL, &buffer), TARN_OK);
+        assert_int_equal(tarn_allocator_free(allocator, buffer, NULL), TARN_OK);
+    }
+    setrlimit(RLIMIT_FSIZE, &before);
+    assert_non_null(strstr(last_message(), "cannot be written: File too large; the recording ends here"));
+    assert_int_equal(tarn_allocator_release(allocator), TARN_OK);
+    tarn_device_release(device);
+    tarn_trace *trace = recorded(path);
+    assert_in_range(info_of(trace).event_count, 1000, 200000 - 1);
+    tarn_trace_release(trace);
+    tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stack_is_recorded_call_by_call),
+        cmocka_unit_test(what_failed_for_lack_of_memory_is_recorded_too),
+        cmocka_unit_test(threads_are_recorded_in_a_consistent_order),
+        cmocka_unit_test(shutting_down_writes_what_there_is),
+        cmocka_unit_test(a_file_that_cannot_be_created_is_told),
+        cmocka_unit_test(a_full_disk_ends_the_recording_and_nothing_else),
+    };
+    return cmocka_run_group_tests(tests, NULL, remove_folder);
+}
