@@ -21,6 +21,8 @@
 static const uint64_t memo_slack = 4096;
 /* No snapshot is nested deeper than ten. */
 static const uint32_t depth_limit = 1000;
+/* Picklers fill containers a thousand items at a time; only nesting and single large tuples need more. */
+static const size_t stack_limit = 1 << 20;
 static const size_t arena_block_size = 256 * 1024;
 typedef struct arena_block {
     struct arena_block *next;
@@ -83,6 +85,7 @@ tarn_status pickle_take_number(pickle_machine *m, unsigned width, uint64_t *out_
 }
 
 tarn_status pickle_push(pickle_machine *m, pickle_value value) {
+    if (m->stack_count == stack_limit) return pickle_corrupt(m, "more than a million values outside of any container");
     if (!trace_reserve((void **)&m->stack, &m->stack_capacity, m->stack_count, sizeof *m->stack)) return no_memory(m);
     m->stack[m->stack_count++] = value;
     return TARN_OK;

@@ -253,6 +253,14 @@ static void a_million_nested_lists_are_refused_in_little_memory(void **state) {
 #endif
 }
 
+static void values_that_no_container_takes_are_bounded(void **state) {
+    (void)state;
+    pickler p = pickler_begin(4);
+    put_op(&p, OP_MARK);
+    for (int i = 0; i < 2000000; i++) put_op(&p, OP_NONE);
+    expect_bad(&p, "more than a million values");
+}
+
 static void a_list_inside_itself_ends(void **state) {
     (void)state;
     expect_refused("\x80\x02]q\x00h\x00"
@@ -289,6 +297,7 @@ int main(void) {
         cmocka_unit_test(broken_programs_are_told),
         cmocka_unit_test(declared_lengths_are_held_against_the_file),
         cmocka_unit_test(other_protocols_are_not_read),
+        cmocka_unit_test(values_that_no_container_takes_are_bounded),
         cmocka_unit_test(a_list_inside_itself_ends),
         cmocka_unit_test(a_pickle_cut_anywhere_is_refused),
     };
