@@ -1,0 +1,16 @@
+/* What a fork means for the room's locks: all are taken before it, so that the child finds what they protect whole, and
+ * the locks free. */
+#ifndef MEMORY_FORK_H
+#define MEMORY_FORK_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/* Has `lock` held around each fork from now on. At most one `is_innermost` lock: it is taken while others are held. False
+ * when there is no host memory; an innermost lock needs none. Not called with a watched lock held, except the innermost
+ * by itself. */
+bool memory_fork_watch(pthread_mutex_t *lock, bool is_innermost);
+/* Ends that, before the lock is destroyed. A lock that is not watched is ignored. */
+void memory_fork_forget(pthread_mutex_t *lock);
+
+#endif

@@ -1,0 +1,33 @@
+/* Figures: a number as it is now, at its highest, and all that was ever added. Whoever keeps one protects it. */
+#ifndef MEMORY_STATS_H
+#define MEMORY_STATS_H
+
+#include <tarn/stats.h>
+
+#include "base/checked.h"
+
+static inline void memory_figure_add(tarn_figure *figure, uint64_t amount) {
+    figure->current = saturating_add(figure->current, amount);
+    figure->total = saturating_add(figure->total, amount);
+    if (figure->current > figure->peak) figure->peak = figure->current;
+}
+
+static inline void memory_figure_subtract(tarn_figure *figure, uint64_t amount) {
+    figure->current = figure->current > amount ? figure->current - amount : 0;
+}
+
+/* For a figure that is the difference of others. */
+static inline void memory_figure_set(tarn_figure *figure, uint64_t current) {
+    if (current > figure->current) memory_figure_add(figure, current - figure->current);
+    else figure->current = current;
+}
+
+static inline void memory_figure_reset_peak(tarn_figure *figure) { figure->peak = figure->current; }
+
+/* The bucket of a request; the last one also takes what is larger. */
+static inline unsigned memory_histogram_bucket(size_t size) {
+    unsigned bucket = size != 0 ? 63u - (unsigned)__builtin_clzll((unsigned long long)size) : 0;
+    return bucket < TARN_HISTOGRAM_BUCKETS ? bucket : TARN_HISTOGRAM_BUCKETS - 1;
+}
+
+#endif
