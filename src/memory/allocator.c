@@ -1,0 +1,281 @@
+/* Allocating, freeing, and the life of an allocator.
+ *
+ * Both calls try the strategy's short way first; everything that can be wrong with a call is looked at in the long way, where
+ * a call that the short way did not serve ends up.
+ *
+ * An allocator outlives its last reference as long as buffers of it are live. `live` counts what keeps it: whoever
+ * brings it to zero destroys the allocator, be it the release or the last free. A strategy with short ways counts its
+ * buffers itself until it is retired. So that a free is counted by exactly one of the two, a release first waits for
+ * the frees that are on their way, and those that come meanwhile wait for the release. */
+#include <tarn/allocator.h>
+
+#include <sched.h>
+#include <string.h>
+
+#include "base/checked.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "memory/stack.h"
+
+#define IS_LIKELY(condition) __builtin_expect(!!(condition), 1)
+
+void memory_allocator_begin(tarn_allocator *allocator, const memory_strategy *strategy, tarn_device *device,
+                            tarn_allocator *upstream) {
+    allocator->strategy = strategy;
+    allocator->device = tarn_device_retain(device);
+    allocator->upstream = upstream;
+    atomic_init(&allocator->references, 1);
+    atomic_init(&allocator->live, 1);
+}
+
+void memory_allocator_end(tarn_allocator *allocator) {
+    memory_reclaimers_end(allocator);
+    tarn_status status = tarn_allocator_release(allocator->upstream);
+    if (status == TARN_OK) status = tarn_device_release(allocator->device);
+    if (status != TARN_OK) base_log(TARN_LOG_WARNING, "an allocator ended, and %s", tarn_last_error());
+    base_free(allocator->spec);
+    base_free(allocator);
+}
+
+tarn_status memory_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block) {
+    return allocator->strategy->allocate(allocator, request, out_block);
+}
+
+tarn_status memory_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
+    return allocator->strategy->free(allocator, block, stream);
+}
+
+/* Drops one of what keeps the allocator. */
+static void drop(tarn_allocator *allocator) {
+    /* Release and acquire: what other threads did with the allocator comes before its end. */
+    if (atomic_fetch_sub_explicit(&allocator->live, 1, memory_order_acq_rel) == 1) {
+        allocator->strategy->destroy(allocator);
+    }
+}
+
+/* Allocating. */
+
+/* Reads what the caller's structure has; a member beyond its size is zero. */
+static tarn_status read_options(const tarn_allocator *allocator, const tarn_allocate_options *options,
+                                tarn_allocate_options *out_options) {
+    *out_options = (tarn_allocate_options){.struct_size = sizeof *out_options};
+    if (options == NULL) return TARN_OK;
+    size_t size = options->struct_size;
+    if (size < sizeof options->struct_size || size > 4096) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: options have struct_size %zu; this version's is %zu",
+                         allocator->spec, memory_device_name(allocator), size, sizeof *options);
+    }
+    /* A newer program's members are fine as long as they ask for nothing. */
+    const unsigned char *bytes = (const unsigned char *)options;
+    for (size_t i = sizeof *options; i < size; i++) {
+        if (bytes[i] == 0) continue;
+        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: options of %zu bytes ask for what this version does not know",
+                         allocator->spec, memory_device_name(allocator), size);
+    }
+    memcpy(out_options, options, size < sizeof *options ? size : sizeof *options);
+    return TARN_OK;
+}
+
+static tarn_status make_request(tarn_allocator *allocator, size_t size, const tarn_allocate_options *options,
+                                memory_request *out_request) {
+    const tarn_device_properties *properties = hal_device_properties(allocator->device);
+    const char *name = memory_device_name(allocator);
+    if (size == 0 || size > PTRDIFF_MAX) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: %zu bytes asked; a buffer has from 1 to %td bytes",
+                         allocator->spec, name, size, PTRDIFF_MAX);
+    }
+    size_t alignment = options->alignment;
+    if (alignment != 0 && (!is_power_of_two(alignment) || alignment > properties->maximum_alignment)) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: an alignment of %zu bytes is not a power of two up to %zu",
+                         allocator->spec, name, alignment, properties->maximum_alignment);
+    }
+    tarn_stream *stream = hal_stream_or_default(allocator->device, options->stream);
+    if (stream == NULL) return TARN_INVALID_ARGUMENT;
+    *out_request = (memory_request){
+        .size = size,
+        .alignment = alignment > properties->alignment ? alignment : properties->alignment,
+        .stream = stream,
+        .tag = options->tag,
+        .outer = allocator,
+    };
+    return TARN_OK;
+}
+
+static tarn_status check_open(const tarn_allocator *allocator) {
+    const memory_callback *callback = memory_callback_running(allocator);
+    if (callback != NULL) {
+        return base_fail(TARN_INVALID_STATE, "%s on %s: a callback of the allocator cannot allocate from it",
+                         allocator->spec, memory_device_name(allocator));
+    }
+    if (atomic_load_explicit(&allocator->is_shut_down, memory_order_relaxed)) {
+        return base_fail(TARN_SHUT_DOWN, "%s on %s is shut down", allocator->spec, memory_device_name(allocator));
+    }
+    return TARN_OK;
+}
+
+static __attribute__((noinline)) tarn_status allocate_generic(tarn_allocator *allocator, size_t size,
+                                                              const tarn_allocate_options *options,
+                                                              tarn_buffer **out_buffer) {
+    if (allocator == NULL || out_buffer == NULL) {
+        return base_fail(TARN_INVALID_ARGUMENT, "the allocator or the place for the buffer is NULL");
+    }
+    tarn_allocate_options read;
+    memory_request request;
+    memory_block *block;
+    tarn_status status = read_options(allocator, options, &read);
+    if (status == TARN_OK) status = make_request(allocator, size, &read, &request);
+    if (status == TARN_OK) status = check_open(allocator);
+    if (status == TARN_OK) status = memory_allocate(allocator, &request, &block);
+    if (status != TARN_OK) return status;
+    if (allocator->strategy->retire == NULL) {
+        atomic_fetch_add_explicit(&allocator->live, 1, memory_order_relaxed);
+    }
+    block_begin_life(block);
+    *out_buffer = block_handle(block);
+    return TARN_OK;
+}
+
+static __attribute__((noinline)) tarn_status allocate_on_stream(tarn_allocator *allocator, size_t size,
+                                                                tarn_stream *stream, tarn_buffer **out_buffer) {
+    tarn_allocate_options options = {.struct_size = sizeof options, .stream = stream};
+    return allocate_generic(allocator, size, &options, out_buffer);
+}
+
+/* Whether the short ways may be tried. Relaxed: whoever shuts down while others call gets one order or the other. */
+static inline bool may_be_quick(const tarn_allocator *allocator) {
+    return allocator != NULL && atomic_load_explicit(&allocator->detours, memory_order_relaxed) == 0;
+}
+
+tarn_status tarn_allocator_allocate(tarn_allocator *allocator, size_t size, tarn_stream *stream,
+                                    tarn_buffer **out_buffer) {
+    if (IS_LIKELY(may_be_quick(allocator) && out_buffer != NULL)) {
+        const memory_strategy *strategy = allocator->strategy;
+        if (IS_LIKELY(strategy->allocate_quickly != NULL)) {
+            memory_block *block = strategy->allocate_quickly(allocator, size, stream);
+            if (IS_LIKELY(block != NULL)) {
+                *out_buffer = block_handle(block);
+                return TARN_OK;
+            }
+        }
+    }
+    return allocate_on_stream(allocator, size, stream, out_buffer);
+}
+
+tarn_status tarn_allocator_allocate_with(tarn_allocator *allocator, size_t size, const tarn_allocate_options *options,
+                                         tarn_buffer **out_buffer) {
+    return allocate_generic(allocator, size, options, out_buffer);
+}
+
+/* Freeing. */
+
+/* Enters a free into the count of those on their way; says whether the buffer is counted in `live`. */
+static bool visit_begin(tarn_allocator *outer) {
+    if (outer->strategy->retire == NULL) return true;
+    for (;;) {
+        /* Sequentially consistent, as in retire below: of the two, at least one sees the other. */
+        atomic_fetch_add(&outer->visitors, 1);
+        if (!atomic_load(&outer->is_retiring)) break;
+        atomic_fetch_sub(&outer->visitors, 1);
+        while (atomic_load(&outer->is_retiring)) sched_yield();
+    }
+    return atomic_load(&outer->is_released);
+}
+
+static void visit_end(tarn_allocator *outer, bool is_counted) {
+    /* The buffer keeps the allocator until it is dropped, or until the count of visitors lets a release go on. */
+    if (outer->strategy->retire != NULL) atomic_fetch_sub(&outer->visitors, 1);
+    if (is_counted) drop(outer);
+}
+
+static tarn_status check_free(const tarn_allocator *allocator, const memory_block *block, const tarn_stream *stream) {
+    tarn_allocator *outer = block->live.outer;
+    if (allocator != NULL && outer != allocator) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: the buffer is one of %s on %s", allocator->spec,
+                         memory_device_name(allocator), outer->spec, memory_device_name(outer));
+    }
+    if (stream != NULL && stream->device != outer->device) {
+        hal_stream_refuse(outer->device, stream);
+        return TARN_INVALID_ARGUMENT;
+    }
+    return memory_check_callback(outer, "free");
+}
+
+tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {
+    memory_block *block = block_of(buffer);
+    if (block == NULL) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%p is no live buffer: it was freed before, or never was one",
+                         (void *)buffer);
+    }
+    tarn_status status = check_free(allocator, block, stream);
+    if (status != TARN_OK) return status;
+    tarn_allocator *outer = block->live.outer;
+    if (!block_claim(block, buffer)) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%p was freed by another thread meanwhile", (void *)buffer);
+    }
+    bool is_counted = visit_begin(outer);
+    status = memory_free(outer, block, stream);
+    visit_end(outer, is_counted);
+    return status;
+}
+
+static __attribute__((noinline)) tarn_status free_generic(tarn_allocator *allocator, tarn_buffer *buffer,
+                                                          tarn_stream *stream) {
+    if (allocator == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the allocator to free a buffer of is NULL");
+    if (buffer == NULL) return TARN_OK;
+    return memory_free_handle(allocator, buffer, stream);
+}
+
+tarn_status tarn_allocator_free(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {
+    if (IS_LIKELY(may_be_quick(allocator))) {
+        const memory_strategy *strategy = allocator->strategy;
+        if (IS_LIKELY(strategy->free_quickly != NULL && strategy->free_quickly(allocator, buffer, stream))) {
+            return TARN_OK;
+        }
+    }
+    return free_generic(allocator, buffer, stream);
+}
+
+/* The end. */
+
+tarn_allocator *tarn_allocator_retain(tarn_allocator *allocator) {
+    if (allocator != NULL) atomic_fetch_add_explicit(&allocator->references, 1, memory_order_relaxed);
+    return allocator;
+}
+
+tarn_status tarn_allocator_shut_down(tarn_allocator *allocator) {
+    if (allocator == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the allocator to shut down is NULL");
+    if (atomic_exchange_explicit(&allocator->is_shut_down, true, memory_order_relaxed)) return TARN_OK;
+    atomic_fetch_add_explicit(&allocator->detours, 1, memory_order_relaxed);
+    if (allocator->strategy->shut_down != NULL) allocator->strategy->shut_down(allocator);
+    return TARN_OK;
+}
+
+/* Ends the short ways of the strategy and takes over its count of live buffers. */
+static void retire(tarn_allocator *allocator) {
+    atomic_store(&allocator->is_retiring, true);
+    /* In the child of a fork, a thread that was on its way may be missing; its count then never goes down. */
+    while (atomic_load(&allocator->visitors) != 0 && hal_device_check(allocator->device) != TARN_UNAVAILABLE) {
+        sched_yield();
+    }
+    size_t live = allocator->strategy->retire(allocator);
+    atomic_fetch_add_explicit(&allocator->live, live, memory_order_relaxed);
+    atomic_store(&allocator->is_released, true);
+    atomic_store(&allocator->is_retiring, false);
+}
+
+tarn_status tarn_allocator_release(tarn_allocator *allocator) {
+    if (allocator == NULL) return TARN_OK;
+    if (memory_callback_running(allocator) != NULL) {
+        return base_fail(TARN_BUSY, "%s on %s: a callback of the allocator cannot release it", allocator->spec,
+                         memory_device_name(allocator));
+    }
+    /* Release and acquire: what other threads did with the allocator comes before its end. */
+    if (atomic_fetch_sub_explicit(&allocator->references, 1, memory_order_acq_rel) > 1) return TARN_OK;
+    tarn_allocator_shut_down(allocator);
+    memory_report_live(allocator);
+    if (allocator->strategy->retire != NULL) retire(allocator);
+    else atomic_store(&allocator->is_released, true);
+    drop(allocator);
+    return TARN_OK;
+}

@@ -1,0 +1,39 @@
+/* What the public functions of a stack of allocators share. */
+#ifndef MEMORY_STACK_H
+#define MEMORY_STACK_H
+
+#include "hal/device.h"
+#include "memory/strategy.h"
+
+/* A callback that the calling thread is running for an allocator; they nest. */
+typedef struct memory_callback {
+    tarn_allocator *allocator;
+    bool holds_lock; /* the strategy's: no function of the stack can be called back */
+    struct memory_callback *outside;
+} memory_callback;
+
+void memory_callback_begin(memory_callback *callback, tarn_allocator *allocator, bool holds_lock);
+void memory_callback_end(memory_callback *callback);
+/* The innermost callback of the calling thread that belongs to the same stack, or NULL. */
+const memory_callback *memory_callback_running(const tarn_allocator *allocator);
+/* INVALID_STATE when the calling thread runs a callback under the lock of the stack, from where `what` cannot be done. */
+tarn_status memory_check_callback(const tarn_allocator *allocator, const char *what);
+
+/* The lowest element. */
+static inline const tarn_allocator *memory_bottom(const tarn_allocator *allocator) {
+    while (allocator->upstream != NULL) allocator = allocator->upstream;
+    return allocator;
+}
+
+static inline const char *memory_device_name(const tarn_allocator *allocator) { return tarn_device_name(allocator->device); }
+
+/* Frees through whatever allocator handed the buffer out; with `allocator` not NULL, only if that was the one. */
+tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
+
+/* Forgets the reclaimers of an allocator that ends. */
+void memory_reclaimers_end(tarn_allocator *allocator);
+
+/* Tells the log which buffers still live, by tag. No lock is held. */
+void memory_report_live(tarn_allocator *allocator);
+
+#endif
