@@ -164,11 +164,13 @@ static tarn_status find_at_any_cost(caching_heap *heap, const memory_request *re
 
 static tarn_status explain(caching *owner, tarn_status status, size_t size) {
     char asked[TARN_SIZE_TEXT], used[TARN_SIZE_TEXT], cached[TARN_SIZE_TEXT], largest[TARN_SIZE_TEXT];
+    char total[TARN_SIZE_TEXT];
     uint64_t idle =
         owner->reserved.current > owner->in_use.current ? owner->reserved.current - owner->in_use.current : 0;
-    return base_fail_within(status, "%s: %s: %s asked, %s in use, %s cached, largest free block %s",
+    return base_fail_within(status, "%s: %s: %s asked, the device has %s, %s in use, %s cached, largest free block %s",
                             tarn_device_name(owner->base.device),
                             owner->base.spec != NULL ? owner->base.spec : "caching", tarn_size_format(size, asked),
+                            tarn_size_format(hal_device_properties(owner->base.device)->memory_total, total),
                             tarn_size_format(owner->in_use.current, used), tarn_size_format(idle, cached),
                             tarn_size_format(caching_largest_free(owner), largest));
 }
@@ -414,15 +416,18 @@ static void destroy_heap(caching_heap *heap) {
 static void caching_destroy(tarn_allocator *allocator) {
     caching *owner = caching_of(allocator);
     size_t released = 0;
-    hal_device_remove_stream_callback(allocator->device, stream_ended, owner);
     caching_caches_detach(owner);
     pthread_mutex_lock(&owner->lock);
     settle_everything(owner);
+    caching_pending_abandon(owner);
+    pthread_mutex_unlock(&owner->lock);
+    /* Settling may have ended streams, which the callback had to hear of. */
+    hal_device_remove_stream_callback(allocator->device, stream_ended, owner);
+    pthread_mutex_lock(&owner->lock);
     if (caching_release_idle(owner, &released) != TARN_OK) {
         base_log(TARN_LOG_WARNING, "%s: cached memory could not be given back: %s", tarn_device_name(allocator->device),
                  tarn_last_error());
     }
-    caching_pending_abandon(owner);
     while (owner->homeless != NULL) {
         caching_physical *physical = owner->homeless;
         owner->homeless = physical->next_unused;

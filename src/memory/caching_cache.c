@@ -33,7 +33,6 @@ static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 static pthread_key_t ending_key;
 static bool has_key;
 static bool has_barrier; /* the kernel runs a barrier on all threads when asked; fixed by prepare */
-static uint32_t last_number;
 
 static void thread_ends(void *unused);
 
@@ -98,7 +97,6 @@ static caching_cache *cache_attach(caching *owner) {
     pthread_mutex_lock(&owner->lock);
     bool may = !owner->is_retired;
     if (may) {
-        cache->number = ++last_number;
         cache->owner = owner;
         cache->of_owner = owner->caches;
         owner->caches = cache;
@@ -147,10 +145,9 @@ static inline caching_slot *slot_of(caching_cache *cache, size_t capacity, uint3
     return slot->count <= other->count ? slot : other;
 }
 
-static inline void change(caching_change *figure, int64_t by) {
+static inline void raise(caching_change *figure, int64_t by) {
     figure->now += by;
     if (figure->now > figure->highest) figure->highest = figure->now;
-    if (figure->now < figure->lowest) figure->lowest = figure->now;
 }
 
 /* The calling thread's cache, or NULL. */
@@ -178,9 +175,9 @@ static inline memory_block *take(caching *owner, size_t size, uint32_t stream) {
     slot->head = block->live.cached;
     slot->count--;
     cache->bytes -= capacity;
-    change(&cache->requested, (int64_t)size);
-    change(&cache->in_use, (int64_t)capacity);
-    change(&cache->blocks, 1);
+    raise(&cache->requested, (int64_t)size);
+    raise(&cache->in_use, (int64_t)capacity);
+    raise(&cache->blocks, 1);
     cache->allocations++;
     cache->requested_total += size;
     cache->in_use_total += capacity;
@@ -232,9 +229,10 @@ static inline bool put(caching *owner, memory_block *block, const tarn_buffer *h
     slot->head = block;
     slot->count++;
     cache->bytes += capacity;
-    change(&cache->requested, -(int64_t)block->live.requested);
-    change(&cache->in_use, -(int64_t)capacity);
-    change(&cache->blocks, -1);
+    cache->requested.now -= (int64_t)block->live.requested;
+    cache->blocks.now--;
+    cache->in_use.now -= (int64_t)capacity;
+    if (cache->in_use.now < cache->least_in_use) cache->least_in_use = cache->in_use.now;
     cache->frees++;
     caching_cache_leave(cache);
     return true;
@@ -260,12 +258,13 @@ static void publish_change(tarn_figure *figure, caching_change *published) {
 
 /* A remote thread is in the cache, or it is the caller's own. */
 static void publish_changes(caching *owner, caching_cache *cache) {
-    uint64_t used = owner->in_use.current + (uint64_t)cache->in_use.lowest;
+    uint64_t used = owner->in_use.current + (uint64_t)cache->least_in_use;
     uint64_t cached = owner->reserved.current > used ? owner->reserved.current - used : 0;
     if (cached > owner->cached.peak) owner->cached.peak = cached;
     publish_change(&owner->requested, &cache->requested);
     publish_change(&owner->in_use, &cache->in_use);
     publish_change(&owner->blocks, &cache->blocks);
+    cache->least_in_use = 0;
 }
 
 static void publish(caching *owner, caching_cache *cache) {

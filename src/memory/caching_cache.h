@@ -23,25 +23,25 @@ typedef struct caching_slot {
 } caching_slot;
 
 typedef struct caching_change {
-    int64_t now, highest, lowest; /* since the last publishing */
+    int64_t now, highest; /* since the last publishing */
 } caching_change;
 
 struct caching_cache {
+    /* What every call touches. */
     _Atomic uint32_t busy;
     _Atomic uint32_t remote;
     _Atomic uint64_t serial; /* of the allocator; 0 when it has ended */
-    uint32_t number;         /* of the cache, never 0 */
     size_t bytes;            /* cached */
     size_t limit;
-    caching_slot slots[CACHING_SLOTS];
-
     caching_change requested, in_use, blocks;
+    int64_t least_in_use;
     uint64_t allocations, frees, requested_total, in_use_total;
-    uint32_t histogram[TARN_HISTOGRAM_BUCKETS];
 
     caching *owner;           /* protected by the list's lock */
     caching_cache *of_owner;  /* next of the same allocator; protected by its lock */
     caching_cache *of_thread; /* next of the same thread */
+    caching_slot slots[CACHING_SLOTS];
+    uint32_t histogram[TARN_HISTOGRAM_BUCKETS];
 };
 
 /* Makes the room's part of caches ready; before an allocator's lock is watched for forks. Any number of times. */

@@ -289,6 +289,19 @@ static tarn_status create_missing(caching *owner, gathering *gathered) {
     return TARN_OK;
 }
 
+/* Gives a granule without places back to the device, or keeps it aside for a later try. */
+static tarn_status release_homeless(caching *owner, caching_physical *physical) {
+    tarn_status status = hal_granules_release(owner->base.device, 1, &physical->handle);
+    if (status == TARN_OK) {
+        memory_figure_subtract(&owner->reserved, owner->granule);
+        physical_destroy(owner, physical);
+    } else {
+        physical->next_unused = owner->homeless;
+        owner->homeless = physical;
+    }
+    return status;
+}
+
 /* Gives gathered granules a home again, or back to the device, after something failed. */
 static void ungather(caching *owner, gathering *gathered) {
     for (size_t i = 0; i < gathered->count; i++) {
@@ -298,12 +311,8 @@ static void ungather(caching *owner, gathering *gathered) {
             physical->home = place;
             place->freed_at = place->segment->heap->sequence;
             caching_make_free(owner, place->segment, index_of(place), 1);
-        } else if (hal_granules_release(owner->base.device, 1, &physical->handle) == TARN_OK) {
-            memory_figure_subtract(&owner->reserved, owner->granule);
-            physical_destroy(owner, physical);
         } else {
-            physical->next_unused = owner->homeless;
-            owner->homeless = physical;
+            (void)release_homeless(owner, physical);
         }
     }
 }
@@ -439,8 +448,8 @@ static tarn_status release_block(caching *owner, memory_block *block, size_t *in
             if (status == TARN_BUSY) continue;
             return status;
         }
-        gathering gathered = {.items = &physical, .count = 1, .wanted = 1};
-        ungather(owner, &gathered);
+        status = release_homeless(owner, physical);
+        if (status != TARN_OK) return status;
         *inout_bytes += owner->granule;
     }
     return TARN_OK;
@@ -448,6 +457,15 @@ static tarn_status release_block(caching *owner, memory_block *block, size_t *in
 
 tarn_status caching_release_idle(caching *owner, size_t *inout_bytes) {
     tarn_status status = TARN_OK;
+    caching_physical *kept = owner->homeless;
+    owner->homeless = NULL;
+    while (kept != NULL) {
+        caching_physical *physical = kept;
+        kept = physical->next_unused;
+        tarn_status result = release_homeless(owner, physical);
+        if (result == TARN_OK) *inout_bytes += owner->granule;
+        else status = result;
+    }
     for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
         caching_segment *next;
         for (caching_segment *segment = heap->segments; segment != NULL && status == TARN_OK; segment = next) {

@@ -45,8 +45,11 @@ bool memory_fork_watch(pthread_mutex_t *lock, bool is_innermost) {
     if (entry == NULL) return false;
     entry->lock = lock;
     pthread_mutex_lock(&list_lock);
-    entry->next = watched;
-    watched = entry;
+    /* Behind the others: locks are taken in the order in which they were first watched. */
+    watched_lock **link = &watched;
+    while (*link != NULL) link = &(*link)->next;
+    entry->next = NULL;
+    *link = entry;
     pthread_mutex_unlock(&list_lock);
     return true;
 }
