@@ -8,10 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if __has_include("bench/bench.h")
 #include "bench/bench.h"
-#define HAS_BENCH
-#endif
 #include "tool.h"
 
 static const tool_command commands[] = {
@@ -20,9 +17,7 @@ static const tool_command commands[] = {
     {"inspect", "say what is in a trace: peak, holders, fragmentation", inspect_command},
     {"convert", "write a trace in another format", convert_command},
     {"record", "run a command and record its allocations", record_command},
-#ifdef HAS_BENCH
     {"bench", "run the benchmarks beside the allocators installed here", bench_command},
-#endif
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
