@@ -1,0 +1,170 @@
+/* The streams of a direct allocator.
+ *
+ * Waiting for a stream is recording an event and waiting for that. Where no event can be had, the stream as a whole is
+ * waited for. */
+#include "memory/direct_streams.h"
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "memory/fork.h"
+
+/* Must be called with the lock held. */
+static direct_stream *find_stream(const direct_streams *streams, uint32_t number) {
+    direct_stream *entry = streams->list;
+    while (entry != NULL && entry->number != number) entry = entry->next;
+    return entry;
+}
+
+/* Called by the hardware layer when the stream's work has finished and it is about to go. */
+static void stream_ended(void *context, tarn_stream *stream) {
+    direct_streams *streams = context;
+    pthread_mutex_lock(&streams->lock);
+    direct_stream **link = &streams->list;
+    while (*link != NULL && (*link)->stream != stream) link = &(*link)->next;
+    direct_stream *entry = *link;
+    if (entry != NULL) {
+        *link = entry->next;
+        while (entry->waiting != 0) pthread_cond_wait(&streams->waited, &streams->lock);
+    }
+    pthread_mutex_unlock(&streams->lock);
+    base_free(entry);
+}
+
+tarn_status direct_streams_begin(direct_streams *streams, tarn_device *device) {
+    streams->device = device;
+    pthread_mutex_init(&streams->lock, NULL);
+    pthread_cond_init(&streams->waited, NULL);
+    tarn_status status = hal_device_on_stream_destroy(device, stream_ended, streams);
+    if (status == TARN_OK && !memory_fork_watch(&streams->lock, false)) {
+        hal_device_remove_stream_callback(device, stream_ended, streams);
+        status = base_fail(TARN_OUT_OF_MEMORY, "direct: no host memory for an allocator");
+    }
+    if (status != TARN_OK) {
+        pthread_cond_destroy(&streams->waited);
+        pthread_mutex_destroy(&streams->lock);
+    }
+    return status;
+}
+
+void direct_streams_end(direct_streams *streams) {
+    hal_device_remove_stream_callback(streams->device, stream_ended, streams);
+    while (streams->list != NULL) {
+        direct_stream *entry = streams->list;
+        streams->list = entry->next;
+        base_free(entry);
+    }
+    for (unsigned i = 0; i < streams->event_count; i++) hal_event_destroy(streams->events[i]);
+    memory_fork_forget(&streams->lock);
+    pthread_cond_destroy(&streams->waited);
+    pthread_mutex_destroy(&streams->lock);
+}
+
+/* Must be called with the lock held. False when there is no host memory. */
+static bool add_use(direct_streams *streams, tarn_stream *stream, direct_use **inout_uses) {
+    uint32_t number = hal_stream_number(stream);
+    for (const direct_use *use = *inout_uses; use != NULL; use = use->next)
+        if (use->stream == number) return true;
+    direct_use *use = base_allocate(1, sizeof *use);
+    if (use == NULL) return false;
+    if (find_stream(streams, number) == NULL) {
+        direct_stream *entry = base_allocate(1, sizeof *entry);
+        if (entry == NULL) {
+            base_free(use);
+            return false;
+        }
+        entry->stream = stream;
+        entry->number = number;
+        entry->next = streams->list;
+        streams->list = entry;
+    }
+    use->stream = number;
+    use->next = *inout_uses;
+    *inout_uses = use;
+    return true;
+}
+
+tarn_status direct_streams_use(direct_streams *streams, tarn_stream *stream, direct_use **inout_uses) {
+    pthread_mutex_lock(&streams->lock);
+    bool is_added = add_use(streams, stream, inout_uses);
+    pthread_mutex_unlock(&streams->lock);
+    if (is_added) return TARN_OK;
+    return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to remember that a stream uses a buffer",
+                     tarn_device_name(streams->device));
+}
+
+static tarn_status take_event(direct_streams *streams, hal_event **out_event) {
+    pthread_mutex_lock(&streams->lock);
+    hal_event *event = streams->event_count > 0 ? streams->events[--streams->event_count] : NULL;
+    pthread_mutex_unlock(&streams->lock);
+    if (event == NULL) return hal_event_create(streams->device, out_event);
+    *out_event = event;
+    return TARN_OK;
+}
+
+static void put_event(direct_streams *streams, hal_event *event) {
+    pthread_mutex_lock(&streams->lock);
+    bool is_kept = streams->event_count < DIRECT_EVENTS;
+    if (is_kept) streams->events[streams->event_count++] = event;
+    pthread_mutex_unlock(&streams->lock);
+    if (!is_kept) hal_event_destroy(event);
+}
+
+static tarn_status wait_for_event(direct_streams *streams, hal_event *event, tarn_stream *stream) {
+    bool is_complete = false;
+    tarn_status status = hal_event_record(event, stream);
+    if (status != TARN_OK) return status;
+    if (hal_event_query(event, &is_complete) == TARN_OK && is_complete) return TARN_OK;
+    pthread_mutex_lock(&streams->lock);
+    streams->waits++;
+    pthread_mutex_unlock(&streams->lock);
+    return hal_event_synchronize(event);
+}
+
+static bool is_over(tarn_status status) {
+    return status == TARN_OK || status == TARN_DEVICE_LOST || status == TARN_UNAVAILABLE;
+}
+
+/* Without locks. */
+static tarn_status wait_for_stream(direct_streams *streams, tarn_stream *stream) {
+    hal_event *event;
+    tarn_status status = take_event(streams, &event);
+    if (status == TARN_OK) {
+        status = wait_for_event(streams, event, stream);
+        if (status == TARN_OK) put_event(streams, event);
+        else hal_event_destroy(event);
+    }
+    if (!is_over(status)) status = tarn_stream_synchronize(stream);
+    return is_over(status) ? TARN_OK : status;
+}
+
+tarn_status direct_streams_wait(direct_streams *streams, const direct_use *uses) {
+    for (const direct_use *use = uses; use != NULL; use = use->next) {
+        pthread_mutex_lock(&streams->lock);
+        direct_stream *entry = find_stream(streams, use->stream);
+        if (entry != NULL) entry->waiting++;
+        pthread_mutex_unlock(&streams->lock);
+        if (entry == NULL) continue;
+        tarn_status status = wait_for_stream(streams, entry->stream);
+        pthread_mutex_lock(&streams->lock);
+        entry->waiting--;
+        pthread_cond_broadcast(&streams->waited);
+        pthread_mutex_unlock(&streams->lock);
+        if (status != TARN_OK) return status;
+    }
+    return TARN_OK;
+}
+
+uint64_t direct_streams_waits(direct_streams *streams) {
+    pthread_mutex_lock(&streams->lock);
+    uint64_t waits = streams->waits;
+    pthread_mutex_unlock(&streams->lock);
+    return waits;
+}
+
+void direct_uses_free(direct_use *uses) {
+    while (uses != NULL) {
+        direct_use *next = uses->next;
+        base_free(uses);
+        uses = next;
+    }
+}
