@@ -70,8 +70,9 @@ static tarn_status read_options(const tarn_allocator *allocator, const tarn_allo
     const unsigned char *bytes = (const unsigned char *)options;
     for (size_t i = sizeof *options; i < size; i++) {
         if (bytes[i] == 0) continue;
-        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: options of %zu bytes ask for what this version does not know",
-                         allocator->spec, memory_device_name(allocator), size);
+        return base_fail(TARN_INVALID_ARGUMENT,
+                         "%s on %s: options of %zu bytes ask for what this version does not know", allocator->spec,
+                         memory_device_name(allocator), size);
     }
     memcpy(out_options, options, size < sizeof *options ? size : sizeof *options);
     return TARN_OK;

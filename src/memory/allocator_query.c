@@ -13,8 +13,7 @@
 #include "memory/stack.h"
 
 /* The highest element that has `function` in its table, or NULL. */
-#define ELEMENT_WITH(allocator, function) \
-    element_with((allocator), (size_t)offsetof(memory_strategy, function))
+#define ELEMENT_WITH(allocator, function) element_with((allocator), (size_t)offsetof(memory_strategy, function))
 
 static tarn_allocator *element_with(tarn_allocator *allocator, size_t offset) {
     while (allocator != NULL) {
@@ -61,6 +60,11 @@ tarn_status tarn_allocator_find(tarn_allocator *allocator, const void *pointer, 
 static tarn_status read_stats(tarn_allocator *allocator, tarn_memory_stats *out_stats) {
     *out_stats = (tarn_memory_stats){.struct_size = sizeof *out_stats};
     tarn_allocator *element = ELEMENT_WITH(allocator, stats);
+    return element != NULL ? element->strategy->stats(element, out_stats) : TARN_OK;
+}
+
+tarn_status memory_stats_below(tarn_allocator *allocator, tarn_memory_stats *out_stats) {
+    tarn_allocator *element = ELEMENT_WITH(allocator->upstream, stats);
     return element != NULL ? element->strategy->stats(element, out_stats) : TARN_OK;
 }
 

@@ -32,9 +32,9 @@ static atomic_size_t readable_count;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* All protected by lock. */
-static size_t table_capacity;  /* descriptors that the reservation has room for; 0 before it */
-static size_t used_count;      /* descriptors that were ever handed out */
-static memory_block *unused;   /* handed out once and given back */
+static size_t table_capacity; /* descriptors that the reservation has room for; 0 before it */
+static size_t used_count;     /* descriptors that were ever handed out */
+static memory_block *unused;  /* handed out once and given back */
 
 /* Must be called with the lock held. */
 static bool reserve_table(void) {

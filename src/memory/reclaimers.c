@@ -14,8 +14,8 @@
 typedef struct memory_reclaimer {
     tarn_reclaimer function;
     void *context;
-    unsigned running;  /* calls */
-    bool is_removed;   /* out of use; it leaves the list when it runs no more */
+    unsigned running; /* calls */
+    bool is_removed;  /* out of use; it leaves the list when it runs no more */
     struct memory_reclaimer *next;
 } memory_reclaimer;
 

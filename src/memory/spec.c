@@ -117,7 +117,8 @@ static tarn_status read_argument(spec_reader *reader, memory_arguments *argument
     for (size_t i = 0; i < arguments->count; i++) {
         if (strcmp(arguments->items[i].key, argument->key) != 0) continue;
         if (argument->key[0] == '\0') {
-            return base_fail(TARN_INVALID_ARGUMENT, "column %zu: %s takes one value", argument->column, arguments->name);
+            return base_fail(TARN_INVALID_ARGUMENT, "column %zu: %s takes one value", argument->column,
+                             arguments->name);
         }
         return base_fail(TARN_INVALID_ARGUMENT, "column %zu: %s is there twice", argument->column, argument->key);
     }
@@ -138,8 +139,8 @@ static tarn_status refuse_name(const char *name, size_t name_column) {
         length += added;
     }
     if (name[0] == '\0') {
-        return base_fail(TARN_INVALID_ARGUMENT, "column %zu: the name of an allocator is missing: one of %s", name_column,
-                         known);
+        return base_fail(TARN_INVALID_ARGUMENT, "column %zu: the name of an allocator is missing: one of %s",
+                         name_column, known);
     }
     return base_fail(TARN_INVALID_ARGUMENT, "column %zu: there is no allocator \"%.80s\", only %s", name_column, name,
                      known);
@@ -182,8 +183,8 @@ static tarn_status read_element(spec_reader *reader) {
     }
     bool is_last = *reader->next == '\0';
     if (!is_last && *reader->next != '|') {
-        return base_fail(TARN_INVALID_ARGUMENT, "column %zu: \"%.20s\" where '|' or the end was expected", column(reader),
-                         reader->next);
+        return base_fail(TARN_INVALID_ARGUMENT, "column %zu: \"%.20s\" where '|' or the end was expected",
+                         column(reader), reader->next);
     }
     if (element->strategy->is_adaptor == is_last) {
         return base_fail(TARN_INVALID_ARGUMENT,
@@ -288,7 +289,8 @@ static tarn_status build(spec_reader *reader, tarn_device *device, tarn_allocato
 static tarn_status create(tarn_device *device, const char *spec, tarn_allocator **out_allocator) {
     size_t length = strnlen(spec, LONGEST_SPEC + 1);
     if (length > LONGEST_SPEC) {
-        return base_fail(TARN_INVALID_ARGUMENT, "the text that names an allocator has more than %zu bytes", LONGEST_SPEC);
+        return base_fail(TARN_INVALID_ARGUMENT, "the text that names an allocator has more than %zu bytes",
+                         LONGEST_SPEC);
     }
     spec_reader *reader = base_allocate(1, sizeof *reader);
     /* Each argument has two strings and may add two zeros; each element has one. */

@@ -25,7 +25,9 @@ static inline const tarn_allocator *memory_bottom(const tarn_allocator *allocato
     return allocator;
 }
 
-static inline const char *memory_device_name(const tarn_allocator *allocator) { return tarn_device_name(allocator->device); }
+static inline const char *memory_device_name(const tarn_allocator *allocator) {
+    return tarn_device_name(allocator->device);
+}
 
 /* Frees through whatever allocator handed the buffer out; with `allocator` not NULL, only if that was the one. */
 tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);

@@ -19,7 +19,8 @@ static void put(text *t, const char *format, ...) {
     va_list arguments;
     va_start(arguments, format);
     bool has_room = t->length < t->capacity;
-    int added = vsnprintf(has_room ? t->out + t->length : NULL, has_room ? t->capacity - t->length : 0, format, arguments);
+    int added =
+        vsnprintf(has_room ? t->out + t->length : NULL, has_room ? t->capacity - t->length : 0, format, arguments);
     va_end(arguments);
     if (added > 0) t->length += (size_t)added;
 }

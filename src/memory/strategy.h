@@ -112,6 +112,8 @@ void memory_allocator_end(tarn_allocator *allocator);
 /* The element below, for adaptors: dispatch without validation. */
 tarn_status memory_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block);
 tarn_status memory_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream);
+/* The statistics of the elements below, for adaptors that add to them. */
+tarn_status memory_stats_below(tarn_allocator *allocator, tarn_memory_stats *out_stats);
 
 /* Calls the reclaimers of the stack that `outer` tops, until one has given something. Returns the bytes given. No lock
  * of the room is held. */
