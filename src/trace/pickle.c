@@ -224,7 +224,7 @@ static tarn_status memo_get(pickle_machine *m, uint64_t number) {
 static tarn_status memo_instruction(pickle_machine *m, unsigned width, tarn_status (*act)(pickle_machine *, uint64_t)) {
     uint64_t number = 0;
     if (width == 0) {
-        char text[pickle_number_text];
+        char text[pickle_number_text] = "";
         tarn_status status = pickle_take_line(m, text);
         if (status != TARN_OK) return status;
         char *end;

@@ -43,7 +43,7 @@ tarn_status pickle_push_long(pickle_machine *m, unsigned length_width) {
 }
 
 tarn_status pickle_push_integer_text(pickle_machine *m, bool is_long) {
-    char text[pickle_number_text];
+    char text[pickle_number_text] = "";
     tarn_status status = pickle_take_line(m, text);
     if (status != TARN_OK) return status;
     size_t length = strlen(text);
@@ -62,7 +62,7 @@ tarn_status pickle_push_integer_text(pickle_machine *m, bool is_long) {
 }
 
 tarn_status pickle_push_float_text(pickle_machine *m) {
-    char text[pickle_number_text];
+    char text[pickle_number_text] = "";
     tarn_status status = pickle_take_line(m, text);
     if (status != TARN_OK) return status;
     char *end;

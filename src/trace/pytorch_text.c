@@ -28,7 +28,8 @@ static void put(text *t, const char *bytes, size_t length) {
 
 static void put_number(text *t, int64_t number) {
     char digits[24];
-    put(t, digits, (size_t)snprintf(digits, sizeof digits, "%" PRId64, number));
+    int length = snprintf(digits, sizeof digits, "%" PRId64, number);
+    put(t, digits, (size_t)length);
 }
 
 /* The part of a path after its last slash. */

@@ -163,18 +163,17 @@ static void record_shut_down(tarn_allocator *allocator) {
 /* Ends the file; nobody else uses the recorder any more. */
 static void finish(recorder *r) {
     if (r->file < 0) return;
-    int error = 0;
     if (is_forked(r)) {
         stop(r);
         return;
     }
+    /* Where the buffer cannot be written, the recording has ended and the file is closed. */
     bool written = make_room(r, TRACE_RECORD_ROOM);
     if (written) {
         r->used += trace_encode_end(r->buffer + r->used);
-        written = flush(r);
+        written = flush(r) && close(r->file) == 0;
     }
-    if (!written) error = errno;
-    else if (close(r->file) != 0) error = errno;
+    int error = written ? 0 : errno;
     r->file = -1;
     if (error != 0) complain(r, error);
 }

@@ -94,7 +94,7 @@ tarn_status trace_table_columns(const trace_table *table, const char *const *nam
             cell += strspn(cell, " ");
             if (strcasecmp(cell, names[i]) == 0) out_columns[i] = (int)k;
         }
-        if (out_columns[i] < 0 && i < required)
+        if (i < required && out_columns[i] < 0)
             return trace_table_fail(table, "the column \"%s\" is missing", names[i]);
     }
     return TARN_OK;

@@ -124,7 +124,7 @@ static void the_memo_gives_the_same_object_again(void **state) {
         put_bytes(&p, forms[i], sizes[i]);
         put_op(&p, OP_STOP);
         pickle *loaded = load(&p);
-        pickle_value first, second;
+        pickle_value first = {0}, second = {0};
         pickle_cursor cursor = pickle_begin(pickle_top(loaded));
         assert_true(pickle_next(&cursor, &first) && pickle_next(&cursor, &second));
         assert_ptr_equal(first.is.object, second.is.object);
