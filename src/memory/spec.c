@@ -111,7 +111,7 @@ static tarn_status read_argument(spec_reader *reader, memory_arguments *argument
         return base_fail(TARN_INVALID_ARGUMENT, "column %zu: the quotation does not end", value_column);
     }
     if (!is_quoted && argument->value[0] == '\0') {
-        return base_fail(TARN_INVALID_ARGUMENT, "column %zu: %s lacks a value", value_column,
+        return base_fail(TARN_INVALID_ARGUMENT, "column %zu: %s lacks a value", argument->column,
                          argument->key[0] != '\0' ? argument->key : arguments->name);
     }
     for (size_t i = 0; i < arguments->count; i++) {
