@@ -1,0 +1,82 @@
+/* `tarn bench`: the list of the benchmarks, and the command that runs them. */
+#include "bench.h"
+
+#include <argp.h>
+#include <string.h>
+
+#include "harness.h"
+#include "peers.h"
+
+static const benchmark benchmarks[] = {
+    {"alloc", "host cost of allocating and freeing, beside malloc and what replaces it", bench_alloc},
+    {"replay", "memory in use over memory taken, on recorded traces", bench_replay},
+};
+enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };
+
+typedef struct bench_settings {
+    bench_options options;
+    bool is_wanted[BENCHMARKS];
+    bool any_named;
+    const char *measure; /* this process is a contender's */
+} bench_settings;
+
+enum { OPTION_JSON = 'j', OPTION_QUICK = 'q', OPTION_DATA = 'd', OPTION_MEASURE = 0x100 };
+
+static error_t parse_option(int key, char *argument, struct argp_state *state) {
+    bench_settings *settings = state->input;
+    switch (key) {
+    case OPTION_JSON: settings->options.as_json = true; return 0;
+    case OPTION_QUICK: settings->options.quick = true; return 0;
+    case OPTION_DATA: settings->options.data = argument; return 0;
+    case OPTION_MEASURE: settings->measure = argument; return 0;
+    case ARGP_KEY_ARG:
+        for (size_t i = 0; i < BENCHMARKS; i++) {
+            if (strcmp(argument, benchmarks[i].name) != 0) continue;
+            settings->is_wanted[i] = settings->any_named = true;
+            return 0;
+        }
+        argp_error(state, "no benchmark is called '%s'; there are alloc and replay", argument);
+        return 0;
+    default: return ARGP_ERR_UNKNOWN;
+    }
+}
+
+static int run_all(const bench_settings *settings) {
+    json_t *results = json_array();
+    for (size_t i = 0; i < BENCHMARKS; i++) {
+        if (settings->any_named && !settings->is_wanted[i]) continue;
+        json_t *result = NULL;
+        int code = benchmarks[i].run(&settings->options, &result);
+        if (code != TOOL_DONE) {
+            json_decref(results);
+            return code;
+        }
+        json_array_append_new(results, result);
+    }
+    if (settings->options.as_json) return tool_print_json(BENCH_COMMAND, json_pack("{s:o}", "benchmarks", results));
+    json_decref(results);
+    return TOOL_DONE;
+}
+
+int bench_command(int argc, char **argv) {
+    static const struct argp_option option_list[] = {
+        {"json", OPTION_JSON, NULL, 0, "Print one JSON document", 0},
+        {"quick", OPTION_QUICK, NULL, 0, "Measure for seconds instead of a minute; the figures are rougher", 0},
+        {"data", OPTION_DATA, "FOLDER", 0, "Where replay finds traces (default: TARN_SHARED_DATA)", 0},
+        {PEER_OPTION, OPTION_MEASURE, "SPEC:BUDGET", OPTION_HIDDEN, NULL, 0},
+        {0}};
+    static const struct argp argp = {
+        .options = option_list,
+        .parser = parse_option,
+        .args_doc = "[NAME…]",
+        .doc =
+            "Runs the benchmarks that are named, or all: `alloc` measures the host's cost of an allocation and its free on Tarn "
+            "and, in the same run, on malloc and the allocators installed here; `replay` measures on recorded traces how much "
+            "of the memory taken is in use."
+            "\vExample:\n\n  tarn bench alloc --quick",
+    };
+    bench_settings settings = {0};
+    if (argp_parse(&argp, argc, argv, 0, NULL, &settings) != 0) return TOOL_USAGE;
+    if (settings.measure) return peer_child(settings.measure);
+    return run_all(&settings);
+}

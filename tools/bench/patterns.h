@@ -1,0 +1,42 @@
+/* Patterns of allocating and freeing, each measured on malloc or on one of Tarn's stacks. */
+#ifndef BENCH_PATTERNS_H
+#define BENCH_PATTERNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <tarn/status.h>
+
+typedef enum pattern_kind {
+    PATTERN_SAME_SIZE, /* allocate, free, again */
+    PATTERN_TRAINING,  /* many tensors of many sizes, then freed in mixed order */
+    PATTERN_HAND_OVER  /* threads that free half of each other's blocks */
+} pattern_kind;
+
+/* What the figure of `caching` is held against. */
+typedef enum pattern_target {
+    TARGET_TIMES_TCMALLOC, /* at most `limit` times tcmalloc's */
+    TARGET_TIMES_BEST,     /* at most `limit` times the best peer's */
+    TARGET_NANOSECONDS,    /* at most `limit` */
+    TARGET_SCALING,        /* the pattern before it takes at least `limit` times as long */
+    TARGET_NONE
+} pattern_target;
+
+typedef struct bench_pattern {
+    const char *name;
+    pattern_kind kind;
+    size_t size;  /* bytes */
+    bool written; /* every page, after each allocation */
+    unsigned threads;
+    pattern_target target;
+    double limit;
+} bench_pattern;
+
+extern const bench_pattern bench_patterns[];
+extern const size_t bench_pattern_count;
+
+/* Measures for about three times `budget_ns` nanoseconds, after a warm-up: nanoseconds for one allocation and its free, all threads
+ * together. `spec` names a stack on the cpu device; NULL measures the malloc that the process has. */
+tarn_status bench_measure(const bench_pattern *pattern, const char *spec, double budget_ns, double *out_ns);
+
+#endif
