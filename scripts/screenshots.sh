@@ -18,10 +18,10 @@ import devtools
 browser = devtools.Browser()
 try:
     for scheme in ("light", "dark"):
-        page = devtools.Page(browser, 1120, 1180, scheme)
+        page = devtools.Page(browser, 1120, 1310, scheme)
         page.open(sys.argv[1])
         # The chosen moment, a tip and both pictures below each other say what the page is for.
-        page.hover("#chart", 0.62, 0.45)
+        page.hover("#chart", 0.5, 0.3)
         page.run("window.scrollTo(0, 0)")
         path = f"docs/images/replay-{scheme}.png"
         page.screenshot(path)
