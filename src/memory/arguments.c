@@ -102,6 +102,12 @@ tarn_status memory_argument_text(memory_arguments *arguments, const char *key, c
     return TARN_OK;
 }
 
+tarn_status memory_argument_refuse(const memory_arguments *arguments, const char *key, const char *wanted) {
+    const memory_argument *argument = arguments->items;
+    while (strcmp(argument->key, key) != 0) argument++;
+    return refuse(arguments, argument, wanted);
+}
+
 tarn_status memory_arguments_check(const memory_arguments *arguments) {
     for (size_t i = 0; i < arguments->count; i++) {
         const memory_argument *argument = &arguments->items[i];

@@ -64,9 +64,7 @@ static tarn_status read_count(memory_arguments *arguments, const char *key, uint
     uint64_t value = UINT64_MAX;
     tarn_status status = memory_argument_number(arguments, key, &value);
     if (status != TARN_OK || value == UINT64_MAX) return status;
-    if (value == 0) {
-        return base_fail(TARN_INVALID_ARGUMENT, "column %zu: fail: %s counts from 1", arguments->column, key);
-    }
+    if (value == 0) return memory_argument_refuse(arguments, key, "a number from 1 on");
     *inout_value = value;
     return TARN_OK;
 }
@@ -80,7 +78,7 @@ static tarn_status read_status(memory_arguments *arguments, tarn_status *inout_v
         *inout_value = (tarn_status)value;
         return TARN_OK;
     }
-    return base_fail(TARN_INVALID_ARGUMENT, "column %zu: fail: there is no failure \"%.80s\"", arguments->column, name);
+    return memory_argument_refuse(arguments, "status", "the name of a failure such as OUT_OF_MEMORY");
 }
 
 static tarn_status fail_create(tarn_device *device, memory_arguments *arguments, tarn_allocator *upstream,

@@ -128,6 +128,8 @@ tarn_status memory_argument_switch(memory_arguments *arguments, const char *key,
 tarn_status memory_argument_kind(memory_arguments *arguments, const char *key, tarn_memory_kind *inout_value);
 /* The text itself, which lives as long as the arguments do. */
 tarn_status memory_argument_text(memory_arguments *arguments, const char *key, const char **inout_value);
+/* INVALID_ARGUMENT, saying what the argument of that key, which is there, takes instead of the value that it has. */
+tarn_status memory_argument_refuse(const memory_arguments *arguments, const char *key, const char *wanted);
 /* INVALID_ARGUMENT naming the first argument that nobody read. Each `create` calls it last, before it takes anything. */
 tarn_status memory_arguments_check(const memory_arguments *arguments);
 
