@@ -86,7 +86,9 @@ tarn_status pickle_take_number(pickle_machine *m, unsigned width, uint64_t *out_
 
 tarn_status pickle_push(pickle_machine *m, pickle_value value) {
     if (m->stack_count == stack_limit) return pickle_corrupt(m, "more than a million values outside of any container");
-    if (!trace_reserve((void **)&m->stack, &m->stack_capacity, m->stack_count, sizeof *m->stack)) return no_memory(m);
+    if (m->stack_count == m->stack_capacity &&
+        !trace_reserve((void **)&m->stack, &m->stack_capacity, m->stack_count, sizeof *m->stack))
+        return no_memory(m);
     m->stack[m->stack_count++] = value;
     return TARN_OK;
 }

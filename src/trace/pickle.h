@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "trace_internal.h"
 
@@ -91,7 +92,11 @@ static inline bool pickle_next_entry(pickle_cursor *cursor, pickle_value *out_ke
     return pickle_next(cursor, out_key) && pickle_next(cursor, out_value);
 }
 
-bool pickle_is_text(pickle_value value, const char *text);
+/* Here, so that a name's length is known where it is compared: readers ask this some ten times for each field. */
+static inline bool pickle_is_text(pickle_value value, const char *text) {
+    size_t length = strlen(text);
+    return value.type == PICKLE_TEXT && value.length == length && memcmp(value.is.text, text, length) == 0;
+}
 /* The last entry of a dict with this key, as in Python. */
 bool pickle_find(pickle_value dict, const char *key, pickle_value *out_value);
 /* "a list", "a text" …, for sentences. */

@@ -1,12 +1,5 @@
 /* Looking at the values of a pickle. */
-#include <string.h>
-
 #include "pickle.h"
-
-bool pickle_is_text(pickle_value value, const char *text) {
-    size_t length = strlen(text);
-    return value.type == PICKLE_TEXT && value.length == length && memcmp(value.is.text, text, length) == 0;
-}
 
 bool pickle_find(pickle_value dict, const char *key, pickle_value *out_value) {
     if (dict.type != PICKLE_DICT) return false;

@@ -26,10 +26,17 @@ static void put(text *t, const char *bytes, size_t length) {
     t->length += length;
 }
 
+/* By hand: there is a line number in each frame of each event. */
 static void put_number(text *t, int64_t number) {
-    char digits[24];
-    int length = snprintf(digits, sizeof digits, "%" PRId64, number);
-    put(t, digits, (size_t)length);
+    char digits[20];
+    size_t first = sizeof digits;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do {
+        digits[--first] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest != 0);
+    if (number < 0) put(t, "-", 1);
+    put(t, digits + first, sizeof digits - first);
 }
 
 /* The part of a path after its last slash. */
