@@ -33,6 +33,7 @@ static struct {
     uint64_t capacity;
     unsigned long forced_waits, taken_while_held, violations;
     char first_violation[256];
+    bool is_lost; /* memory is not given back to a lost device */
 } fake;
 
 /* Must be called with the lock held. */
@@ -40,6 +41,7 @@ static tarn_status enter(unsigned call) {
     if ((fake.failing & call) == 0) return TARN_OK;
     fake.calls++;
     if (fake.at == 0 || fake.calls < fake.at || (fake.calls > fake.at && !fake.for_good)) return TARN_OK;
+    if (fake.status == TARN_DEVICE_LOST) fake.is_lost = true;
     return host->fail(fake.status, "the fake driver was told to fail call %lu", fake.calls);
 }
 
@@ -258,8 +260,8 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
 
 static void device_close(tarn_backend_device *device) {
     pthread_mutex_lock(&fake_lock);
-    if (device->memory.in_use != 0) fake_violation("device_close with memory in use");
-    if (device->memory.range_count != 0) fake_violation("device_close with addresses reserved");
+    if (device->memory.in_use != 0 && !fake.is_lost) fake_violation("device_close with memory in use");
+    if (device->memory.range_count != 0 && !fake.is_lost) fake_violation("device_close with addresses reserved");
     tarn_backend_device **place = &fake.devices;
     while (*place != device) place = &(*place)->next;
     *place = device->next;
@@ -340,6 +342,7 @@ void fake_reset(void) {
     fake.capacity = 0;
     fake.forced_waits = fake.taken_while_held = fake.violations = 0;
     fake.first_violation[0] = '\0';
+    fake.is_lost = false;
     pthread_mutex_unlock(&fake_lock);
 }
 

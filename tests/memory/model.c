@@ -175,6 +175,21 @@ static size_t random_size(memory_model *model) {
     return magnitude + next(model) % magnitude;
 }
 
+/* Whether what was handed out is what was asked for, and nobody else's. */
+static bool accept(memory_model *model, live_buffer *taken, size_t alignment) {
+    if (tarn_buffer_size(taken->buffer) != taken->size || taken->capacity < taken->size)
+        return wrong(model, "size or capacity is wrong");
+    if (alignment == 0) alignment = model->stand.properties.alignment;
+    if (taken->address == 0 || taken->address % alignment != 0)
+        return wrong(model, "%#zx is not aligned to %zu", taken->address, alignment);
+    if (!look(model, taken->address, taken->capacity, &taken->memory))
+        return wrong(model, "a buffer has no memory behind it");
+    for (size_t i = 0; i < taken->memory.count; i++)
+        if (!intervals_add(&model->occupied, taken->memory.pieces[i].start, taken->memory.pieces[i].length))
+            return wrong(model, "two live buffers overlap");
+    return check_stream_order(model, taken);
+}
+
 static bool allocate(memory_model *model) {
     size_t size = random_size(model), alignment = 0;
     uint64_t number = next(model);
@@ -193,7 +208,9 @@ static bool allocate(memory_model *model) {
         model->verdict->refusals++;
         if (taken.buffer != NULL) return wrong(model, "a refused allocation wrote its output");
         bool is_told_to = strstr(model->plan->spec, "fail:") != NULL && status == TARN_OUT_OF_MEMORY;
-        bool is_full = model->plan->capacity != 0 && model->in_use + size + alignment > model->plan->capacity / 4 &&
+        /* Segments that cannot move may be held by one small buffer each. */
+        uint64_t sure = model->plan->is_rigid ? 0 : model->plan->capacity / 4;
+        bool is_full = model->plan->capacity != 0 && model->in_use + size + alignment > sure &&
                        (status == TARN_OUT_OF_MEMORY || status == TARN_LIMIT_EXCEEDED);
         if (!may_fail(model, status) && !is_told_to && !is_full)
             return wrong(model, "%zu bytes were refused with %llu in use: %s", size, (unsigned long long)model->in_use,
@@ -202,19 +219,12 @@ static bool allocate(memory_model *model) {
     }
     taken.address = (uintptr_t)tarn_buffer_data(taken.buffer);
     taken.capacity = tarn_buffer_capacity(taken.buffer);
-    if (tarn_buffer_size(taken.buffer) != size || taken.capacity < size)
-        return wrong(model, "size or capacity is wrong");
-    if (alignment == 0) alignment = model->stand.properties.alignment;
-    if (taken.address == 0 || taken.address % alignment != 0)
-        return wrong(model, "%#zx is not aligned to %zu", taken.address, alignment);
-    if (!look(model, taken.address, taken.capacity, &taken.memory))
-        return wrong(model, "a buffer has no memory behind it");
-    for (size_t i = 0; i < taken.memory.count; i++)
-        if (!intervals_add(&model->occupied, taken.memory.pieces[i].start, taken.memory.pieces[i].length))
-            return wrong(model, "two live buffers overlap");
-    if (!check_stream_order(model, &taken)) return false;
     taken.mark = next(model);
     if (model->is_stored) visit_marks(&taken, true);
+    if (!accept(model, &taken, alignment)) {
+        tarn_buffer_free(taken.buffer, NULL);
+        return false;
+    }
     model->live[model->live_count++] = taken;
     model->allocations++;
     model->requested += size;

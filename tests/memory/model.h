@@ -13,6 +13,7 @@
 typedef struct model_plan {
     const char *spec, *device;
     uint64_t capacity; /* bytes that may be used; 0: as good as endless */
+    bool is_rigid;     /* segments are never moved: fragments may fill the device */
     uint64_t seed;
     size_t operations;
     const bool *left_out; /* operations to skip; NULL: none */

@@ -50,6 +50,11 @@ unsigned test_slowness(void) {
     return getenv("TARN_TEST_SLOWNESS") != NULL ? (unsigned)test_number("TARN_TEST_SLOWNESS", 1) : 1;
 }
 
+/* What the running test holds, so that a test that fails does not take the others' memory along. */
+static test_stand *standing;
+static tarn_buffer *taken[1024];
+static size_t taken_count;
+
 /* The spec with FILE replaced by a file of this stand's own. */
 static void write_spec(test_stand *stand, const char *spec, char *out_text, size_t capacity) {
     const char *place = strstr(spec, "FILE");
@@ -67,6 +72,8 @@ static void write_spec(test_stand *stand, const char *spec, char *out_text, size
 
 void stand_open(test_stand *stand, const char *spec, const char *device_name) {
     memset(stand, 0, sizeof *stand);
+    standing = stand;
+    taken_count = 0;
     stand->spec = spec;
     stand->device_name = device_name;
     if (strncmp(device_name, "fake:", 5) == 0) fake_install();
@@ -80,6 +87,7 @@ void stand_open(test_stand *stand, const char *spec, const char *device_name) {
 }
 
 void stand_close(test_stand *stand) {
+    standing = NULL;
     for (int n = 0; n < STAND_STREAMS; n++) stand_let_go(stand, n);
     for (int n = 0; n < STAND_STREAMS; n++)
         if (stand->streams[n] != NULL) EXPECT_OK(tarn_stream_release(stand->streams[n]));
@@ -125,6 +133,7 @@ tarn_buffer *take(test_stand *stand, size_t size, tarn_stream *stream) {
     tarn_buffer *buffer = NULL;
     EXPECT_OK(tarn_allocator_allocate(stand->allocator, size, stream, &buffer));
     assert_non_null(buffer);
+    taken[taken_count++ % (sizeof taken / sizeof taken[0])] = buffer;
     return buffer;
 }
 
@@ -133,6 +142,7 @@ tarn_buffer *take_aligned(test_stand *stand, size_t size, size_t alignment) {
     tarn_buffer *buffer = NULL;
     EXPECT_OK(tarn_allocator_allocate_with(stand->allocator, size, &options, &buffer));
     assert_non_null(buffer);
+    taken[taken_count++ % (sizeof taken / sizeof taken[0])] = buffer;
     return buffer;
 }
 
@@ -189,18 +199,29 @@ static void run_combination(void **state) {
         print_message("%s: not supported: %s\n", combination->test->name, combination->reason);
         skip();
     }
-    test_stand stand;
+    static test_stand stand;
     stand_open(&stand, combination->spec->text, combination->device->name);
     stand.abilities = combination->spec->abilities | combination->device->abilities;
     combination->test->run(&stand);
     stand_close(&stand);
 }
 
-/* A failed test leaves the fake driver with faults and closed gates, and its log callback. */
+/* A failed test leaves buffers, streams and references behind, the fake driver with faults, and its log callback. */
 static int settle(void **state) {
     (void)state;
     fake_reset();
     log_silence();
+    if (standing == NULL) return 0;
+    size_t count = taken_count < sizeof taken / sizeof taken[0] ? taken_count : sizeof taken / sizeof taken[0];
+    for (int n = 0; n < STAND_STREAMS; n++)
+        if (standing->gates[n] != NULL) gate_open(standing->gates[n]);
+    fake_proceed();
+    for (size_t i = 0; i < count; i++) tarn_buffer_free(taken[i], NULL);
+    for (int n = 0; n < STAND_STREAMS; n++) tarn_stream_release(standing->streams[n]);
+    tarn_allocator_release(standing->allocator);
+    tarn_device_release(standing->device);
+    if (standing->file[0] != '\0') unlink(standing->file);
+    standing = NULL;
     return 0;
 }
 

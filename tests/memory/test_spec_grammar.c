@@ -159,11 +159,9 @@ static void a_file_that_cannot_be_created_is_an_io_error(void **state) {
 }
 
 static void very_long_text_is_judged_like_any_other(void **state) {
-    enum { LENGTH = 1 << 20 };
-    char *text = malloc(LENGTH + 1);
-    assert_non_null(text);
+    enum { LENGTH = 60000 };
+    static char text[LENGTH + 1];
     memset(text, 'c', LENGTH);
-    text[LENGTH] = '\0';
     expect_refused(*state, text, 1);
     memset(text, ' ', LENGTH);
     expect_refused(*state, text, 0);
@@ -176,6 +174,17 @@ static void very_long_text_is_judged_like_any_other(void **state) {
     expect_refused(*state, text, 1);
     memset(text, ':', LENGTH);
     expect_refused(*state, text, 0);
+}
+
+static void text_without_end_is_refused_unread(void **state) {
+    enum { LENGTH = 64 << 20 };
+    char *text = malloc(LENGTH + 1);
+    assert_non_null(text);
+    memset(text, ' ', LENGTH);
+    text[LENGTH] = '\0';
+    tarn_allocator *allocator = NULL;
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_allocator_create(*state, text, &allocator));
+    assert_null(allocator);
     free(text);
 }
 
@@ -289,6 +298,7 @@ int main(void) {
         cmocka_unit_test(a_memory_kind_that_the_device_lacks_is_not_supported),
         cmocka_unit_test(a_file_that_cannot_be_created_is_an_io_error),
         cmocka_unit_test(very_long_text_is_judged_like_any_other),
+        cmocka_unit_test(text_without_end_is_refused_unread),
         cmocka_unit_test(a_very_deep_stack_works_or_is_refused),
         cmocka_unit_test(any_bytes_are_judged_without_harm),
         cmocka_unit_test(the_environment_names_the_default_stack),
