@@ -3,6 +3,7 @@
  * reclaiming have not helped, it is refused. */
 #include "memory/caching.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include <tarn/size.h>
@@ -88,7 +89,7 @@ static bool migrate_segment(caching_heap *heap, size_t size) {
         if (other == heap) continue;
         for (caching_segment *segment = other->segments; segment != NULL; segment = segment->next) {
             if (segment->used_blocks != 0 || segment->size < size) continue;
-            if (!caching_heap_is_idle(other, other->sequence)) break;
+            if (!caching_heap_is_idle(other, caching_segment_freed_at(segment))) continue;
             caching_segment_migrate(segment, heap);
             return true;
         }
@@ -128,10 +129,15 @@ static tarn_status find_spot(caching_heap *heap, size_t size, caching_spot *out_
     return owner->is_virtual ? find_virtual(heap, size, out_spot) : find_plain(heap, size, out_spot);
 }
 
-/* Frees what waiting can free. The lock is released meanwhile. */
-static void settle_everything(caching *owner) {
-    caching_pending_wait(owner);
-    for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) caching_heap_wait(heap);
+/* Frees what waiting can free. The lock is released meanwhile. What a wait that failed leaves in use stays so; the first
+ * such failure is returned. */
+static tarn_status settle_everything(caching *owner) {
+    tarn_status status = caching_pending_wait(owner);
+    for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
+        tarn_status result = caching_heap_wait(heap);
+        if (status == TARN_OK) status = result;
+    }
+    return status;
 }
 
 /* The device has no more: everything that can be had without it is tried, the cheapest first. */
@@ -143,7 +149,7 @@ static tarn_status find_at_any_cost(caching_heap *heap, const memory_request *re
     caching_caches_flush(owner);
     tarn_status status = find_spot(heap, size, out_spot);
     if (status != TARN_OUT_OF_MEMORY) return status;
-    settle_everything(owner);
+    (void)settle_everything(owner);
     status = find_spot(heap, size, out_spot);
     if (status != TARN_OUT_OF_MEMORY) return status;
     status = caching_release_idle(owner, &released);
@@ -155,7 +161,7 @@ static tarn_status find_at_any_cost(caching_heap *heap, const memory_request *re
         pthread_mutex_lock(&owner->lock);
         if (reclaimed == 0) return base_fail(TARN_OUT_OF_MEMORY, "no more memory, and nothing to reclaim");
         caching_caches_flush(owner);
-        settle_everything(owner);
+        (void)settle_everything(owner);
         caching_release_idle(owner, &released);
         status = find_spot(heap, size, out_spot);
     }
@@ -184,9 +190,10 @@ static tarn_status allocate_from_heap(caching *owner, const memory_request *requ
     }
     caching_heap *heap;
     tarn_status status = caching_heap_get(owner, request->stream, &heap);
+    if (status != TARN_OK) return status;
     caching_spot spot;
     if (++owner->quiet == owner->settle_after) atomic_store_explicit(&owner->is_settled, true, memory_order_relaxed);
-    if (status == TARN_OK) status = find_spot(heap, size, &spot);
+    status = find_spot(heap, size, &spot);
     if (status == TARN_OUT_OF_MEMORY) status = find_at_any_cost(heap, request, size, &spot);
     if (status == TARN_OK) status = caching_spares_reserve(owner, 2);
     if (status != TARN_OK) return status;
@@ -248,8 +255,9 @@ static tarn_status caching_empty_cache(tarn_allocator *allocator) {
     size_t released = 0;
     pthread_mutex_lock(&owner->lock);
     caching_caches_flush(owner);
-    settle_everything(owner);
+    tarn_status settled = settle_everything(owner);
     tarn_status status = caching_release_idle(owner, &released);
+    if (status == TARN_OK) status = settled;
     pthread_mutex_unlock(&owner->lock);
     return status;
 }
@@ -381,6 +389,11 @@ static void stream_ended(void *context, tarn_stream *stream) {
     pthread_mutex_lock(&owner->lock);
     for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
         if (heap->stream != stream) continue;
+        while (heap->waiters != 0) {
+            pthread_mutex_unlock(&owner->lock);
+            sched_yield();
+            pthread_mutex_lock(&owner->lock);
+        }
         caching_heap_settle(heap, heap->sequence);
         heap->stream = NULL;
     }
@@ -418,7 +431,7 @@ static void caching_destroy(tarn_allocator *allocator) {
     size_t released = 0;
     caching_caches_detach(owner);
     pthread_mutex_lock(&owner->lock);
-    settle_everything(owner);
+    (void)settle_everything(owner);
     caching_pending_abandon(owner);
     pthread_mutex_unlock(&owner->lock);
     /* Settling may have ended streams, which the callback had to hear of. */

@@ -294,8 +294,9 @@ static tarn_status segment_create(caching_heap *heap, size_t size, caching_segme
     segment->place_count = caching_granule_floor(owner, size + owner->granule - 1);
     segment->places = base_allocate(segment->place_count, sizeof *segment->places);
     if (segment->places == NULL) {
+        size_t count = segment->place_count;
         base_free(segment);
-        return base_fail(TARN_OUT_OF_MEMORY, "no host memory for the %zu granules of a segment", segment->place_count);
+        return base_fail(TARN_OUT_OF_MEMORY, "no host memory for the %zu granules of a segment", count);
     }
     *out_segment = segment;
     return TARN_OK;
@@ -386,6 +387,14 @@ tarn_status caching_segment_end(caching_segment *segment) {
     }
     segment_destroy(segment);
     return TARN_OK;
+}
+
+uint64_t caching_segment_freed_at(const caching_segment *segment) {
+    uint64_t latest = 0;
+    for (size_t i = 0; i < segment->place_count; i++) {
+        if (segment->places[i].freed_at > latest) latest = segment->places[i].freed_at;
+    }
+    return latest;
 }
 
 void caching_segment_migrate(caching_segment *segment, caching_heap *heap) {

@@ -25,6 +25,8 @@ tarn_status caching_segment_reserve(caching_heap *heap, size_t size);
 tarn_status caching_segment_allocate(caching_heap *heap, size_t size);
 /* Ends a segment that has no used blocks and nothing mapped; when the driver fails, it stays as it was. */
 tarn_status caching_segment_end(caching_segment *segment);
+/* The sequence at which a segment without used blocks was last used. */
+uint64_t caching_segment_freed_at(const caching_segment *segment);
 /* Moves a plain segment without used blocks to another heap of the allocator. */
 void caching_segment_migrate(caching_segment *segment, caching_heap *heap);
 

@@ -146,25 +146,29 @@ void caching_pending_poll(caching *owner) {
     forget_all(owner, finished);
 }
 
-/* Whether all the streams are known to be done with the block. Without the lock. */
-static bool wait_for(const caching_pending *pending) {
+/* OK when all the streams are known to be done with the block. Without the lock. */
+static tarn_status wait_for(const caching_pending *pending) {
     for (size_t i = 0; i < pending->count; i++) {
         const point *at = &pending->points[i];
         if (at->event != NULL && has_ended(hal_event_synchronize(at->event))) continue;
-        if (!has_ended(tarn_stream_synchronize(at->stream))) return false;
+        tarn_status status = tarn_stream_synchronize(at->stream);
+        if (!has_ended(status)) return status;
     }
-    return true;
+    return TARN_OK;
 }
 
-bool caching_pending_wait(caching *owner) {
+tarn_status caching_pending_wait(caching *owner) {
     caching_pending *taken = owner->pending;
-    if (taken == NULL) return false;
+    tarn_status status = TARN_OK;
+    if (taken == NULL) return TARN_OK;
     owner->pending = NULL;
     pthread_mutex_unlock(&owner->lock);
     caching_pending *finished = NULL, *failed = NULL;
     for (caching_pending *pending = taken, *next; pending != NULL; pending = next) {
         next = pending->next;
-        caching_pending **list = wait_for(pending) ? &finished : &failed;
+        tarn_status result = wait_for(pending);
+        caching_pending **list = result == TARN_OK ? &finished : &failed;
+        if (result != TARN_OK) status = result;
         pending->next = *list;
         *list = pending;
     }
@@ -177,29 +181,32 @@ bool caching_pending_wait(caching *owner) {
         failed = next;
     }
     forget_all(owner, finished);
-    return true;
+    return status;
 }
 
-void caching_heap_wait(caching_heap *heap) {
+tarn_status caching_heap_wait(caching_heap *heap) {
     caching *owner = heap->owner;
-    if (caching_heap_is_idle(heap, heap->sequence)) return;
-    tarn_stream *stream = tarn_stream_retain(heap->stream);
+    if (heap->stream == NULL) return TARN_OK;
+    tarn_stream *stream = heap->stream;
     uint64_t sequence = heap->sequence++;
     hal_event *event = NULL;
+    bool is_complete_already = false;
     if (caching_event_get(owner, &event) == TARN_OK && hal_event_record(event, stream) != TARN_OK) {
         caching_event_put(owner, event);
         event = NULL;
     }
-    owner->waits++;
+    if (event == NULL || hal_event_query(event, &is_complete_already) != TARN_OK || !is_complete_already)
+        owner->waits++;
+    /* The stream may be ending: it stays until nobody waits for it. */
+    heap->waiters++;
     pthread_mutex_unlock(&owner->lock);
     tarn_status status = event != NULL ? hal_event_synchronize(event) : tarn_stream_synchronize(stream);
-    /* The last reference of a stream announces its end, which takes the lock. */
-    tarn_stream_release(stream);
     pthread_mutex_lock(&owner->lock);
+    heap->waiters--;
     if (event != NULL) caching_event_put(owner, event);
-    /* A lost device runs nothing any more. */
-    if (status == TARN_OK || status == TARN_DEVICE_LOST || status == TARN_UNAVAILABLE)
-        caching_heap_settle(heap, sequence);
+    if (!has_ended(status)) return status;
+    caching_heap_settle(heap, sequence);
+    return TARN_OK;
 }
 
 void caching_pending_abandon(caching *owner) {

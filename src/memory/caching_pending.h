@@ -16,13 +16,13 @@ void caching_pending_add(caching *owner, memory_block *block, tarn_stream *last)
 
 /* Gives blocks whose events are complete to their heaps. A block whose event cannot be asked stays. The lock is held. */
 void caching_pending_poll(caching *owner);
-/* Waits for all of them, with the lock released meanwhile. Returns whether there were any. */
-bool caching_pending_wait(caching *owner);
+/* Waits for all of them, with the lock released meanwhile. Those that cannot be waited for stay; returns why. */
+tarn_status caching_pending_wait(caching *owner);
 
 /* Forgets the ones that could not be waited for; their blocks stay USED. For the allocator's end. */
 void caching_pending_abandon(caching *owner);
 
 /* Waits until all that was freed to the heap so far is idle, with the lock released meanwhile. */
-void caching_heap_wait(caching_heap *heap);
+tarn_status caching_heap_wait(caching_heap *heap);
 
 #endif

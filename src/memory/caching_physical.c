@@ -136,7 +136,7 @@ bool caching_cost_of(caching_segment *segment, size_t offset, size_t size, size_
 
 static void place_detach(caching_place *place) {
     caching_place **link = &place->physical->places;
-    while (*link != place) link = &(*link)->next;
+    while (*link != NULL && *link != place) link = &(*link)->next;
     *link = place->next;
     place->physical = NULL;
     place->next = NULL;
@@ -472,7 +472,9 @@ tarn_status caching_release_idle(caching *owner, size_t *inout_bytes) {
             next = segment->next;
             if (segment->is_plain) {
                 size_t size = segment->size;
-                if (segment->used_blocks != 0 || !caching_heap_is_idle(heap, heap->sequence)) continue;
+                if (segment->used_blocks != 0 || !caching_heap_is_idle(heap, caching_segment_freed_at(segment))) {
+                    continue;
+                }
                 status = caching_segment_end(segment);
                 if (status == TARN_OK) *inout_bytes += size;
                 continue;

@@ -110,6 +110,7 @@ struct caching_heap {
     uint64_t idle;         /* what was freed up to this sequence is idle */
     caching_mark marks[CACHING_MARKS];
     unsigned first_mark, mark_count;
+    unsigned waiters; /* threads that wait for the stream without the lock */
 };
 
 struct caching {
