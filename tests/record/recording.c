@@ -18,7 +18,10 @@ int recording_set_up(void **state) {
     recorded *recording = calloc(1, sizeof *recording);
     if (!recording) return -1;
     strcpy(recording->folder, "/tmp/tarn-recordXXXXXX");
-    if (!mkdtemp(recording->folder)) return -1;
+    if (!mkdtemp(recording->folder)) {
+        free(recording);
+        return -1;
+    }
     snprintf(recording->path, sizeof recording->path, "%s/trace", recording->folder);
     *state = recording;
     return 0;
@@ -80,8 +83,7 @@ static void become(const recorded *recording, const char *const *command, const 
     _exit(126);
 }
 
-void recording_run(recorded *recording, const char *const *command, const char *const *environment,
-                   rlim_t file_limit) {
+void recording_run(recorded *recording, const char *const *command, const char *const *environment, rlim_t file_limit) {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) become(recording, command, environment, file_limit);

@@ -253,10 +253,13 @@ static bool run(const bench_pattern *pattern, tarn_allocator *allocator, const t
 }
 
 /* How many pairs `run` does when asked for `pairs`. */
-static double pairs_done(const bench_pattern *pattern, size_t pairs) {
-    size_t unit = pattern->kind == PATTERN_TRAINING ? TENSORS : 1;
-    if (pattern->kind != PATTERN_HAND_OVER) return (double)((pairs + unit - 1) / unit * unit);
-    return (double)(share_of(pattern, pairs) * pattern->threads);
+static size_t pairs_done(const bench_pattern *pattern, size_t pairs) {
+    switch (pattern->kind) {
+    case PATTERN_SAME_SIZE: return pairs;
+    case PATTERN_TRAINING: return (pairs + TENSORS - 1) / TENSORS * TENSORS;
+    case PATTERN_HAND_OVER: break;
+    }
+    return share_of(pattern, pairs) * pattern->threads;
 }
 
 static tarn_status time_once(const bench_pattern *pattern, tarn_allocator *allocator, const training_step *training,
@@ -285,7 +288,7 @@ static tarn_status measure(const bench_pattern *pattern, tarn_allocator *allocat
             continue;
         }
         spent += elapsed;
-        if (elapsed / pairs_done(pattern, pairs) < best) best = elapsed / pairs_done(pattern, pairs);
+        best = fmin(best, elapsed / (double)pairs_done(pattern, pairs));
     }
     if (status == TARN_OK) *out_ns = best;
     return status;
