@@ -19,16 +19,11 @@
 #define SMALLEST_TABLE ((size_t)64 << 20)
 #define STEP ((size_t)256 << 10) /* bytes that are made usable at once */
 
-#define NUMBER_MASK ((UINT64_C(1) << 40) - 1)
-#define GENERATION_MASK 0xFFFFFFu
-
 _Static_assert(sizeof(memory_block) == 128, "a descriptor is two cache lines");
-_Static_assert(LARGEST_TABLE / sizeof(memory_block) < NUMBER_MASK, "every descriptor has a number");
+_Static_assert(LARGEST_TABLE / sizeof(memory_block) < BLOCK_NUMBER_MASK, "every descriptor has a number");
 
 memory_block *block_table;
-
-/* Descriptors that may be read. Release, after the pages are there; acquire in block_of. */
-static atomic_size_t readable_count;
+atomic_size_t block_readable_count;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* All protected by lock. */
@@ -52,10 +47,10 @@ static bool reserve_table(void) {
 /* Makes the next piece of the table usable. Must be called with the lock held. */
 static bool extend(void) {
     if (table_capacity == 0 && !reserve_table()) return false;
-    size_t count = atomic_load_explicit(&readable_count, memory_order_relaxed);
+    size_t count = atomic_load_explicit(&block_readable_count, memory_order_relaxed);
     if (count == table_capacity) return false;
     if (mprotect(block_table + count, STEP, PROT_READ | PROT_WRITE) != 0) return false;
-    atomic_store_explicit(&readable_count, count + STEP / sizeof(memory_block), memory_order_release);
+    atomic_store_explicit(&block_readable_count, count + STEP / sizeof(memory_block), memory_order_release);
     return true;
 }
 
@@ -67,7 +62,7 @@ static uint32_t first_life(size_t number) {
 
 /* A descriptor that was never handed out. Must be called with the lock held. */
 static memory_block *take_new(void) {
-    if (used_count == atomic_load_explicit(&readable_count, memory_order_relaxed) && !extend()) return NULL;
+    if (used_count == atomic_load_explicit(&block_readable_count, memory_order_relaxed) && !extend()) return NULL;
     memory_block *block = &block_table[used_count];
     atomic_store_explicit(&block->life, first_life(used_count), memory_order_relaxed);
     used_count++;
@@ -91,31 +86,4 @@ void block_destroy(memory_block *block) {
     block->home = unused;
     unused = block;
     pthread_mutex_unlock(&lock);
-}
-
-/* Whether `life` is the one that the handle was made in. */
-static inline bool names_life(uint64_t handle, uint32_t life) {
-    return (life & 1u) != 0 && (life >> 1 & GENERATION_MASK) == handle >> 40;
-}
-
-memory_block *block_of(const tarn_buffer *handle) {
-    uint64_t bits = (uint64_t)(uintptr_t)handle;
-    /* Wraps for NULL, which no count reaches. */
-    uint64_t number = (bits & NUMBER_MASK) - 1;
-    if (number >= atomic_load_explicit(&readable_count, memory_order_acquire)) return NULL;
-    memory_block *block = &block_table[number];
-    return names_life(bits, atomic_load_explicit(&block->life, memory_order_acquire)) ? block : NULL;
-}
-
-bool block_claim(memory_block *block, const tarn_buffer *handle) {
-    uint64_t bits = (uint64_t)(uintptr_t)handle;
-    uint32_t life = atomic_load_explicit(&block->life, memory_order_acquire);
-    /* Acquire, for the members; release, so that who finds the life ended sees what came before. */
-    while (names_life(bits, life)) {
-        if (atomic_compare_exchange_weak_explicit(&block->life, &life, (life & ~1u) + 2u, memory_order_acq_rel,
-                                                  memory_order_acquire)) {
-            return true;
-        }
-    }
-    return false;
 }

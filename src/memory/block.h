@@ -34,8 +34,8 @@ struct memory_block {
     void *address;
     size_t capacity; /* bytes */
 
-    tarn_allocator *owner; /* the strategy that made it, the lowest of its stack */
-    void *home;            /* the strategy's own: what the block is a part of */
+    tarn_allocator *owner;  /* the strategy that made it, the lowest of its stack */
+    void *home;             /* the strategy's own: what the block is a part of */
     memory_link neighbours; /* the strategy's own: in address order inside that part */
     uint32_t kind;          /* the strategy's own: what is known of the memory */
     uint32_t flags;         /* the strategy's own */
@@ -59,13 +59,22 @@ memory_block *block_create(void);
 /* Gives a descriptor back. It is not live. Any thread. */
 void block_destroy(memory_block *block);
 
+/* Of this library's own: reached without a detour. */
+#define BLOCK_INTERNAL __attribute__((visibility("hidden")))
+
 /* The table's first descriptor; fixed once the first block exists. */
-extern memory_block *block_table;
+extern BLOCK_INTERNAL memory_block *block_table;
+/* Descriptors that may be read. Released after they may; acquired before they are. */
+extern BLOCK_INTERNAL atomic_size_t block_readable_count;
+
+#define BLOCK_NUMBER_MASK ((UINT64_C(1) << 40) - 1)
+#define BLOCK_GENERATION_MASK 0xFFFFFFu
 
 static inline tarn_buffer *block_handle(const memory_block *block) {
     uint64_t number = (uint64_t)(block - block_table) + 1;
     uint64_t life = atomic_load_explicit(&block->life, memory_order_relaxed);
-    return (tarn_buffer *)(uintptr_t)((life >> 1 & 0xFFFFFF) << 40 | number); /* NOLINT(performance-no-int-to-ptr) */
+    return (tarn_buffer *)(uintptr_t)((life >> 1 & BLOCK_GENERATION_MASK) << 40 |
+                                      number); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 /* Makes the block live, or ends its life; ending it raises the generation, so that older handles no longer match.
@@ -78,10 +87,31 @@ static inline void block_end_life(memory_block *block) {
     uint32_t life = atomic_load_explicit(&block->life, memory_order_relaxed);
     atomic_store_explicit(&block->life, (life & ~1u) + 2u, memory_order_release);
 }
+/* Whether `life` is the one that the handle was made in, and lasts. */
+static inline bool block_is_named(uint32_t life, const tarn_buffer *handle) {
+    return (life & 1u) != 0 && (life >> 1 & BLOCK_GENERATION_MASK) == (uint64_t)(uintptr_t)handle >> 40;
+}
+
 /* Ends the life that `handle` names, unless another thread did so first: of several frees of one handle one wins. */
-bool block_claim(memory_block *block, const tarn_buffer *handle);
+static inline bool block_claim(memory_block *block, const tarn_buffer *handle) {
+    uint32_t life = atomic_load_explicit(&block->life, memory_order_relaxed);
+    /* Acquire, for the members; release, so that who finds the life ended sees what came before. */
+    while (block_is_named(life, handle)) {
+        if (atomic_compare_exchange_weak_explicit(&block->life, &life, (life & ~1u) + 2u, memory_order_acq_rel,
+                                                  memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
 
 /* The live block that a handle names; NULL for NULL, stale and made-up handles. Never faults. */
-memory_block *block_of(const tarn_buffer *handle);
+static inline memory_block *block_of(const tarn_buffer *handle) {
+    /* Wraps for NULL, which no count reaches. */
+    uint64_t number = ((uint64_t)(uintptr_t)handle & BLOCK_NUMBER_MASK) - 1;
+    if (number >= atomic_load_explicit(&block_readable_count, memory_order_acquire)) return NULL;
+    memory_block *block = &block_table[number];
+    return block_is_named(atomic_load_explicit(&block->life, memory_order_acquire), handle) ? block : NULL;
+}
 
 #endif

@@ -5,6 +5,7 @@
  * not take the memory back, it is kept aside and tried again later; the free itself has succeeded. */
 #include "memory/direct.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <tarn/size.h>
@@ -128,9 +129,12 @@ static tarn_status take_memory(direct *self, const memory_request *request, size
             hal_memory_allocate(self->base.device, self->kind, capacity, request->alignment, out_address);
         if (status != TARN_OUT_OF_MEMORY) return status;
         size_t given = 0;
+        char sentence[256];
+        snprintf(sentence, sizeof sentence, "%s", tarn_last_error());
         (void)give_back_kept(self, &given);
         if (given == 0) given = memory_reclaim(request->outer, capacity);
-        if (given == 0) return status;
+        /* What was tried meanwhile may have failed too; the driver's sentence is the one that counts. */
+        if (given == 0) return base_fail(status, "%s", sentence);
         pthread_mutex_lock(&self->lock);
         self->retries++;
         pthread_mutex_unlock(&self->lock);
