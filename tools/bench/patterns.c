@@ -218,7 +218,7 @@ static size_t share_of(const bench_pattern *pattern, size_t pairs) {
 
 static bool run_threads(const bench_pattern *pattern, tarn_allocator *allocator, size_t pairs) {
     pattern_lane lanes[2] = {0};
-    pattern_worker workers[2];
+    pattern_worker workers[2] = {0};
     pthread_t threads[2];
     unsigned count = pattern->threads, started = 0;
     for (unsigned i = 0; i < count; i++) {

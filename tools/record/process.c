@@ -158,7 +158,8 @@ __attribute__((constructor)) static void start(void) {
     /* The first backtrace loads a library: it must not come from inside malloc. */
     void *frame;
     if (frames > 1) backtrace(&frame, 1);
-    at_quick_exit(record_finish);
+    if (at_quick_exit(record_finish) != 0)
+        complain("what is recorded last may be lost where the program calls quick_exit", path);
     if (!begin(state)) return;
     /* From here on, malloc and mmap look at what passes by. */
     record_setting.mapping_minimum = minimum > RECORD_MAPPING_MINIMUM ? minimum : RECORD_MAPPING_MINIMUM;
