@@ -85,7 +85,8 @@ TARN_API tarn_status tarn_allocator_set_limit(tarn_allocator *allocator, size_t 
  * call the allocator, except to release it or to allocate (INVALID_STATE). */
 typedef size_t (*tarn_reclaimer)(void *context, size_t wanted_bytes);
 TARN_API tarn_status tarn_allocator_add_reclaimer(tarn_allocator *allocator, tarn_reclaimer reclaimer, void *context);
-/* NOT_FOUND when that pair was not added. */
+/* When it returns, the reclaimer is not running in another thread and is not called again: hold no lock that it takes.
+ * NOT_FOUND when that pair was not added. */
 TARN_API tarn_status tarn_allocator_remove_reclaimer(tarn_allocator *allocator, tarn_reclaimer reclaimer, void *context);
 
 /* A block of the allocator's address space, for pictures and reports. */
