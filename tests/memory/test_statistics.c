@@ -1,5 +1,6 @@
 /* Statistics say exactly what happened: each figure with its current value, peak and total, the histogram, and the blocks that
  * each_block shows. Numbers in comments are those of the project's list of faults. */
+#include <stdio.h>
 #include <string.h>
 
 #include "stand.h"
@@ -200,10 +201,13 @@ static void each_block_shows_all_live_blocks_and_stops_when_told(test_stand *sta
 static void statistics_print_as_text_and_as_json(test_stand *stand) {
     tarn_buffer *buffer = take(stand, MIB, NULL);
     tarn_memory_stats stats = stats_of(stand->allocator);
-    char text[8192], small[8];
+    char text[8192], small[8], wanted[128];
+    /* What is taken from the device, in use or cached, as the specification's form has it. */
+    snprintf(wanted, sizeof wanted, "Memory: %.2f MB, Blocks: 1, GraphMode: False",
+             (double)stats.reserved_bytes.current / (double)MIB);
     size_t length = tarn_memory_stats_to_string(&stats, text, sizeof text);
     assert_int_equal(length, strlen(text));
-    assert_int_equal(strncmp(text, "Memory: 1.00 MB, Blocks: 1, GraphMode: False", 44), 0);
+    assert_int_equal(strncmp(text, wanted, strlen(wanted)), 0);
     assert_null(strchr(text, '\n'));
     assert_int_equal(tarn_memory_stats_to_string(&stats, small, sizeof small), length);
     assert_int_equal(strlen(small), sizeof small - 1);
