@@ -15,6 +15,7 @@
 #include "memory/caching_cache.h"
 #include "memory/caching_check.h"
 #include "memory/caching_heap.h"
+#include "memory/caching_memory.h"
 #include "memory/caching_pending.h"
 #include "memory/caching_physical.h"
 #include "memory/caching_search.h"
@@ -68,17 +69,17 @@ static tarn_status find_virtual(caching_heap *heap, size_t size, caching_spot *o
                          tarn_size_format(hal_device_properties(heap->owner->base.device)->memory_total, total));
     }
     caching_spot spot;
-    if (caching_search_sleeping(heap, size, out_spot)) {
-        return caching_back(out_spot->segment, out_spot->offset, size);
-    }
-    note_driver(heap->owner);
-    if (!caching_search_gaps(heap, size, &spot)) {
-        tarn_status status = reserve_addresses(heap, size);
-        if (status != TARN_OK) return status;
-        if (!caching_search_gaps(heap, size, &spot)) return base_fail(TARN_INTERNAL, "a new segment has no room");
+    if (!caching_recall(heap, size, &spot) && !caching_search_sleeping(heap, size, &spot)) {
+        note_driver(heap->owner);
+        if (!caching_search_gaps(heap, size, &spot)) {
+            tarn_status status = reserve_addresses(heap, size);
+            if (status != TARN_OK) return status;
+            if (!caching_search_gaps(heap, size, &spot)) return base_fail(TARN_INTERNAL, "a new segment has no room");
+        }
     }
     tarn_status status = caching_back(spot.segment, spot.offset, size);
     if (status != TARN_OK) return status;
+    caching_remember(heap, size, spot);
     *out_spot = spot;
     return TARN_OK;
 }
@@ -423,6 +424,7 @@ static void destroy_heap(caching_heap *heap) {
         caching_segment *segment = heap->segments;
         if (segment->used_blocks != 0 || caching_segment_end(segment) != TARN_OK) abandon_segment(heap, segment);
     }
+    caching_forget(heap);
     base_free(heap);
 }
 

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "memory/caching_index.h"
+#include "memory/caching_memory.h"
 
 /* In memory_block.flags. */
 enum { SHOWN = 1u };
@@ -362,6 +363,7 @@ tarn_status caching_segment_allocate(caching_heap *heap, size_t size) {
 }
 
 static void segment_unlink(caching_segment *segment) {
+    caching_forget(segment->heap);
     caching_segment **link = &segment->heap->segments;
     while (*link != segment) link = &(*link)->next;
     *link = segment->next;

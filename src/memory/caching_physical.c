@@ -220,8 +220,11 @@ static tarn_status take_from(caching *owner, memory_block *block, gathering *gat
     for (size_t i = first; i < end; i++) {
         caching_place *place = &segment->places[i];
         caching_physical *physical = place->physical;
-        physical->home = NULL;
-        if (!owner->has_aliasing) place_detach(place);
+        /* Its home stays known until it has another: only there may it be used again at once. */
+        if (!owner->has_aliasing) {
+            place_detach(place);
+            physical->home = NULL;
+        }
         gathered->items[gathered->count++] = physical;
     }
     return TARN_OK;
@@ -306,10 +309,8 @@ static tarn_status release_homeless(caching *owner, caching_physical *physical) 
 static void ungather(caching *owner, gathering *gathered) {
     for (size_t i = 0; i < gathered->count; i++) {
         caching_physical *physical = gathered->items[i];
-        caching_place *place = physical->places;
+        caching_place *place = physical->home;
         if (place != NULL) {
-            physical->home = place;
-            place->freed_at = place->segment->heap->sequence;
             caching_make_free(owner, place->segment, index_of(place), 1);
         } else {
             (void)release_homeless(owner, physical);
@@ -421,12 +422,15 @@ static tarn_status unmap_all(caching *owner, caching_physical *physical) {
     for (caching_place *place = physical->places; place != NULL; place = place->next) {
         if (!caching_heap_is_idle(place->segment->heap, place->freed_at)) return TARN_BUSY;
     }
+    /* The home is the last to go: while it is there, nothing is lost. */
     while (physical->places != NULL) {
         caching_place *place = physical->places;
+        if (place == physical->home && place->next != NULL) place = place->next;
         tarn_status status = hal_virtual_unmap(owner->base.device, address_of(place), 1);
         if (status != TARN_OK) return status;
         place_detach(place);
     }
+    physical->home = NULL;
     return TARN_OK;
 }
 
@@ -442,9 +446,7 @@ static tarn_status release_block(caching *owner, memory_block *block, size_t *in
         caching_make_hollow(owner, segment, i, 1);
         status = unmap_all(owner, physical);
         if (status != TARN_OK) {
-            caching_place *home = physical->places;
-            physical->home = home;
-            caching_make_free(owner, home->segment, index_of(home), 1);
+            caching_make_free(owner, segment, i, 1);
             if (status == TARN_BUSY) continue;
             return status;
         }

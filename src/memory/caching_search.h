@@ -4,11 +4,6 @@
 
 #include "memory/caching_types.h"
 
-typedef struct caching_spot {
-    caching_segment *segment;
-    size_t offset;
-} caching_spot;
-
 /* A spot in FREE memory for `size` bytes, chosen so that as few unused granules as possible become used: what remains beyond whole
  * granules goes into granules that are in use anyway. False when no FREE block is large enough. */
 bool caching_search_free(caching_heap *heap, size_t size, caching_spot *out_spot);

@@ -96,6 +96,14 @@ typedef struct caching_mark {
 
 #define CACHING_MARKS 8
 
+/* A place for a request. */
+typedef struct caching_spot {
+    caching_segment *segment;
+    size_t offset;
+} caching_spot;
+
+typedef struct caching_memories caching_memories;
+
 struct caching_heap {
     caching *owner;
     caching_heap *next;
@@ -110,7 +118,8 @@ struct caching_heap {
     uint64_t idle;         /* what was freed up to this sequence is idle */
     caching_mark marks[CACHING_MARKS];
     unsigned first_mark, mark_count;
-    unsigned waiters; /* threads that wait for the stream without the lock */
+    caching_memories *memories; /* NULL until there is something to remember */
+    unsigned waiters;           /* threads that wait for the stream without the lock */
 };
 
 struct caching {
