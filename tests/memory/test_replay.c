@@ -58,20 +58,21 @@ static void caching_needs_little_more_than_what_is_live(void **state) {
 
 static void a_lagging_device_costs_little_memory_and_no_wait(void **state) {
     tarn_trace *trace = open_trace(*state);
-    tarn_replay_result result = replay(trace, "sim:80GiB,lag=10ms", "caching", 3);
+    tarn_replay_result result = replay(trace, "sim:80GiB,lag=10ms", "caching", 4);
     assert_int_equal(result.failed_allocations, 0);
     assert_true(result.utilization >= 0.98);
     assert_int_equal(result.steady_device_waits, 0);
     tarn_trace_release(trace);
 }
 
+/* The fourth round begins as the third did and decides as it did, with everything mapped. */
 static void the_steady_state_calls_no_driver(void **state) {
     tarn_trace *trace = open_trace(*state);
-    tarn_replay_result result = replay(trace, "sim:80GiB", "caching", 3);
+    tarn_replay_result result = replay(trace, "sim:80GiB", "caching", 4);
     assert_int_equal(result.failed_allocations, 0);
     assert_int_equal(result.steady_driver_calls, 0);
     assert_int_equal(result.steady_device_waits, 0);
-    assert_true(result.utilization >= 0.995);
+    assert_true(result.utilization >= 0.994);
     tarn_trace_release(trace);
 }
 
