@@ -87,10 +87,16 @@ typedef size_t (*tarn_reclaimer)(void *context, size_t wanted_bytes);
 TARN_API tarn_status tarn_allocator_add_reclaimer(tarn_allocator *allocator, tarn_reclaimer reclaimer, void *context);
 /* When it returns, the reclaimer is not running in another thread and is not called again: hold no lock that it takes.
  * NOT_FOUND when that pair was not added. */
-TARN_API tarn_status tarn_allocator_remove_reclaimer(tarn_allocator *allocator, tarn_reclaimer reclaimer, void *context);
+TARN_API tarn_status tarn_allocator_remove_reclaimer(tarn_allocator *allocator, tarn_reclaimer reclaimer,
+                                                     void *context);
 
 /* A block of the allocator's address space, for pictures and reports. */
-typedef enum tarn_block_state { TARN_BLOCK_IN_USE = 0, TARN_BLOCK_CACHED, TARN_BLOCK_PENDING, TARN_BLOCK_UNMAPPED } tarn_block_state;
+typedef enum tarn_block_state {
+    TARN_BLOCK_IN_USE = 0,
+    TARN_BLOCK_CACHED,
+    TARN_BLOCK_PENDING,
+    TARN_BLOCK_UNMAPPED
+} tarn_block_state;
 typedef struct tarn_block_info {
     size_t struct_size;
     uint64_t address;
@@ -105,7 +111,8 @@ typedef struct tarn_block_info {
 /* Calls `visit` for each block in address order, under the allocator's lock: `visit` must not call the allocator. A
  * non-zero return stops. Strategies without cached blocks show the live ones in any order. */
 TARN_API tarn_status tarn_allocator_each_block(tarn_allocator *allocator,
-                                               int (*visit)(void *context, const tarn_block_info *block), void *context);
+                                               int (*visit)(void *context, const tarn_block_info *block),
+                                               void *context);
 
 /* Walks the whole structure and checks its invariants; INTERNAL with the first one broken. For tests: it is slow. */
 TARN_API tarn_status tarn_allocator_check(tarn_allocator *allocator);

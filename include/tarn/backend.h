@@ -64,8 +64,8 @@ typedef struct tarn_device_properties {
     size_t maximum_alignment; /* bytes: the largest that may be asked for */
     size_t granule;           /* bytes: the unit of virtual mapping; 0 without virtual memory */
     uint32_t compute_units;
-    uint32_t features;        /* TARN_FEATURE_… */
-    uint32_t memory_kinds;    /* TARN_MEMORY_KIND_BIT(…) of each kind it can allocate */
+    uint32_t features;     /* TARN_FEATURE_… */
+    uint32_t memory_kinds; /* TARN_MEMORY_KIND_BIT(…) of each kind it can allocate */
 } tarn_device_properties;
 
 /* Defined by the backend; the hardware layer only passes the pointers on. */

@@ -58,14 +58,14 @@ TARN_API tarn_stream *tarn_device_default_stream(tarn_device *device);
 /* What has reached the driver since the device was opened. Mapping and creating count each granule. */
 typedef struct tarn_device_counters {
     size_t struct_size;
-    uint64_t driver_allocs;   /* memory_allocate, and granules created */
-    uint64_t driver_frees;    /* memory_free, and granules released */
+    uint64_t driver_allocs; /* memory_allocate, and granules created */
+    uint64_t driver_frees;  /* memory_free, and granules released */
     uint64_t driver_maps;
     uint64_t driver_unmaps;
-    uint64_t device_waits;    /* times the host had to wait for the device */
+    uint64_t device_waits; /* times the host had to wait for the device */
     uint64_t device_wait_ns;
-    uint64_t memory_in_use;   /* bytes of physical memory held now, all kinds */
-    uint64_t memory_peak;     /* bytes, the most ever held at once */
+    uint64_t memory_in_use; /* bytes of physical memory held now, all kinds */
+    uint64_t memory_peak;   /* bytes, the most ever held at once */
 } tarn_device_counters;
 
 TARN_API tarn_status tarn_device_counters_get(tarn_device *device, tarn_device_counters *out_counters);

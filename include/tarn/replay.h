@@ -33,9 +33,9 @@ typedef struct tarn_replay_options {
 typedef struct tarn_replay_result {
     size_t struct_size;
     uint64_t events, allocations, frees; /* of all repeats, without the initial allocations; failed ones count */
-    uint64_t peak_live_bytes;     /* sum of requested sizes, before any rounding */
-    uint64_t peak_reserved_bytes; /* physical memory taken from the device */
-    double utilization;           /* their ratio */
+    uint64_t peak_live_bytes;            /* sum of requested sizes, before any rounding */
+    uint64_t peak_reserved_bytes;        /* physical memory taken from the device */
+    double utilization;                  /* their ratio */
     uint64_t final_reserved_bytes;
     /* From the first event after the initial allocations to the last one, in each repeat. */
     uint64_t driver_allocs, driver_frees, driver_maps, driver_unmaps;

@@ -26,8 +26,8 @@ typedef enum tarn_trace_format {
 
 typedef enum tarn_trace_action {
     TARN_TRACE_ALLOCATE = 0,
-    TARN_TRACE_FREE,           /* the owner is done with it */
-    TARN_TRACE_FREE_COMPLETED, /* other streams are done with it too; only where it differs from the free */
+    TARN_TRACE_FREE,             /* the owner is done with it */
+    TARN_TRACE_FREE_COMPLETED,   /* other streams are done with it too; only where it differs from the free */
     TARN_TRACE_SEGMENT_ALLOCATE, /* the recorded allocator took memory from the driver… */
     TARN_TRACE_SEGMENT_FREE,     /* …and gave it back: information, not replayed */
     TARN_TRACE_OUT_OF_MEMORY,
@@ -37,22 +37,22 @@ typedef enum tarn_trace_action {
 #define TARN_TRACE_NO_STRING UINT32_MAX
 
 typedef struct tarn_trace_event {
-    uint64_t id;      /* allocation: 0 … allocation_count-1; for allocate, free and free_completed */
-    uint64_t size;    /* bytes as requested */
-    uint64_t address; /* as recorded; 0 where the file does not say */
-    int64_t time_ns;  /* since the first event after the initial ones; never decreasing */
-    uint32_t stream;  /* 0 is the default stream; others are numbered from 1 in order of appearance */
-    uint32_t thread;  /* numbered from 0 in order of appearance */
-    uint32_t tag;     /* string: what it was for; TARN_TRACE_NO_STRING */
-    uint32_t site;    /* string: call site, innermost frame first, frames parted by " < "; TARN_TRACE_NO_STRING */
-    uint16_t device;  /* numbered as in the file */
-    uint8_t action;   /* tarn_trace_action */
+    uint64_t id;            /* allocation: 0 … allocation_count-1; for allocate, free and free_completed */
+    uint64_t size;          /* bytes as requested */
+    uint64_t address;       /* as recorded; 0 where the file does not say */
+    int64_t time_ns;        /* since the first event after the initial ones; never decreasing */
+    uint32_t stream;        /* 0 is the default stream; others are numbered from 1 in order of appearance */
+    uint32_t thread;        /* numbered from 0 in order of appearance */
+    uint32_t tag;           /* string: what it was for; TARN_TRACE_NO_STRING */
+    uint32_t site;          /* string: call site, innermost frame first, frames parted by " < "; TARN_TRACE_NO_STRING */
+    uint16_t device;        /* numbered as in the file */
+    uint8_t action;         /* tarn_trace_action */
     uint8_t alignment_log2; /* of an allocate; 0 where nothing was asked */
 } tarn_trace_event;
 
 /* A block of the recorded allocator as it was at the end (PyTorch snapshots). */
 typedef struct tarn_trace_block {
-    uint64_t segment;   /* address of the segment that holds it */
+    uint64_t segment; /* address of the segment that holds it */
     uint64_t address;
     uint64_t size;      /* bytes */
     uint64_t requested; /* bytes */
@@ -66,18 +66,18 @@ typedef struct tarn_trace_info {
     size_t struct_size;
     const char *path;
     tarn_trace_format format;
-    size_t event_count;        /* all events, the initial ones included */
-    size_t initial_count;      /* allocations alive before the recording began: the first events, in address order, time 0 */
-    size_t allocation_count;   /* different ids */
+    size_t event_count;   /* all events, the initial ones included */
+    size_t initial_count; /* allocations alive before the recording began: the first events, in address order, time 0 */
+    size_t allocation_count; /* different ids */
     uint32_t stream_count;
     uint32_t thread_count;
     uint32_t string_count;
     uint16_t device_count;
-    int has_recorded_peak;     /* the next one is known */
+    int has_recorded_peak;           /* the next one is known */
     uint64_t recorded_peak_reserved; /* bytes the recorded allocator held at most */
-    uint64_t peak_live;        /* bytes, the largest sum of requested sizes of live allocations */
-    size_t block_count;        /* blocks of the recorded final state */
-    const char *settings;      /* the recorded allocator's settings as text, "" where unknown */
+    uint64_t peak_live;              /* bytes, the largest sum of requested sizes of live allocations */
+    size_t block_count;              /* blocks of the recorded final state */
+    const char *settings;            /* the recorded allocator's settings as text, "" where unknown */
 } tarn_trace_info;
 
 /* Reads a trace, its format told by its content. Caller owns it. NOT_FOUND, IO_ERROR; CORRUPT_DATA: the sentence gives byte or

@@ -137,7 +137,7 @@ bool caching_cost_of(caching_segment *segment, size_t offset, size_t size, size_
 static void place_detach(caching_place *place) {
     caching_place **link = &place->physical->places;
     while (*link != NULL && *link != place) link = &(*link)->next;
-    *link = place->next;
+    if (*link != NULL) *link = place->next;
     place->physical = NULL;
     place->next = NULL;
 }

@@ -59,7 +59,7 @@ void fake_capacity(uint64_t bytes);
 int fake_physical(const void *address, uint64_t *out_physical);
 
 /* A host function that makes the stream that runs it stand still until the gate is open (gate.h). */
-void fake_hold(void *gate);
+void fake_hold(void *context);
 /* Lets streams go on whose gates have been opened. */
 void fake_proceed(void);
 /* Times the host waited for a stream that stood still. */

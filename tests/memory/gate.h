@@ -8,7 +8,7 @@ test_gate *gate_create(void);
 void gate_destroy(test_gate *gate);
 void gate_open(test_gate *gate);
 int gate_is_open(test_gate *gate);
-/* A host function: waits until the gate is open. */
-void gate_pass(void *gate);
+/* A host function: waits until the gate that is its context is open. */
+void gate_pass(void *context);
 
 #endif

@@ -234,7 +234,11 @@ int conformance_run(const char *group, const conformance_test *tests, size_t cou
     size_t capacity = count * test_spec_count * test_device_count, used = 0;
     struct CMUnitTest *units = calloc(capacity, sizeof *units);
     test_combination *combinations = calloc(capacity, sizeof *combinations);
-    if (units == NULL || combinations == NULL) return 1;
+    if (units == NULL || combinations == NULL) {
+        free(units);
+        free(combinations);
+        return 1;
+    }
     for (size_t t = 0; t < count; t++) {
         for (size_t d = 0; d < test_device_count; d++) {
             for (size_t s = 0; s < test_spec_count; s++) {
