@@ -134,8 +134,8 @@ bool caching_cost_of(caching_segment *segment, size_t offset, size_t size, size_
     return cost.occupied <= limit;
 }
 
-static void place_detach(caching_place *place) {
-    caching_place **link = &place->physical->places;
+static void place_detach(caching_physical *physical, caching_place *place) {
+    caching_place **link = &physical->places;
     while (*link != NULL && *link != place) link = &(*link)->next;
     if (*link != NULL) *link = place->next;
     place->physical = NULL;
@@ -222,7 +222,7 @@ static tarn_status take_from(caching *owner, memory_block *block, gathering *gat
         caching_physical *physical = place->physical;
         /* Its home stays known until it has another: only there may it be used again at once. */
         if (!owner->has_aliasing) {
-            place_detach(place);
+            place_detach(physical, place);
             physical->home = NULL;
         }
         gathered->items[gathered->count++] = physical;
@@ -428,7 +428,7 @@ static tarn_status unmap_all(caching *owner, caching_physical *physical) {
         if (place == physical->home && place->next != NULL) place = place->next;
         tarn_status status = hal_virtual_unmap(owner->base.device, address_of(place), 1);
         if (status != TARN_OK) return status;
-        place_detach(place);
+        place_detach(physical, place);
     }
     physical->home = NULL;
     return TARN_OK;

@@ -7,10 +7,7 @@
 #include "harness.h"
 #include "peers.h"
 
-static const benchmark benchmarks[] = {
-    {"alloc", "host cost of allocating and freeing, beside malloc and what replaces it", bench_alloc},
-    {"replay", "memory in use over memory taken, on recorded traces", bench_replay},
-};
+static const benchmark benchmarks[] = {{"alloc", bench_alloc}, {"replay", bench_replay}, {"record", bench_record}};
 enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };
 
 typedef struct bench_settings {
@@ -35,7 +32,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
             settings->is_wanted[i] = settings->any_named = true;
             return 0;
         }
-        argp_error(state, "no benchmark is called '%s'; there are alloc and replay", argument);
+        argp_error(state, "no benchmark is called '%s'; there are alloc, replay and record", argument);
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -72,7 +69,7 @@ int bench_command(int argc, char **argv) {
         .doc =
             "Runs the benchmarks that are named, or all: `alloc` measures the host's cost of an allocation and its free on Tarn "
             "and, in the same run, on malloc and the allocators installed here; `replay` measures on recorded traces how much "
-            "of the memory taken is in use."
+            "of the memory taken is in use; `record` measures what recording a NumPy program costs."
             "\vExample:\n\n  tarn bench alloc --quick",
     };
     bench_settings settings = {0};

@@ -20,12 +20,13 @@ typedef struct bench_options {
 /* A benchmark prints its table, unless JSON is asked for, and gives its JSON object. It returns an exit code of the tool, and
  * `*out_result` only when that is TOOL_DONE. */
 typedef struct benchmark {
-    const char *name, *summary;
+    const char *name;
     int (*run)(const bench_options *options, json_t **out_result);
 } benchmark;
 
 int bench_alloc(const bench_options *options, json_t **out_result);
 int bench_replay(const bench_options *options, json_t **out_result);
+int bench_record(const bench_options *options, json_t **out_result);
 
 /* The middle value, the mean of the two middle ones for an even count. Sorts `values`; `count` is above zero. */
 double bench_median(double *values, size_t count);

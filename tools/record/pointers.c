@@ -23,9 +23,17 @@ static inline uint64_t hash_of(uintptr_t address) {
     return hash ^ (hash >> 32);
 }
 static inline size_t counter_of(uint64_t hash) { return hash >> 49; }
-static inline size_t stripe_of(uint64_t hash) { return (hash >> 40) % RECORD_STRIPES; }
+/* All blocks of a counter lie in one stripe, so that its lock covers the counter too. */
+static inline size_t stripe_of(uint64_t hash) { return counter_of(hash) % RECORD_STRIPES; }
 
 _Static_assert(RECORD_COUNTERS == 1u << (64 - 49), "counter_of takes the upper bits");
+
+/* Must be called with the stripe's lock held: others only read. */
+static void count(uint64_t hash, int difference) {
+    _Atomic uint16_t *counter = &record_state->counters[counter_of(hash)];
+    int now = atomic_load_explicit(counter, memory_order_relaxed) + difference;
+    atomic_store_explicit(counter, (uint16_t)now, memory_order_relaxed);
+}
 
 static size_t place_of(const record_stripe *stripe, uintptr_t address) {
     size_t place = hash_of(address) & (stripe->room - 1);
@@ -71,25 +79,26 @@ bool record_pointers_add(uintptr_t address) {
         is_new = stripe->table[place] == 0;
         stripe->used += is_new;
         stripe->table[place] = address;
+        if (is_new) count(hash, 1);
     }
     record_lock_drop(&stripe->lock);
-    if (is_new) atomic_fetch_add_explicit(&record_state->counters[counter_of(hash)], 1, memory_order_relaxed);
     return is_new;
 }
 
 bool record_pointers_remove(uintptr_t address) {
     uint64_t hash = hash_of(address);
-    _Atomic uint16_t *counter = &record_state->counters[counter_of(hash)];
-    if (atomic_load_explicit(counter, memory_order_relaxed) == 0) return false;
+    if (atomic_load_explicit(&record_state->counters[counter_of(hash)], memory_order_relaxed) == 0) return false;
     record_stripe *stripe = &record_state->stripes[stripe_of(hash)];
     bool found = false;
     record_lock_take(&stripe->lock);
     if (stripe->room != 0) {
         size_t place = place_of(stripe, address);
         found = stripe->table[place] == address;
-        if (found) take_out(stripe, place);
+        if (found) {
+            take_out(stripe, place);
+            count(hash, -1);
+        }
     }
     record_lock_drop(&stripe->lock);
-    if (found) atomic_fetch_sub_explicit(counter, 1, memory_order_relaxed);
     return found;
 }
