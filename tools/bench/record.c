@@ -52,8 +52,8 @@ static void become(const struct way *way, const char *python, const char *trace)
     int nowhere = open("/dev/null", O_WRONLY);
     if (nowhere >= 0) dup2(nowhere, STDERR_FILENO);
     if (way->minimum) {
-        execl("/proc/self/exe", "tarn", "record", "--min-size", way->minimum, "-o", trace, "--", "python3", "-c",
-              script, (char *)NULL);
+        execl("/proc/self/exe", "tarn", "record", "--min-size", way->minimum, "-o", trace, "--", python, "-c", script,
+              (char *)NULL);
     } else {
         execlp(python, python, "-c", script, (char *)NULL);
     }
