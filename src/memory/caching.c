@@ -212,13 +212,14 @@ static tarn_status caching_allocate(tarn_allocator *allocator, const memory_requ
     }
     memory_block *block = NULL;
     if (request->alignment <= owner->alignment) {
-        block = caching_cache_take(owner, request->size, hal_stream_number(request->stream));
+        block = caching_cache_take(owner, request);
     }
     if (block == NULL) {
         pthread_mutex_lock(&owner->lock);
         caching_cache_publish_own(owner);
         tarn_status status = allocate_from_heap(owner, request, capacity, &block);
         if (status == TARN_OK) {
+            memory_block_fill(block, request, allocator);
             caching_count_allocation(owner, request->size, capacity);
         } else {
             owner->failed++;
@@ -227,7 +228,6 @@ static tarn_status caching_allocate(tarn_allocator *allocator, const memory_requ
         pthread_mutex_unlock(&owner->lock);
         if (status != TARN_OK) return status;
     }
-    memory_block_fill(block, request, allocator);
     *out_block = block;
     return TARN_OK;
 }
@@ -309,7 +309,7 @@ static tarn_status caching_each_block(tarn_allocator *allocator, int (*visit)(vo
                                       void *context) {
     caching *owner = caching_of(allocator);
     pthread_mutex_lock(&owner->lock);
-    caching_caches_flush(owner);
+    caching_caches_hold(owner);
     bool stop = false;
     for (const caching_heap *heap = owner->heaps; heap != NULL && !stop; heap = heap->next) {
         for (const caching_segment *segment = heap->segments; segment != NULL && !stop; segment = segment->next) {
@@ -331,6 +331,7 @@ static tarn_status caching_each_block(tarn_allocator *allocator, int (*visit)(vo
             }
         }
     }
+    caching_caches_let_go(owner);
     pthread_mutex_unlock(&owner->lock);
     return TARN_OK;
 }

@@ -160,7 +160,8 @@ static inline caching_cache *own_cache(caching *owner) {
     return caching_cache_find(owner);
 }
 
-static inline memory_block *take(caching *owner, size_t size, uint32_t stream) {
+/* The members are set before the cache is left, so that who keeps all threads out of their caches sees whole blocks. */
+static inline memory_block *take(caching *owner, size_t size, uint32_t stream, tarn_allocator *outer, const char *tag) {
     caching_cache *cache = own_cache(owner);
     if (__builtin_expect(cache == NULL, 0)) return NULL;
     /* Sizes that wrap when rounded become 0, which no slot has blocks of. */
@@ -182,11 +183,17 @@ static inline memory_block *take(caching *owner, size_t size, uint32_t stream) {
     cache->requested_total += size;
     cache->in_use_total += capacity;
     cache->histogram[memory_histogram_bucket(size)]++;
+    block->live.requested = size;
+    block->live.outer = outer;
+    block->live.tag = tag;
+    block->live.uses = NULL;
     caching_cache_leave(cache);
     return block;
 }
 
-memory_block *caching_cache_take(caching *owner, size_t size, uint32_t stream) { return take(owner, size, stream); }
+memory_block *caching_cache_take(caching *owner, const memory_request *request) {
+    return take(owner, request->size, hal_stream_number(request->stream), request->outer, request->tag);
+}
 
 memory_block *caching_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream) {
     uint32_t number = 0;
@@ -194,13 +201,8 @@ memory_block *caching_allocate_quickly(tarn_allocator *allocator, size_t size, t
         if (stream->device != allocator->device) return NULL;
         number = hal_stream_number(stream);
     }
-    memory_block *block = take(caching_of(allocator), size, number);
-    if (__builtin_expect(block == NULL, 0)) return NULL;
-    block->live.requested = size;
-    block->live.outer = allocator;
-    block->live.tag = NULL;
-    block->live.uses = NULL;
-    block_begin_life(block);
+    memory_block *block = take(caching_of(allocator), size, number, allocator, NULL);
+    if (__builtin_expect(block != NULL, 1)) block_begin_life(block);
     return block;
 }
 
@@ -286,8 +288,8 @@ void caching_cache_publish_own(caching *owner) {
     if (cache != NULL && cache->owner == owner) publish_changes(owner, cache);
 }
 
-size_t caching_cache_flush(caching *owner, caching_cache *cache) {
-    if (!remote_enter(cache)) return 0;
+/* The calling thread is in the cache. */
+static size_t empty(caching *owner, caching_cache *cache) {
     publish_changes(owner, cache);
     size_t bytes = cache->bytes;
     for (unsigned i = 0; i < CACHING_SLOTS && cache->bytes != 0; i++) {
@@ -300,8 +302,24 @@ size_t caching_cache_flush(caching *owner, caching_cache *cache) {
         }
         slot->count = 0;
     }
+    return bytes;
+}
+
+size_t caching_cache_flush(caching *owner, caching_cache *cache) {
+    if (!remote_enter(cache)) return 0;
+    size_t bytes = empty(owner, cache);
     remote_leave(cache);
     return bytes;
+}
+
+void caching_caches_hold(caching *owner) {
+    for (caching_cache *cache = owner->caches; cache != NULL; cache = cache->of_owner) {
+        if (remote_enter(cache)) empty(owner, cache);
+    }
+}
+
+void caching_caches_let_go(caching *owner) {
+    for (caching_cache *cache = owner->caches; cache != NULL; cache = cache->of_owner) remote_leave(cache);
 }
 
 size_t caching_cache_flush_own(caching *owner) {

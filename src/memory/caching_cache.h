@@ -62,9 +62,8 @@ void caching_cache_leave(caching_cache *cache);
 memory_block *caching_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream);
 bool caching_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
 
-/* The same for callers that come the long way: a block that is not live, its live members not set; and one whose life has
- * ended. NULL and false send them to the heap. Without the allocator's lock. */
-memory_block *caching_cache_take(caching *owner, size_t size, uint32_t stream);
+/* The same for callers that come the long way: a block that is not live yet, its members set; and one whose life has ended. NULL and false send them to the heap. Without the allocator's lock. */
+memory_block *caching_cache_take(caching *owner, const memory_request *request);
 bool caching_cache_put(caching *owner, memory_block *block);
 
 /* Gives the blocks of one cache, the calling thread's, or all, back to their heaps. The allocator's lock is held. Returns the
@@ -72,6 +71,10 @@ bool caching_cache_put(caching *owner, memory_block *block);
 size_t caching_cache_flush(caching *owner, caching_cache *cache);
 size_t caching_cache_flush_own(caching *owner);
 size_t caching_caches_flush(caching *owner);
+/* Empties all caches and keeps their threads out of them, until let go: what USED blocks say of themselves does not change
+ * meanwhile. The allocator's lock is held from the one to the other. */
+void caching_caches_hold(caching *owner);
+void caching_caches_let_go(caching *owner);
 /* Publishes what the calling thread's cache has in use, so that peaks of the long way are right; or all figures of all caches.
  * The allocator's lock is held. The latter returns the capacity of the largest block in any cache. */
 void caching_cache_publish_own(caching *owner);

@@ -89,7 +89,7 @@ static void fifty_megabytes_of_noise_are_refused_in_little_memory(void **state) 
         expect_file_refused(path, kinds[i].status, "");
     }
     remove(path);
-#ifndef __SANITIZE_ADDRESS__
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     assert_in_range(usage.ru_maxrss, 0, 100 * 1024);

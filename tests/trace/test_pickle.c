@@ -246,7 +246,7 @@ static void a_million_nested_lists_are_refused_in_little_memory(void **state) {
     for (int i = 1; i < 1000000; i++) put_op(&p, OP_APPEND);
     put_op(&p, OP_STOP);
     expect_bad(&p, "nested deeper than 1000");
-#ifndef __SANITIZE_ADDRESS__
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
     assert_in_range(usage.ru_maxrss, 0, 100 * 1024);
