@@ -217,6 +217,16 @@ static tarn_status caching_allocate(tarn_allocator *allocator, const memory_requ
     if (block == NULL) {
         pthread_mutex_lock(&owner->lock);
         caching_cache_publish_own(owner);
+        if (request->alignment <= owner->alignment &&
+            caching_cache_refill(owner, capacity, hal_stream_number(request->stream))) {
+            pthread_mutex_unlock(&owner->lock);
+            block = caching_cache_take(owner, request);
+            if (block != NULL) {
+                *out_block = block;
+                return TARN_OK;
+            }
+            pthread_mutex_lock(&owner->lock);
+        }
         tarn_status status = allocate_from_heap(owner, request, capacity, &block);
         if (status == TARN_OK) {
             memory_block_fill(block, request, allocator);
@@ -239,6 +249,11 @@ static tarn_status caching_free(tarn_allocator *allocator, memory_block *block, 
     if (!is_elsewhere && !is_used && caching_cache_put(owner, block)) return TARN_OK;
     pthread_mutex_lock(&owner->lock);
     caching_cache_publish_own(owner);
+    if (!is_elsewhere && !is_used && caching_cache_spill(owner, block->capacity, block->stream)) {
+        pthread_mutex_unlock(&owner->lock);
+        if (caching_cache_put(owner, block)) return TARN_OK;
+        pthread_mutex_lock(&owner->lock);
+    }
     caching_count_free(owner, block->live.requested, block->capacity);
     if (is_elsewhere || is_used) {
         caching_pending_add(owner, block, stream);
@@ -467,6 +482,7 @@ static void caching_destroy(tarn_allocator *allocator) {
     }
     for (size_t i = 0; i < owner->event_count; i++) hal_event_destroy(owner->events[i]);
     base_free(owner->events);
+    base_free(owner->shared);
     pthread_mutex_unlock(&owner->lock);
     memory_fork_forget(&owner->lock);
     pthread_mutex_destroy(&owner->lock);

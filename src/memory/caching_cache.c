@@ -20,8 +20,10 @@
 #endif
 #endif
 
-/* A slot keeps at most so many blocks of up to the small size, and so many larger ones. */
-enum { SMALL = 16 * 1024, SMALL_KEPT = 64, LARGE_KEPT = 8 };
+/* A slot keeps at most so many blocks of up to the small size, and so many larger ones; a shared slot so many times more. */
+enum { SMALL = 64 * 1024, SMALL_KEPT = 256, LARGE_KEPT = 8, SHARED_TIMES = 16 };
+
+static inline uint32_t kept(size_t capacity) { return capacity <= SMALL ? SMALL_KEPT : LARGE_KEPT; }
 
 _Thread_local caching_cache *caching_recent;
 static _Thread_local caching_cache *thread_caches;
@@ -136,11 +138,11 @@ caching_cache *caching_cache_find(caching *owner) {
     return cache;
 }
 
-static inline caching_slot *slot_of(caching_cache *cache, size_t capacity, uint32_t stream) {
+static inline caching_slot *slot_of(caching_slot *slots, size_t capacity, uint32_t stream) {
     uint64_t hash = (capacity ^ (uint64_t)stream << 47) * UINT64_C(0x9E3779B97F4A7C15);
-    caching_slot *slot = &cache->slots[hash >> 55];
+    caching_slot *slot = &slots[hash >> 55];
     if (__builtin_expect(slot->capacity == capacity && slot->stream == stream, 1)) return slot;
-    caching_slot *other = &cache->slots[hash >> 55 ^ 1];
+    caching_slot *other = &slots[hash >> 55 ^ 1];
     if (other->capacity == capacity && other->stream == stream) return other;
     return slot->count <= other->count ? slot : other;
 }
@@ -167,7 +169,7 @@ static inline memory_block *take(caching *owner, size_t size, uint32_t stream, t
     /* Sizes that wrap when rounded become 0, which no slot has blocks of. */
     size_t capacity = round_up(size, owner->alignment);
     if (!caching_cache_enter(cache)) return NULL;
-    caching_slot *slot = slot_of(cache, capacity, stream);
+    caching_slot *slot = slot_of(cache->slots, capacity, stream);
     memory_block *block = slot->head;
     if (__builtin_expect(block == NULL || slot->capacity != capacity || slot->stream != stream, 0)) {
         caching_cache_leave(cache);
@@ -213,9 +215,9 @@ static inline bool put(caching *owner, memory_block *block, const tarn_buffer *h
     size_t capacity = block->capacity;
     if (!atomic_load_explicit(&owner->is_settled, memory_order_relaxed)) return false;
     if (!caching_cache_enter(cache)) return false;
-    caching_slot *slot = slot_of(cache, capacity, block->stream);
-    bool fits = slot->count == 0 || (slot->capacity == capacity && slot->stream == block->stream &&
-                                     slot->count < (capacity <= SMALL ? SMALL_KEPT : LARGE_KEPT));
+    caching_slot *slot = slot_of(cache->slots, capacity, block->stream);
+    bool fits = slot->count == 0 ||
+                (slot->capacity == capacity && slot->stream == block->stream && slot->count < kept(capacity));
     /* A block that another thread freed at this moment is that thread's. */
     if (__builtin_expect(
             !fits || cache->bytes + capacity > cache->limit || (handle != NULL && !block_claim(block, handle)), 0)) {
@@ -288,21 +290,79 @@ void caching_cache_publish_own(caching *owner) {
     if (cache != NULL && cache->owner == owner) publish_changes(owner, cache);
 }
 
-/* The calling thread is in the cache. */
-static size_t empty(caching *owner, caching_cache *cache) {
-    publish_changes(owner, cache);
-    size_t bytes = cache->bytes;
-    for (unsigned i = 0; i < CACHING_SLOTS && cache->bytes != 0; i++) {
-        caching_slot *slot = &cache->slots[i];
+/* Gives the blocks of all slots back to their heaps. `*inout_bytes` says how many bytes they are. */
+static void empty_slots(caching *owner, caching_slot *slots, size_t *inout_bytes) {
+    for (unsigned i = 0; i < CACHING_SLOTS && *inout_bytes != 0; i++) {
+        caching_slot *slot = &slots[i];
         while (slot->head != NULL) {
             memory_block *block = slot->head;
             slot->head = block->live.cached;
-            cache->bytes -= block->capacity;
+            *inout_bytes -= block->capacity;
             caching_give_home(owner, block);
         }
         slot->count = 0;
     }
+}
+
+/* The calling thread is in the cache. */
+static size_t empty(caching *owner, caching_cache *cache) {
+    publish_changes(owner, cache);
+    size_t bytes = cache->bytes;
+    empty_slots(owner, cache->slots, &cache->bytes);
     return bytes;
+}
+
+static size_t empty_shared(caching *owner) {
+    size_t bytes = owner->shared_bytes;
+    if (bytes != 0) empty_slots(owner, owner->shared, &owner->shared_bytes);
+    return bytes;
+}
+
+/* Moves up to `count` blocks to a slot that is empty or for the same size and stream. Returns how many. */
+static uint32_t move_blocks(caching_slot *from, caching_slot *to, uint32_t count) {
+    uint32_t moved = 0;
+    if (to->count == 0) {
+        *to = (caching_slot){.capacity = from->capacity, .stream = from->stream};
+    } else if (to->capacity != from->capacity || to->stream != from->stream) {
+        return 0;
+    }
+    for (; moved < count && from->head != NULL; moved++) {
+        memory_block *block = from->head;
+        from->head = block->live.cached;
+        block->live.cached = to->head;
+        to->head = block;
+    }
+    from->count -= moved;
+    to->count += moved;
+    return moved;
+}
+
+bool caching_cache_spill(caching *owner, size_t capacity, uint32_t stream) {
+    caching_cache *cache = caching_recent;
+    if (cache == NULL || cache->owner != owner) return false;
+    if (owner->shared == NULL) owner->shared = base_allocate(CACHING_SLOTS, sizeof *owner->shared);
+    if (owner->shared == NULL) return false;
+    caching_slot *own = slot_of(cache->slots, capacity, stream), *shared = slot_of(owner->shared, capacity, stream);
+    if (own->capacity != capacity || own->stream != stream || own->count < kept(capacity)) return false;
+    size_t half = own->count / 2, bytes = half * capacity;
+    if (bytes > owner->cache_limit - owner->shared_bytes || shared->count >= SHARED_TIMES * kept(capacity))
+        return false;
+    bytes = move_blocks(own, shared, (uint32_t)half) * capacity;
+    cache->bytes -= bytes;
+    owner->shared_bytes += bytes;
+    return bytes != 0;
+}
+
+bool caching_cache_refill(caching *owner, size_t capacity, uint32_t stream) {
+    caching_cache *cache = caching_recent;
+    if (owner->shared_bytes == 0 || cache == NULL || cache->owner != owner) return false;
+    caching_slot *own = slot_of(cache->slots, capacity, stream), *shared = slot_of(owner->shared, capacity, stream);
+    if (shared->count == 0 || shared->capacity != capacity || shared->stream != stream || own->count != 0) return false;
+    if (cache->bytes + kept(capacity) / 2 * capacity > cache->limit) return false;
+    size_t bytes = move_blocks(shared, own, kept(capacity) / 2) * capacity;
+    owner->shared_bytes -= bytes;
+    cache->bytes += bytes;
+    return true;
 }
 
 size_t caching_cache_flush(caching *owner, caching_cache *cache) {
@@ -313,6 +373,7 @@ size_t caching_cache_flush(caching *owner, caching_cache *cache) {
 }
 
 void caching_caches_hold(caching *owner) {
+    empty_shared(owner);
     for (caching_cache *cache = owner->caches; cache != NULL; cache = cache->of_owner) {
         if (remote_enter(cache)) empty(owner, cache);
     }
@@ -324,11 +385,12 @@ void caching_caches_let_go(caching *owner) {
 
 size_t caching_cache_flush_own(caching *owner) {
     caching_cache *cache = caching_recent;
-    return cache != NULL && cache->owner == owner ? caching_cache_flush(owner, cache) : 0;
+    size_t bytes = empty_shared(owner);
+    return bytes + (cache != NULL && cache->owner == owner ? caching_cache_flush(owner, cache) : 0);
 }
 
 size_t caching_caches_flush(caching *owner) {
-    size_t bytes = 0;
+    size_t bytes = empty_shared(owner);
     for (caching_cache *cache = owner->caches; cache != NULL; cache = cache->of_owner) {
         bytes += caching_cache_flush(owner, cache);
     }
@@ -366,6 +428,7 @@ void caching_caches_detach(caching *owner) {
     pthread_mutex_lock(&list_lock);
     pthread_mutex_lock(&owner->lock);
     owner->is_retired = true;
+    empty_shared(owner);
     while (owner->caches != NULL) detach(owner, owner->caches);
     pthread_mutex_unlock(&owner->lock);
     pthread_mutex_unlock(&list_lock);

@@ -12,16 +12,6 @@
 
 #include "memory/caching_types.h"
 
-#define CACHING_SLOTS 512
-
-/* Blocks of one size for one stream. */
-typedef struct caching_slot {
-    size_t capacity; /* 0: the slot has never been used */
-    uint32_t stream;
-    uint32_t count;
-    memory_block *head; /* by live.cached */
-} caching_slot;
-
 typedef struct caching_change {
     int64_t now, highest; /* since the last publishing */
 } caching_change;
@@ -66,7 +56,13 @@ bool caching_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_s
 memory_block *caching_cache_take(caching *owner, const memory_request *request);
 bool caching_cache_put(caching *owner, memory_block *block);
 
-/* Gives the blocks of one cache, the calling thread's, or all, back to their heaps. The allocator's lock is held. Returns the
+/* What one thread frees and another asks for goes through slots that the allocator's threads share, half a slot at a time. Spill
+ * makes room in the calling thread's full slot; refill fills its empty one. Each says whether it has. The allocator's
+ * lock is held. */
+bool caching_cache_spill(caching *owner, size_t capacity, uint32_t stream);
+bool caching_cache_refill(caching *owner, size_t capacity, uint32_t stream);
+
+/* Gives the blocks of one cache, the calling thread's and the shared slots, or all, back to their heaps. The allocator's lock is held. Returns the
  * bytes given back. */
 size_t caching_cache_flush(caching *owner, caching_cache *cache);
 size_t caching_cache_flush_own(caching *owner);

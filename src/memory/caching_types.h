@@ -122,6 +122,16 @@ struct caching_heap {
     unsigned waiters;           /* threads that wait for the stream without the lock */
 };
 
+#define CACHING_SLOTS 512
+
+/* Blocks of one size for one stream. */
+typedef struct caching_slot {
+    size_t capacity; /* 0: the slot has never been used */
+    uint32_t stream;
+    uint32_t count;
+    memory_block *head; /* by live.cached */
+} caching_slot;
+
 struct caching {
     tarn_allocator base;
 
@@ -144,6 +154,8 @@ struct caching {
     size_t spare_count;
     caching_pending *pending;
     caching_cache *caches;
+    caching_slot *shared; /* CACHING_SLOTS of them, for blocks on their way from thread to thread; NULL until needed */
+    size_t shared_bytes;
     hal_event **events; /* pooled */
     size_t event_count, event_capacity;
     uint32_t mark; /* of the latest search */

@@ -80,7 +80,7 @@ static void every_allocator_serves_the_whole_trace(void **state) {
     tarn_trace *trace = open_trace(*state);
     tarn_trace_info info = {.struct_size = sizeof info};
     EXPECT_OK(tarn_trace_info_get(trace, &info));
-    static const char *const specs[] = {"direct", "caching:expandable=off", "caching:thread_cache=0",
+    static const char *const specs[] = {"direct", "caching:expandable=off", "caching:settle=0",
                                         "limit:79GiB | caching"};
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
         tarn_replay_result result = replay(trace, "sim:80GiB", specs[i], 1);
