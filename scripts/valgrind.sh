@@ -6,7 +6,9 @@ cd "$(dirname "$0")/.."
 scripts/build.sh debug
 # The folder is not a ctest build of its own, so the programs are run directly.
 export TARN_SHARED_DATA=$PWD/../shared/data TARN_SOURCE_DIR=$PWD TARN_BUILD_DIR=$PWD/build/debug
-export TARN_TOOL=$PWD/build/debug/tarn TARN_RECORDER=$PWD/build/debug/libtarn-record.so TARN_UNDER_VALGRIND=1
+export TARN_TOOL=$PWD/build/debug/tarn TARN_RECORDER=$PWD/build/debug/libtarn-record.so
+# What only takes longer is done less often.
+export TARN_TEST_SLOWNESS=20
 mkdir -p build/valgrind
 run() {
     local log=build/valgrind/$(basename "$1").log
