@@ -92,7 +92,8 @@ static void fifty_megabytes_of_noise_are_refused_in_little_memory(void **state) 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    assert_in_range(usage.ru_maxrss, 0, 100 * 1024);
+    /* Under valgrind the tool's own memory counts too. */
+    if (getenv("TARN_TEST_SLOWNESS") == NULL) assert_in_range(usage.ru_maxrss, 0, 100 * 1024);
 #endif
 }
 
