@@ -189,6 +189,15 @@ static void visit_end(tarn_allocator *outer, bool is_counted) {
     if (is_counted) drop(outer);
 }
 
+void memory_take_back(memory_block *block, bool was_live) {
+    tarn_allocator *outer = block->live.outer;
+    bool is_counted = was_live && visit_begin(outer);
+    for (tarn_allocator *element = outer; element != NULL && element != block->owner; element = element->upstream) {
+        if (element->strategy->forget != NULL) element->strategy->forget(element, block);
+    }
+    if (was_live) visit_end(outer, is_counted);
+}
+
 static tarn_status check_free(const tarn_allocator *allocator, const memory_block *block, const tarn_stream *stream) {
     tarn_allocator *outer = block->live.outer;
     if (allocator != NULL && outer != allocator) {

@@ -83,6 +83,10 @@ static tarn_status limit_free(tarn_allocator *allocator, memory_block *block, ta
     return status;
 }
 
+static void limit_forget(tarn_allocator *allocator, memory_block *block) {
+    give_back(limit_of(allocator), block->capacity);
+}
+
 static tarn_status limit_stats(tarn_allocator *allocator, tarn_memory_stats *out_stats) {
     tarn_status status = memory_stats_below(allocator, out_stats);
     uint64_t refused = atomic_load_explicit(&limit_of(allocator)->refused, memory_order_relaxed);
@@ -123,4 +127,5 @@ const memory_strategy limit_adaptor = {
     .free = limit_free,
     .stats = limit_stats,
     .set_limit = limit_set_limit,
+    .forget = limit_forget,
 };

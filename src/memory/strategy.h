@@ -80,6 +80,11 @@ typedef struct memory_strategy {
     tarn_status (*record_stream)(tarn_allocator *allocator, memory_block *block, tarn_stream *stream);
     /* (optional) Called when the element is shut down, after it has been marked so. */
     void (*shut_down)(tarn_allocator *allocator);
+    /* (optional, adaptors) The strategy below takes a block back by itself, as a pool's clear and an arena's reset do: the
+     * adaptor does what it does at a free, except to pass it on. The block's life has ended and its members are still
+     * there, as at a free. An adaptor that keeps freed blocks for a while, such as a quarantine, makes itself their
+     * live.outer, and hears of those too. Called without locks of the strategy; cannot fail. */
+    void (*forget)(tarn_allocator *allocator, memory_block *block);
 } memory_strategy;
 
 /* What every element begins with. */
@@ -112,6 +117,10 @@ void memory_allocator_end(tarn_allocator *allocator);
 /* The element below, for adaptors: dispatch without validation. */
 tarn_status memory_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block);
 tarn_status memory_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream);
+/* For strategies that take blocks back by themselves: tells the elements from the block's live.outer down to its owner, and
+ * drops what the buffer kept, if it was a live one. Its life has ended; the strategy uses the block again only after
+ * this. Without locks. Whoever asked for it holds a reference of the owner or of an element above. */
+void memory_take_back(memory_block *block, bool was_live);
 /* The statistics of the elements below, for adaptors that add to them. */
 tarn_status memory_stats_below(tarn_allocator *allocator, tarn_memory_stats *out_stats);
 

@@ -141,12 +141,18 @@ static tarn_status record_allocate(tarn_allocator *allocator, const memory_reque
     return status;
 }
 
-static tarn_status record_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
-    trace_record event = {.kind = TRACE_RECORD_FREE,
-                          .address = (uint64_t)(uintptr_t)block->address,
-                          .stream = stream == NULL ? block->stream : hal_stream_number(stream)};
+static void write_free(tarn_allocator *allocator, const memory_block *block, uint32_t stream) {
+    trace_record event = {.kind = TRACE_RECORD_FREE, .address = (uint64_t)(uintptr_t)block->address, .stream = stream};
     record((recorder *)allocator, event, NULL);
+}
+
+static tarn_status record_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
+    write_free(allocator, block, stream == NULL ? block->stream : hal_stream_number(stream));
     return memory_free(allocator->upstream, block, stream);
+}
+
+static void record_forget(tarn_allocator *allocator, memory_block *block) {
+    write_free(allocator, block, block->stream);
 }
 
 /* What was recorded so far is safe once the allocator is shut down, though frees may follow. */
@@ -242,4 +248,5 @@ const memory_strategy record_adaptor = {
     .allocate = record_allocate,
     .free = record_free,
     .shut_down = record_shut_down,
+    .forget = record_forget,
 };
