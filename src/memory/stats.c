@@ -2,28 +2,11 @@
 #include "memory/stats.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include <tarn/size.h>
 
-typedef struct text {
-    char *out;
-    size_t capacity;
-    size_t length; /* of the whole text */
-} text;
-
-static void put(text *t, const char *format, ...) TARN_PRINTF(2, 3);
-static void put(text *t, const char *format, ...) {
-    va_list arguments;
-    va_start(arguments, format);
-    bool has_room = t->length < t->capacity;
-    int added =
-        vsnprintf(has_room ? t->out + t->length : NULL, has_room ? t->capacity - t->length : 0, format, arguments);
-    va_end(arguments);
-    if (added > 0) t->length += (size_t)added;
-}
+#include "base/text.h"
 
 /* The caller's structure, as far as its version goes, with zeros behind. */
 static tarn_memory_stats read_stats(const tarn_memory_stats *stats) {
@@ -34,60 +17,63 @@ static tarn_memory_stats read_stats(const tarn_memory_stats *stats) {
 }
 
 /* Megabytes with two decimals, in whole numbers: exact for every value, and the point is a point in every locale. */
-static void put_megabytes(text *t, uint64_t bytes) {
+static void put_megabytes(base_text *t, uint64_t bytes) {
     uint64_t whole = bytes >> 20, rest = bytes & 0xFFFFF;
     uint64_t hundredths = (rest * 100 + (1u << 19)) >> 20;
     if (hundredths == 100) {
         whole++;
         hundredths = 0;
     }
-    put(t, "%" PRIu64 ".%02" PRIu64 " MB", whole, hundredths);
+    base_text_put(t, "%" PRIu64 ".%02" PRIu64 " MB", whole, hundredths);
 }
 
-static void put_figure(text *t, const char *name, const tarn_figure *figure) {
+static void put_figure(base_text *t, const char *name, const tarn_figure *figure) {
     char now[TARN_SIZE_TEXT], peak[TARN_SIZE_TEXT];
-    put(t, ", %s: %s (peak %s)", name, tarn_size_format(figure->current, now), tarn_size_format(figure->peak, peak));
+    base_text_put(t, ", %s: %s (peak %s)", name, tarn_size_format(figure->current, now),
+                  tarn_size_format(figure->peak, peak));
 }
 
 size_t tarn_memory_stats_to_string(const tarn_memory_stats *stats, char *out_text, size_t capacity) {
     tarn_memory_stats s = read_stats(stats);
-    text t = {.out = out_text, .capacity = out_text != NULL ? capacity : 0};
+    base_text t;
+    base_text_begin(&t, out_text, capacity);
     char largest[TARN_SIZE_TEXT];
-    if (t.capacity > 0) out_text[0] = '\0';
-    put(&t, "Memory: ");
+    base_text_put(&t, "Memory: ");
     put_megabytes(&t, saturating_add(s.in_use_bytes.current, s.cached_bytes.current));
-    put(&t, ", Blocks: %" PRIu64 ", GraphMode: False", s.blocks.current);
+    base_text_put(&t, ", Blocks: %" PRIu64 ", GraphMode: False", s.blocks.current);
     put_figure(&t, "Requested", &s.requested_bytes);
     put_figure(&t, "InUse", &s.in_use_bytes);
     put_figure(&t, "Cached", &s.cached_bytes);
     put_figure(&t, "Reserved", &s.reserved_bytes);
-    put(&t, ", Allocations: %" PRIu64 ", Frees: %" PRIu64 ", Failed: %" PRIu64, s.allocations, s.frees,
-        s.failed_allocations);
-    put(&t, ", Retries: %" PRIu64 ", DeviceWaits: %" PRIu64 ", LargestFreeBlock: %s", s.retries, s.device_waits,
-        tarn_size_format(s.largest_free_block, largest));
+    base_text_put(&t, ", Allocations: %" PRIu64 ", Frees: %" PRIu64 ", Failed: %" PRIu64, s.allocations, s.frees,
+                  s.failed_allocations);
+    base_text_put(&t, ", Retries: %" PRIu64 ", DeviceWaits: %" PRIu64 ", LargestFreeBlock: %s", s.retries,
+                  s.device_waits, tarn_size_format(s.largest_free_block, largest));
     return t.length;
 }
 
-static void put_json_figure(text *t, const char *name, const tarn_figure *figure) {
-    put(t, "\"%s\":{\"current\":%" PRIu64 ",\"peak\":%" PRIu64 ",\"total\":%" PRIu64 "},", name, figure->current,
-        figure->peak, figure->total);
+static void put_json_figure(base_text *t, const char *name, const tarn_figure *figure) {
+    base_text_put(t, "\"%s\":{\"current\":%" PRIu64 ",\"peak\":%" PRIu64 ",\"total\":%" PRIu64 "},", name,
+                  figure->current, figure->peak, figure->total);
 }
 
 size_t tarn_memory_stats_to_json(const tarn_memory_stats *stats, char *out_text, size_t capacity) {
     tarn_memory_stats s = read_stats(stats);
-    text t = {.out = out_text, .capacity = out_text != NULL ? capacity : 0};
-    if (t.capacity > 0) out_text[0] = '\0';
-    put(&t, "{");
+    base_text t;
+    base_text_begin(&t, out_text, capacity);
+    base_text_put(&t, "{");
     put_json_figure(&t, "requested_bytes", &s.requested_bytes);
     put_json_figure(&t, "in_use_bytes", &s.in_use_bytes);
     put_json_figure(&t, "cached_bytes", &s.cached_bytes);
     put_json_figure(&t, "reserved_bytes", &s.reserved_bytes);
     put_json_figure(&t, "blocks", &s.blocks);
-    put(&t, "\"allocations\":%" PRIu64 ",\"frees\":%" PRIu64 ",\"failed_allocations\":%" PRIu64 ",", s.allocations,
-        s.frees, s.failed_allocations);
-    put(&t, "\"retries\":%" PRIu64 ",\"device_waits\":%" PRIu64 ",\"largest_free_block\":%" PRIu64 ",\"histogram\":[",
+    base_text_put(&t, "\"allocations\":%" PRIu64 ",\"frees\":%" PRIu64 ",\"failed_allocations\":%" PRIu64 ",",
+                  s.allocations, s.frees, s.failed_allocations);
+    base_text_put(
+        &t, "\"retries\":%" PRIu64 ",\"device_waits\":%" PRIu64 ",\"largest_free_block\":%" PRIu64 ",\"histogram\":[",
         s.retries, s.device_waits, s.largest_free_block);
-    for (unsigned i = 0; i < TARN_HISTOGRAM_BUCKETS; i++) put(&t, "%s%" PRIu64, i > 0 ? "," : "", s.histogram[i]);
-    put(&t, "]}");
+    for (unsigned i = 0; i < TARN_HISTOGRAM_BUCKETS; i++)
+        base_text_put(&t, "%s%" PRIu64, i > 0 ? "," : "", s.histogram[i]);
+    base_text_put(&t, "]}");
     return t.length;
 }

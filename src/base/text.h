@@ -1,0 +1,20 @@
+/* Text that is written piece by piece into whatever room there is, while the length of the whole is counted, as snprintf
+ * does. */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include <stddef.h>
+
+#include <tarn/export.h>
+
+typedef struct base_text {
+    char *out;
+    size_t capacity;
+    size_t length; /* of the whole text */
+} base_text;
+
+/* Begins an empty text. `out` may be NULL: then only the length is counted. */
+void base_text_begin(base_text *text, char *out, size_t capacity);
+void base_text_put(base_text *text, const char *format, ...) TARN_PRINTF(2, 3);
+
+#endif
