@@ -11,9 +11,10 @@ allowed() {
     base) echo "include" ;;
     backends/*) echo "backend base" ;;
     hal) echo "include base" ;;
-    memory) echo "include base hal" ;;
-    trace) echo "include base hal memory" ;;
-    tools/*) echo "include base hal memory trace tarn bench record" ;;
+    shape) echo "include base" ;;
+    memory) echo "include base hal shape" ;;
+    trace) echo "include base hal shape memory" ;;
+    tools/*) echo "include base hal shape memory trace tarn bench record" ;;
     *) echo any ;;
     esac
 }

@@ -9,6 +9,7 @@
 #include <tarn/event.h>
 #include <tarn/log.h>
 #include <tarn/replay.h>
+#include <tarn/shape.h>
 #include <tarn/size.h>
 #include <tarn/stats.h>
 #include <tarn/status.h>
