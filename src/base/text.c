@@ -6,7 +6,7 @@
 
 void base_text_begin(base_text *text, char *out, size_t capacity) {
     *text = (base_text){.out = out, .capacity = out != NULL ? capacity : 0};
-    if (text->capacity > 0) out[0] = '\0';
+    if (out != NULL && capacity > 0) out[0] = '\0';
 }
 
 void base_text_put(base_text *text, const char *format, ...) {
