@@ -1,8 +1,6 @@
 /* Calling backends: what they may say while they are called, and what becomes of their answers. */
 #include "hal/call.h"
 
-#include <string.h>
-
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/status.h"
@@ -78,15 +76,4 @@ uint64_t hal_device_clock_cost(tarn_device *device) {
     uint64_t cost = 0;
     if (!hal_device_has_clock(device) || !hal_device_is_reachable(device)) return 0;
     return device->table->clock_cost(device->handle, &cost) == TARN_OK ? cost : 0;
-}
-
-tarn_status hal_fill_structure(void *out_structure, const void *full, size_t full_size, const char *what) {
-    size_t size;
-    memcpy(&size, out_structure, sizeof size);
-    if (size <= sizeof size || size > full_size) {
-        return base_fail(TARN_INVALID_ARGUMENT, "struct_size of %s is %zu; this library knows %zu bytes", what, size,
-                         full_size);
-    }
-    memcpy((char *)out_structure + sizeof size, (const char *)full + sizeof size, size - sizeof size);
-    return TARN_OK;
 }

@@ -56,10 +56,6 @@ const tarn_stream *hal_running_stream(void);
  * would have to wait for its own end. */
 tarn_status hal_device_check_release(const tarn_device *device);
 
-/* Copies a filled structure to the caller's, as far as that goes; both begin with their size. INVALID_ARGUMENT for a
- * size that no version of the structure has had. */
-tarn_status hal_fill_structure(void *out_structure, const void *full, size_t full_size, const char *what);
-
 /* Creates and frees the parts of a device that belong to the layer, for device.c. */
 void hal_watchers_start(tarn_device *device);
 void hal_watchers_end(tarn_device *device);

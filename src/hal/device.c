@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/structure.h"
 #include "hal/call.h"
 #include "hal/registry.h"
 
@@ -242,7 +243,7 @@ tarn_status tarn_device_properties_get(tarn_device *device, tarn_device_properti
     tarn_device_properties properties;
     if (status == TARN_OK) status = read_properties(device, &properties);
     if (status != TARN_OK) return status;
-    return hal_fill_structure(out_properties, &properties, sizeof properties, "tarn_device_properties");
+    return base_fill_structure(out_properties, &properties, sizeof properties, "tarn_device_properties");
 }
 
 tarn_status tarn_device_synchronize(tarn_device *device) {
@@ -280,7 +281,7 @@ tarn_status tarn_device_counters_get(tarn_device *device, tarn_device_counters *
         .memory_in_use = atomic_load_explicit(&counters->in_use, memory_order_relaxed),
         .memory_peak = atomic_load_explicit(&counters->peak, memory_order_relaxed),
     };
-    return hal_fill_structure(out_counters, &full, sizeof full, "tarn_device_counters");
+    return base_fill_structure(out_counters, &full, sizeof full, "tarn_device_counters");
 }
 
 void hal_devices_before_fork(void) {

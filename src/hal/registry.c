@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/structure.h"
 #include "hal/call.h"
 
 typedef enum path_state { PATH_UNREAD = 0, PATH_LOADING, PATH_LOADED } path_state;
@@ -224,7 +225,7 @@ tarn_status tarn_backend_find(const char *name, tarn_backend_info *out_info) {
     if (backend != NULL) describe(backend, &info);
     hal_registry_unlock();
     if (backend == NULL) return base_fail(TARN_NOT_FOUND, "no backend is named \"%.64s\"", name);
-    return hal_fill_structure(out_info, &info, sizeof info, "tarn_backend_info");
+    return base_fill_structure(out_info, &info, sizeof info, "tarn_backend_info");
 }
 
 tarn_status tarn_backend_each(int (*visit)(void *context, const tarn_backend_info *info), void *context) {

@@ -9,7 +9,7 @@
 #include "base/checked.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "hal/call.h"
+#include "base/structure.h"
 #include "memory/stack.h"
 
 /* The highest element that has `function` in its table, or NULL. */
@@ -75,7 +75,7 @@ tarn_status tarn_allocator_stats(tarn_allocator *allocator, tarn_memory_stats *o
     tarn_memory_stats stats;
     status = read_stats(allocator, &stats);
     if (status != TARN_OK) return status;
-    return hal_fill_structure(out_stats, &stats, sizeof stats, "tarn_memory_stats");
+    return base_fill_structure(out_stats, &stats, sizeof stats, "tarn_memory_stats");
 }
 
 size_t tarn_allocator_cache_size(tarn_allocator *allocator) {
