@@ -10,7 +10,8 @@
  *     direct[:kind=device|pinned|managed|host]
  *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE]
  *     limit:SIZE             at most SIZE bytes in use, LIMIT_EXCEEDED beyond
- *     record:FILE            writes a trace of every call (docs/trace-format.md)
+ *     record:FILE            writes a trace of every call (docs/trace-format.md); whole after the release, the shutdown
+ *                            or exit(), up to 256 KiB short after a crash
  *     fail:[at=N][,every=K][,count=M][,status=NAME]   fails allocations on schedule
  *
  * Stream order: memory freed on a stream may be handed out again on that stream at once, and on another one only after the

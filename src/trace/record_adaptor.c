@@ -4,12 +4,15 @@
  * An event is encoded into a buffer under a lock, which takes some tens of nanoseconds; only a full buffer is
  * written to the file, always up to a whole record, so that the file of a crashed program can be read. An
  * allocation is written down after it has succeeded and a free before it is passed on: so an address never seems
- * to be live twice. A file that cannot be written ends the recording with one message; the memory is not affected. */
+ * to be live twice. A file that cannot be written ends the recording with one message; the memory is not affected.
+ *
+ * A recorder that still lives when the program exits writes its buffer out then, and each later event at once. */
 #include "record_adaptor.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -31,15 +34,21 @@ typedef struct recorder {
     unsigned process; /* hal_process and the process's own number when it was created */
     pid_t process_id;
     size_t usual_alignment;
+    struct recorder *next; /* in the list of all; protected by list_lock */
 
     pthread_mutex_t lock; /* protects what follows; held while the file is written */
     int file;             /* -1 once the recording has ended */
+    bool is_unbuffered;   /* the program is exiting */
     uint8_t *buffer;
     size_t used;
     off_t written;
     trace_encoder encoder;
     trace_map tags; /* hash of the text → string number in the file */
 } recorder;
+
+/* Protects `recorders`, the list of all that live. Taken before a recorder's own lock. */
+static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
+static recorder *recorders;
 
 /* Numbers threads in the order of their first event. */
 static uint64_t thread_number(void) {
@@ -115,6 +124,7 @@ static void record(recorder *r, trace_record event, const char *tag) {
             event.tag = string_of(r, tag);
             event.time_ns = (int64_t)base_clock_ns();
             r->used += trace_encode_event(&r->encoder, r->buffer + r->used, &event);
+            if (r->is_unbuffered && !flush(r)) error = errno;
         } else {
             error = errno;
         }
@@ -155,7 +165,7 @@ static void record_forget(tarn_allocator *allocator, memory_block *block) {
     write_free(allocator, block, block->stream);
 }
 
-/* What was recorded so far is safe once the allocator is shut down, though frees may follow. */
+/* Frees may follow, but what was recorded so far is safe. */
 static void record_shut_down(tarn_allocator *allocator) {
     recorder *r = (recorder *)allocator;
     if (is_forked(r)) return;
@@ -164,6 +174,46 @@ static void record_shut_down(tarn_allocator *allocator) {
     if (r->file >= 0 && !flush(r)) error = errno;
     pthread_mutex_unlock(&r->lock);
     if (error != 0) complain(r, error);
+}
+
+/* At exit. Recorders that were inherited from a parent are left alone, and so are their locks, which a thread of the parent
+ * may have held at the fork. */
+static void save_all(void) {
+    int error = 0;
+    pthread_mutex_lock(&list_lock);
+    for (recorder *r = recorders; r != NULL; r = r->next) {
+        if (is_forked(r)) continue;
+        pthread_mutex_lock(&r->lock);
+        r->is_unbuffered = true;
+        if (r->file >= 0 && !flush(r)) error = errno;
+        pthread_mutex_unlock(&r->lock);
+    }
+    pthread_mutex_unlock(&list_lock);
+    if (error != 0) base_log(TARN_LOG_ERROR, "record: a trace lost its end when the program did: %s", strerror(error));
+}
+
+static void before_fork(void) { pthread_mutex_lock(&list_lock); }
+static void after_fork(void) { pthread_mutex_unlock(&list_lock); }
+
+static bool install_failed;
+
+static void install(void) {
+    install_failed = pthread_atfork(before_fork, after_fork, after_fork) != 0 || atexit(save_all) != 0;
+}
+
+static void enlist(recorder *r) {
+    pthread_mutex_lock(&list_lock);
+    r->next = recorders;
+    recorders = r;
+    pthread_mutex_unlock(&list_lock);
+}
+
+static void delist(recorder *r) {
+    pthread_mutex_lock(&list_lock);
+    recorder **link = &recorders;
+    while (*link != r) link = &(*link)->next;
+    *link = r->next;
+    pthread_mutex_unlock(&list_lock);
 }
 
 /* Ends the file; nobody else uses the recorder any more. */
@@ -186,6 +236,7 @@ static void finish(recorder *r) {
 
 static void record_destroy(tarn_allocator *allocator) {
     recorder *r = (recorder *)allocator;
+    delist(r);
     finish(r);
     pthread_mutex_destroy(&r->lock);
     trace_map_discard(&r->tags);
@@ -215,6 +266,10 @@ static tarn_status record_create(tarn_device *device, memory_arguments *argument
     if (path == NULL || path[0] == '\0')
         return base_fail(TARN_INVALID_ARGUMENT, "column %zu: record needs a file, as in record:out.tarn",
                          arguments->column);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install);
+    if (install_failed)
+        return base_fail(TARN_UNAVAILABLE, "record: the handlers for fork and exit cannot be installed");
 
     recorder *r = base_allocate(1, sizeof *r);
     uint8_t *buffer = base_allocate(buffer_size, 1);
@@ -231,6 +286,7 @@ static tarn_status record_create(tarn_device *device, memory_arguments *argument
     r->usual_alignment = hal_device_properties(device)->alignment;
     pthread_mutex_init(&r->lock, NULL);
     memory_allocator_begin(&r->common, &record_adaptor, device, upstream);
+    enlist(r);
     *out_allocator = &r->common;
     return TARN_OK;
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <tarn/tarn.h>
 
@@ -149,6 +151,46 @@ static void shutting_down_writes_what_there_is(void **state) {
     tarn_trace_release(trace);
 }
 
+static tarn_allocator *left_over;
+static tarn_buffer *left_buffer;
+static void free_late(void) { (void)tarn_allocator_free(left_over, left_buffer, NULL); }
+
+/* What the process of the next test does: it records three allocations, and exits. */
+static int leave_without_release(const char *spec) {
+    tarn_device *device;
+    if (atexit(free_late) != 0) return 1; /* before the recorder's own handler, and so it runs after it */
+    if (tarn_device_open("sim:1GiB", &device) != TARN_OK) return 2;
+    if (tarn_allocator_create(device, spec, &left_over) != TARN_OK) return 3;
+    for (int i = 0; i < 3; i++)
+        if (tarn_allocator_allocate(left_over, 1000, NULL, &left_buffer) != TARN_OK) return 4;
+    /* A forked child inherits the recorder and its buffer, and must not write them a second time. */
+    pid_t child = fork();
+    if (child == 0) return 0;
+    return waitpid(child, NULL, 0) == child ? 0 : 5;
+}
+
+static void a_program_that_exits_without_a_release_loses_nothing(void **state) {
+    (void)state;
+    char path[256], spec[400];
+    path_in_folder("exit.tarn", path);
+    snprintf(spec, sizeof spec, "record:%s | caching", path);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        setenv("ASAN_OPTIONS", "detect_leaks=0", 1); /* it leaks on purpose */
+        execl("/proc/self/exe", "test_record", spec, (char *)NULL);
+        _exit(126);
+    }
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    listen_to_log();
+    tarn_trace *trace = recorded(path);
+    tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
+    assert_int_equal(info_of(trace).event_count, 4);
+    tarn_trace_release(trace);
+}
+
 static void a_file_that_cannot_be_created_is_told(void **state) {
     (void)state;
     tarn_device *device;
@@ -190,12 +232,14 @@ static void a_full_disk_ends_the_recording_and_nothing_else(void **state) {
     tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
 }
 
-int main(void) {
+int main(int argc, char **argv) {
+    if (argc > 1) return leave_without_release(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stack_is_recorded_call_by_call),
         cmocka_unit_test(what_failed_for_lack_of_memory_is_recorded_too),
         cmocka_unit_test(threads_are_recorded_in_a_consistent_order),
         cmocka_unit_test(shutting_down_writes_what_there_is),
+        cmocka_unit_test(a_program_that_exits_without_a_release_loses_nothing),
         cmocka_unit_test(a_file_that_cannot_be_created_is_told),
         cmocka_unit_test(a_full_disk_ends_the_recording_and_nothing_else),
     };
