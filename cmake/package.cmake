@@ -2,7 +2,19 @@
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME tarn)
 set(CPACK_PACKAGE_VENDOR "Tarn contributors")
-set(CPACK_PACKAGE_CONTACT "Tarn contributors <tarn@example.org>")
+
+# A package names whoever answers for it: as Debian's own tools have it (DEBFULLNAME, DEBEMAIL), else the author of the commit that
+# is packaged.
+if(DEFINED ENV{DEBEMAIL} AND DEFINED ENV{DEBFULLNAME})
+    set(CPACK_PACKAGE_CONTACT "$ENV{DEBFULLNAME} <$ENV{DEBEMAIL}>")
+else()
+    execute_process(COMMAND git -C ${PROJECT_SOURCE_DIR} log -1 "--format=%an <%ae>"
+        OUTPUT_VARIABLE CPACK_PACKAGE_CONTACT OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+    if(NOT CPACK_PACKAGE_CONTACT)
+        message(FATAL_ERROR "this is no git checkout: DEBFULLNAME and DEBEMAIL must say whose packages these are")
+    endif()
+endif()
+
 set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR}/packages)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
