@@ -4,6 +4,7 @@
  * system counted for each, which other programs on the machine disturb least. */
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,18 @@ static void print_table(const double seconds[WAYS], size_t rounds) {
     table_print(&table);
 }
 
+/* Programs that the recorded one started have left traces of their own beside its trace. */
+static void remove_folder(const char *folder) {
+    char pattern[64];
+    glob_t files;
+    snprintf(pattern, sizeof pattern, "%s/*", folder);
+    if (glob(pattern, 0, NULL, &files) == 0) {
+        for (size_t i = 0; i < files.gl_pathc; i++) unlink(files.gl_pathv[i]);
+        globfree(&files);
+    }
+    rmdir(folder);
+}
+
 static json_t *to_json(const double seconds[WAYS], size_t rounds) {
     json_t *results = json_array();
     for (size_t i = 0; i < WAYS; i++) {
@@ -115,20 +128,19 @@ static json_t *to_json(const double seconds[WAYS], size_t rounds) {
 }
 
 int bench_record(const bench_options *options, json_t **out_result) {
-    char trace[] = "/tmp/tarn-benchXXXXXX";
-    int file = mkstemp(trace);
-    if (file < 0) {
-        tool_say(BENCH_COMMAND, "%s: %s", trace, strerror(errno));
+    char folder[] = "/tmp/tarn-benchXXXXXX", trace[sizeof folder + sizeof "/trace"];
+    if (!mkdtemp(folder)) {
+        tool_say(BENCH_COMMAND, "%s: %s", folder, strerror(errno));
         return TOOL_INPUT;
     }
-    close(file);
+    snprintf(trace, sizeof trace, "%s/trace", folder);
     size_t rounds = options->quick ? 3 : MOST_ROUNDS;
     double seconds[WAYS];
     bool is_measured = false;
     for (size_t i = 0; i < sizeof interpreters / sizeof interpreters[0] && !is_measured; i++) {
         is_measured = run_rounds(rounds, interpreters[i], trace, seconds);
     }
-    unlink(trace);
+    remove_folder(folder);
     if (!is_measured) {
         if (!options->as_json) puts("record: skipped, python3 with NumPy does not run here");
         *out_result = json_pack("{s:s,s:n}", "benchmark", "record", "results");
