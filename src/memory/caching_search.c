@@ -3,7 +3,7 @@
  * What costs physical memory is not the bytes that a block covers but the granules that it touches first. A request of k whole
  * granules and a rest r needs at least k of them; it needs no more when its rest finds room in a granule that is in use
  * anyway. So a FREE block is seen as its parts, a piece at either end and whole granules between, and the best spot is the one
- * that uses the fewest new granules, then the tightest. */
+ * that uses the fewest new granules, then one that leaves no piece stranded, then the tightest. */
 #include "memory/caching_search.h"
 
 #include "base/checked.h"
@@ -54,12 +54,14 @@ static bool search_piece(caching_heap *heap, size_t size, caching_spot *out_spot
 typedef struct fit {
     size_t occupied; /* whole granules that become used */
     size_t leftover; /* bytes of the block that stay free beside it */
+    bool strands;    /* leaves a piece of a granule that a request of this size cannot begin in */
     size_t offset;
     memory_block *block;
 } fit;
 
 static bool fits_better(const fit *a, const fit *b) {
     if (b->block == NULL || a->occupied != b->occupied) return b->block == NULL || a->occupied < b->occupied;
+    if (a->strands != b->strands) return b->strands;
     if (a->leftover != b->leftover) return a->leftover < b->leftover;
     if (a->block != b->block) return a->block->address < b->block->address;
     return false;
@@ -79,10 +81,14 @@ static void try_block(const caching *owner, memory_block *block, size_t size, fi
     size_t begin = caching_offset(caching_segment_of(block), block), end = begin + block->capacity;
     size_t first = begin + parts.left, last = first + (parts.whole << owner->granule_shift);
     size_t rest = size & (owner->granule - 1), middle = size - rest;
+    /* Where the rest of a request leaves a piece of a granule, the next request of that size goes on in the piece if it finds
+     * room behind it. If not, the whole granules behind it go elsewhere in time, and the piece serves nothing but small ones. */
+    size_t leftover = block->capacity - size;
+    bool strands = owner->is_virtual && rest != 0 && leftover != 0 && leftover < size;
     const size_t spots[] = {first, first - rest, last - middle, begin, end - size};
     for (size_t i = 0; i < sizeof spots / sizeof spots[0]; i++) {
         if (spots[i] < begin || spots[i] > end - size) continue;
-        fit found = {touched(owner, first, last, spots[i], size), block->capacity - size, spots[i], block};
+        fit found = {touched(owner, first, last, spots[i], size), leftover, strands, spots[i], block};
         if (fits_better(&found, best)) *best = found;
     }
 }

@@ -2,6 +2,7 @@
  * device, and in the steady state does not even call it. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "stand.h"
@@ -60,19 +61,25 @@ static void a_lagging_device_costs_little_memory_and_no_wait(void **state) {
     tarn_trace *trace = open_trace(*state);
     tarn_replay_result result = replay(trace, "sim:80GiB,lag=10ms", "caching", 4);
     assert_int_equal(result.failed_allocations, 0);
-    assert_true(result.utilization >= 0.98);
+    assert_true(result.utilization >= 0.995);
     assert_int_equal(result.steady_device_waits, 0);
     tarn_trace_release(trace);
 }
 
-/* The fourth round begins as the third did and decides as it did, with everything mapped. */
+/* The round that must not call the driver: the first creates the memory, the second finds out where free granules are needed when
+ * the heap begins with all of it, and the third repeats the second. Where the second needs a little more memory, the third begins
+ * in another state, and the fourth repeats that. */
+static unsigned steady_round(const char *snapshot) { return strcmp(snapshot, "medium-256-training") == 0 ? 4 : 3; }
+
 static void the_steady_state_calls_no_driver(void **state) {
     tarn_trace *trace = open_trace(*state);
-    tarn_replay_result result = replay(trace, "sim:80GiB", "caching", 4);
-    assert_int_equal(result.failed_allocations, 0);
-    assert_int_equal(result.steady_driver_calls, 0);
-    assert_int_equal(result.steady_device_waits, 0);
-    assert_true(result.utilization >= 0.994);
+    for (unsigned round = steady_round(*state); round <= 4; round++) {
+        tarn_replay_result result = replay(trace, "sim:80GiB", "caching", round);
+        assert_int_equal(result.failed_allocations, 0);
+        assert_int_equal(result.steady_driver_calls, 0);
+        assert_int_equal(result.steady_device_waits, 0);
+        assert_true(result.utilization >= 0.995);
+    }
     tarn_trace_release(trace);
 }
 
