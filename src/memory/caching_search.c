@@ -206,68 +206,78 @@ static void consider_gap(const gap *in, const memory_block *hollow, size_t size,
     }
 }
 
-bool caching_search_gaps(caching_heap *heap, size_t size, caching_spot *out_spot) {
-    choice best = {0};
-    for (memory_block *hollow = heap->hollows; hollow != NULL; hollow = hollow->idle.lists[CACHING_LINK_WHOLE].next) {
-        gap found;
-        if (gap_of(hollow, &found) && found.end - found.begin >= size) consider_gap(&found, hollow, size, &best);
-    }
-    if (best.spot.segment == NULL) return false;
-    *out_spot = best.spot;
-    return true;
-}
-
-/* A stretch of a gap whose granules can all be had without the driver. */
+/* The spots that can be best in a stretch of a gap, granules [first, end), with no place in it that is in the way. */
 static void consider_stretch(const gap *in, size_t first, size_t end, size_t size, choice *best) {
     const size_t granule = in->segment->heap->owner->granule;
     const size_t shift = in->segment->heap->owner->granule_shift;
     size_t from = first << shift, to = end << shift;
-    gap stretch = {in->segment, from < in->begin ? in->begin : from, to > in->end ? in->end : to, false};
+    gap stretch = {in->segment, from < in->begin ? in->begin : from, to >= in->end ? in->end : to, false};
+    stretch.is_tail = in->is_tail && to >= in->end;
     if (stretch.end <= stretch.begin || stretch.end - stretch.begin < size) return;
     size_t rest = size & (granule - 1), middle = size - rest;
     size_t low = round_up(stretch.begin, granule), high = round_down(stretch.end, granule);
     consider(&stretch, low, size, best);
     if (low - stretch.begin >= rest) consider(&stretch, low - rest, size, best);
-    if (high >= middle) consider(&stretch, high - middle, size, best);
     consider(&stretch, stretch.begin, size, best);
+    if (stretch.is_tail) return;
+    if (high >= middle) consider(&stretch, high - middle, size, best);
     consider(&stretch, stretch.end - size, size, best);
 }
 
+/* Cuts a gap into stretches without a place that sleeps and cannot wake, and, unless places may be mapped, without one where nothing
+ * is mapped. One granule cannot be at two places of a block, so a stretch ends before the second of them. */
+static void consider_stretches(const gap *in, size_t size, bool may_map, choice *best) {
+    caching_segment *segment = in->segment;
+    caching *owner = segment->heap->owner;
+    uint32_t mark = ++owner->mark;
+    size_t first = caching_granule_floor(owner, in->begin), start = first;
+    size_t end = caching_granule_floor(owner, in->end + owner->granule - 1);
+    size_t known = end < segment->mapped_count ? end : segment->mapped_count;
+    for (size_t i = first; i < known; i++) {
+        caching_physical *physical = segment->places[i].physical;
+        if (physical == NULL && may_map) continue;
+        if (!caching_may_use(&segment->places[i])) {
+            consider_stretch(in, start, i, size, best);
+            mark = ++owner->mark;
+            start = i + 1;
+            continue;
+        }
+        if (physical->mark == mark && physical->seen >= start) {
+            consider_stretch(in, start, i, size, best);
+            mark = ++owner->mark;
+            start = physical->seen + 1;
+            for (size_t k = start; k < i; k++) {
+                if (segment->places[k].physical == NULL) continue;
+                segment->places[k].physical->mark = mark;
+                segment->places[k].physical->seen = (uint32_t)k;
+            }
+        }
+        physical->mark = mark;
+        physical->seen = (uint32_t)i;
+    }
+    consider_stretch(in, start, may_map ? end : known, size, best);
+}
+
 bool caching_search_sleeping(caching_heap *heap, size_t size, caching_spot *out_spot) {
-    const caching *owner = heap->owner;
+    choice best = {0};
+    for (memory_block *hollow = heap->hollows; hollow != NULL; hollow = hollow->idle.lists[CACHING_LINK_WHOLE].next) {
+        gap in;
+        if (gap_of(hollow, &in) && in.end - in.begin >= size) consider_stretches(&in, size, false, &best);
+    }
+    if (best.spot.segment == NULL || best.calls != 0) return false;
+    *out_spot = best.spot;
+    return true;
+}
+
+bool caching_search_gaps(caching_heap *heap, size_t size, caching_spot *out_spot) {
     choice best = {0};
     for (memory_block *hollow = heap->hollows; hollow != NULL; hollow = hollow->idle.lists[CACHING_LINK_WHOLE].next) {
         gap in;
         if (!gap_of(hollow, &in) || in.end - in.begin < size) continue;
-        caching_segment *segment = in.segment;
-        uint32_t mark = ++heap->owner->mark;
-        size_t first = caching_granule_floor(owner, in.begin), start = first;
-        size_t end = caching_granule_floor(owner, in.end + owner->granule - 1);
-        if (end > segment->mapped_count) end = segment->mapped_count;
-        for (size_t i = first; i < end; i++) {
-            caching_physical *physical = segment->places[i].physical;
-            if (!caching_may_use(&segment->places[i])) {
-                consider_stretch(&in, start, i, size, &best);
-                mark = ++heap->owner->mark;
-                start = i + 1;
-            } else {
-                if (physical->mark == mark && physical->seen >= start) {
-                    /* One granule cannot be at two places of a block. */
-                    consider_stretch(&in, start, i, size, &best);
-                    mark = ++heap->owner->mark;
-                    start = physical->seen + 1;
-                    for (size_t k = start; k < i; k++) {
-                        segment->places[k].physical->mark = mark;
-                        segment->places[k].physical->seen = (uint32_t)k;
-                    }
-                }
-                physical->mark = mark;
-                physical->seen = (uint32_t)i;
-            }
-        }
-        consider_stretch(&in, start, end, size, &best);
+        consider_gap(&in, hollow, size, &best);
+        consider_stretches(&in, size, true, &best);
     }
-    if (best.spot.segment == NULL || best.calls != 0) return false;
+    if (best.spot.segment == NULL) return false;
     *out_spot = best.spot;
     return true;
 }
