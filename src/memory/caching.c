@@ -18,7 +18,9 @@
 #include "memory/caching_memory.h"
 #include "memory/caching_pending.h"
 #include "memory/caching_physical.h"
+#include "memory/caching_release.h"
 #include "memory/caching_search.h"
+#include "memory/caching_segment.h"
 #include "memory/fork.h"
 
 #define MIB ((size_t)1 << 20)
@@ -27,9 +29,6 @@
 enum { SMALL_REQUEST = 1 << 20, SMALL_SEGMENT = 2 << 20, MIDDLE_REQUEST = 10 << 20, MIDDLE_SEGMENT = 20 << 20 };
 /* What stands for a granule there. */
 enum { PLAIN_GRANULE = 2 << 20 };
-
-/* A virtual segment has room for the device's memory so many times, since fragments of addresses cost nothing. */
-enum { ADDRESSES_PER_MEMORY = 4 };
 
 static atomic_uint_fast64_t last_serial;
 
@@ -45,23 +44,6 @@ static void note_driver(caching *owner) {
     if (owner->settle_after < UINT64_MAX / 2) owner->settle_after *= 2;
 }
 
-/* A segment of addresses with room for `size` bytes; as large as the system gives. */
-static tarn_status reserve_addresses(caching_heap *heap, size_t size) {
-    caching *owner = heap->owner;
-    uint64_t memory = hal_device_properties(owner->base.device)->memory_total;
-    size_t wanted;
-    if (!checked_round_up(size, owner->granule, &size)) return TARN_OUT_OF_MEMORY;
-    if (memory > SIZE_MAX / 2 / ADDRESSES_PER_MEMORY) memory = SIZE_MAX / 2 / ADDRESSES_PER_MEMORY;
-    wanted = round_up((size_t)memory * ADDRESSES_PER_MEMORY, owner->granule);
-    if (wanted < size) wanted = size;
-    for (;;) {
-        tarn_status status = caching_segment_reserve(heap, wanted);
-        if (status == TARN_OK || wanted == size) return status;
-        wanted = round_up(wanted / 2, owner->granule);
-        if (wanted < size) wanted = size;
-    }
-}
-
 static tarn_status find_virtual(caching_heap *heap, size_t size, caching_spot *out_spot) {
     if (size > hal_device_properties(heap->owner->base.device)->memory_total) {
         char total[TARN_SIZE_TEXT];
@@ -72,7 +54,7 @@ static tarn_status find_virtual(caching_heap *heap, size_t size, caching_spot *o
     if (!caching_recall(heap, size, &spot) && !caching_search_sleeping(heap, size, &spot)) {
         note_driver(heap->owner);
         if (!caching_search_gaps(heap, size, &spot)) {
-            tarn_status status = reserve_addresses(heap, size);
+            tarn_status status = caching_segment_reserve(heap, size);
             if (status != TARN_OK) return status;
             if (!caching_search_gaps(heap, size, &spot)) return base_fail(TARN_INTERNAL, "a new segment has no room");
         }

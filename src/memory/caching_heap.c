@@ -5,7 +5,6 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "memory/caching_index.h"
-#include "memory/caching_memory.h"
 
 /* In memory_block.flags. */
 enum { SHOWN = 1u };
@@ -260,55 +259,7 @@ void caching_make_hollow(caching *owner, caching_segment *segment, size_t first,
     change_kind(owner, segment, first, count, CACHING_HOLLOW);
 }
 
-tarn_status caching_heap_get(caching *owner, tarn_stream *stream, caching_heap **out_heap) {
-    uint32_t number = hal_stream_number(stream);
-    for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
-        if (heap->stream_number == number) {
-            *out_heap = heap;
-            return TARN_OK;
-        }
-    }
-    caching_heap *heap = base_allocate(1, sizeof *heap);
-    if (heap == NULL) return base_fail(TARN_OUT_OF_MEMORY, "no host memory for a stream's heap");
-    heap->owner = owner;
-    heap->stream_number = number;
-    heap->stream = stream;
-    heap->pieces.list = CACHING_LINK_PIECES;
-    heap->wholes.list = CACHING_LINK_WHOLE;
-    heap->sequence = 1;
-    heap->next = owner->heaps;
-    owner->heaps = heap;
-    *out_heap = heap;
-    return TARN_OK;
-}
-
-/* The structure of a segment with one block over all of it, which is not shown yet. */
-static tarn_status segment_create(caching_heap *heap, size_t size, caching_segment **out_segment) {
-    caching *owner = heap->owner;
-    tarn_status status = caching_spares_reserve(owner, 1);
-    if (status != TARN_OK) return status;
-    caching_segment *segment = base_allocate(1, sizeof *segment);
-    if (segment == NULL) return base_fail(TARN_OUT_OF_MEMORY, "no host memory for a segment");
-    segment->heap = heap;
-    segment->size = size;
-    /* A plain segment's size need not be a multiple of the granule. */
-    segment->place_count = caching_granule_floor(owner, size + owner->granule - 1);
-    segment->places = base_allocate(segment->place_count, sizeof *segment->places);
-    if (segment->places == NULL) {
-        size_t count = segment->place_count;
-        base_free(segment);
-        return base_fail(TARN_OUT_OF_MEMORY, "no host memory for the %zu granules of a segment", count);
-    }
-    *out_segment = segment;
-    return TARN_OK;
-}
-
-static void segment_destroy(caching_segment *segment) {
-    base_free(segment->places);
-    base_free(segment);
-}
-
-static void segment_begin(caching_segment *segment, void *address, uint32_t kind) {
+void caching_tile(caching_segment *segment, void *address, uint32_t kind) {
     caching *owner = segment->heap->owner;
     segment->address = (uintptr_t)address;
     memory_block *block = spare_take(owner);
@@ -322,8 +273,6 @@ static void segment_begin(caching_segment *segment, void *address, uint32_t kind
     block->neighbours.next = block->neighbours.previous = NULL;
     segment->first_block = segment->last_block = block;
     begin_note(owner, block);
-    segment->next = segment->heap->segments;
-    segment->heap->segments = segment;
     if (kind == CACHING_HOLLOW) {
         show_hollow(block);
     } else {
@@ -331,83 +280,13 @@ static void segment_begin(caching_segment *segment, void *address, uint32_t kind
     }
 }
 
-tarn_status caching_segment_reserve(caching_heap *heap, size_t size) {
-    caching_segment *segment;
-    tarn_status status = segment_create(heap, size, &segment);
-    if (status != TARN_OK) return status;
-    void *address;
-    status = hal_virtual_reserve(heap->owner->base.device, size, &address);
-    if (status != TARN_OK) {
-        segment_destroy(segment);
-        return status;
-    }
-    segment_begin(segment, address, CACHING_HOLLOW);
-    return TARN_OK;
-}
-
-tarn_status caching_segment_allocate(caching_heap *heap, size_t size) {
-    caching *owner = heap->owner;
-    caching_segment *segment;
-    tarn_status status = segment_create(heap, size, &segment);
-    if (status != TARN_OK) return status;
-    void *address;
-    status = hal_memory_allocate(owner->base.device, owner->kind, size, owner->alignment, &address);
-    if (status != TARN_OK) {
-        segment_destroy(segment);
-        return status;
-    }
-    segment->is_plain = true;
-    segment_begin(segment, address, CACHING_FREE);
-    memory_figure_add(&owner->reserved, size);
-    return TARN_OK;
-}
-
-static void segment_unlink(caching_segment *segment) {
-    caching_forget(segment->heap);
-    caching_segment **link = &segment->heap->segments;
-    while (*link != segment) link = &(*link)->next;
-    *link = segment->next;
-}
-
-tarn_status caching_segment_end(caching_segment *segment) {
+void caching_untile(caching_segment *segment) {
     caching *owner = segment->heap->owner;
-    tarn_status status;
-    if (segment->is_plain) {
-        status = hal_memory_free(owner->base.device, owner->kind, (void *)segment->address, segment->size); /* NOLINT */
-        if (status != TARN_OK) return status;
-        memory_figure_subtract(&owner->reserved, segment->size);
-    } else {
-        status = hal_virtual_release(owner->base.device, (void *)segment->address, segment->size); /* NOLINT */
-        if (status != TARN_OK) return status;
-    }
-    segment_unlink(segment);
     for (memory_block *block = segment->first_block; block != NULL;) {
         memory_block *next = block->neighbours.next;
         hide_any(owner, block);
         spare_put(owner, block);
         block = next;
     }
-    segment_destroy(segment);
-    return TARN_OK;
-}
-
-uint64_t caching_segment_freed_at(const caching_segment *segment) {
-    uint64_t latest = 0;
-    for (size_t i = 0; i < segment->place_count; i++) {
-        if (segment->places[i].freed_at > latest) latest = segment->places[i].freed_at;
-    }
-    return latest;
-}
-
-void caching_segment_migrate(caching_segment *segment, caching_heap *heap) {
-    caching *owner = heap->owner;
-    memory_block *block = segment->first_block;
-    caching_hide(owner, block);
-    segment_unlink(segment);
-    segment->heap = heap;
-    segment->next = heap->segments;
-    heap->segments = segment;
-    block->stream = heap->stream_number;
-    for (size_t i = 0; i < segment->place_count; i++) segment->places[i].freed_at = 0;
-    caching_show(owner, block);
+    segment->first_block = segment->last_block = NULL;
 }

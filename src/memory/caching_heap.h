@@ -1,6 +1,6 @@
 /* Heaps: the blocks that tile a heap's segments. Splitting, merging, and moving granules of address space between FREE and
- * HOLLOW, each in constant time for each granule touched. Nothing here calls the driver, except to make and end segments.
- * All of it is called with the allocator's lock held. */
+ * HOLLOW, each in constant time for each granule touched. Nothing here calls the driver. All of it is called with the
+ * allocator's lock held. */
 #ifndef MEMORY_CACHING_HEAP_H
 #define MEMORY_CACHING_HEAP_H
 
@@ -17,18 +17,9 @@ tarn_status caching_spares_reserve(caching *owner, size_t count);
 /* Gives back all but a few. */
 void caching_spares_trim(caching *owner);
 
-/* The heap of a stream, made when it is first asked for. OUT_OF_MEMORY. */
-tarn_status caching_heap_get(caching *owner, tarn_stream *stream, caching_heap **out_heap);
-
-/* Makes a segment: `size` bytes of addresses, all HOLLOW; or one driver allocation, all FREE. */
-tarn_status caching_segment_reserve(caching_heap *heap, size_t size);
-tarn_status caching_segment_allocate(caching_heap *heap, size_t size);
-/* Ends a segment that has no used blocks and nothing mapped; when the driver fails, it stays as it was. */
-tarn_status caching_segment_end(caching_segment *segment);
-/* The sequence at which a segment without used blocks was last used. */
-uint64_t caching_segment_freed_at(const caching_segment *segment);
-/* Moves a plain segment without used blocks to another heap of the allocator. */
-void caching_segment_migrate(caching_segment *segment, caching_heap *heap);
+/* Makes one block of that kind over all of a segment whose size is set, a spare being at hand; or takes all blocks off it. */
+void caching_tile(caching_segment *segment, void *address, uint32_t kind);
+void caching_untile(caching_segment *segment);
 
 /* The block that covers that offset. */
 memory_block *caching_block_at(caching_segment *segment, size_t offset);

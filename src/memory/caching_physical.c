@@ -142,6 +142,13 @@ static void place_detach(caching_physical *physical, caching_place *place) {
     place->next = NULL;
 }
 
+tarn_status caching_place_unmap(caching_place *place) {
+    caching *owner = place->segment->heap->owner;
+    tarn_status status = hal_virtual_unmap(owner->base.device, address_of(place), 1);
+    if (status == TARN_OK) place_detach(place->physical, place);
+    return status;
+}
+
 static void place_attach(caching_place *place, caching_physical *physical) {
     place->physical = physical;
     place->next = physical->places;
@@ -292,8 +299,7 @@ static tarn_status create_missing(caching *owner, gathering *gathered) {
     return TARN_OK;
 }
 
-/* Gives a granule without places back to the device, or keeps it aside for a later try. */
-static tarn_status release_homeless(caching *owner, caching_physical *physical) {
+tarn_status caching_release_homeless(caching *owner, caching_physical *physical) {
     tarn_status status = hal_granules_release(owner->base.device, 1, &physical->handle);
     if (status == TARN_OK) {
         memory_figure_subtract(&owner->reserved, owner->granule);
@@ -313,7 +319,7 @@ static void ungather(caching *owner, gathering *gathered) {
         if (place != NULL) {
             caching_make_free(owner, place->segment, index_of(place), 1);
         } else {
-            (void)release_homeless(owner, physical);
+            (void)caching_release_homeless(owner, physical);
         }
     }
 }
@@ -413,83 +419,6 @@ tarn_status caching_back(caching_segment *segment, size_t offset, size_t size) {
     if (status != TARN_OK) ungather(owner, &gathered);
     hide_range(owner, segment, offset, size, false);
     base_free(gathered.items);
-    caching_spares_trim(owner);
-    return status;
-}
-
-/* Unmaps every place of a granule. Places that sleep in other heaps must be idle too. */
-static tarn_status unmap_all(caching *owner, caching_physical *physical) {
-    for (caching_place *place = physical->places; place != NULL; place = place->next) {
-        if (!caching_heap_is_idle(place->segment->heap, place->freed_at)) return TARN_BUSY;
-    }
-    /* The home is the last to go: while it is there, nothing is lost. */
-    while (physical->places != NULL) {
-        caching_place *place = physical->places;
-        if (place == physical->home && place->next != NULL) place = place->next;
-        tarn_status status = hal_virtual_unmap(owner->base.device, address_of(place), 1);
-        if (status != TARN_OK) return status;
-        place_detach(physical, place);
-    }
-    physical->home = NULL;
-    return TARN_OK;
-}
-
-/* Gives back the granules of a FREE block's whole part, as far as they are idle. */
-static tarn_status release_block(caching *owner, memory_block *block, size_t *inout_bytes) {
-    caching_segment *segment = caching_segment_of(block);
-    caching_parts parts = caching_parts_of(owner, block);
-    size_t first = caching_granule_floor(owner, caching_offset(segment, block) + parts.left);
-    for (size_t i = first; i < first + parts.whole; i++) {
-        caching_physical *physical = segment->places[i].physical;
-        tarn_status status = caching_spares_reserve(owner, 4);
-        if (status != TARN_OK) return status;
-        caching_make_hollow(owner, segment, i, 1);
-        status = unmap_all(owner, physical);
-        if (status != TARN_OK) {
-            caching_make_free(owner, segment, i, 1);
-            if (status == TARN_BUSY) continue;
-            return status;
-        }
-        status = release_homeless(owner, physical);
-        if (status != TARN_OK) return status;
-        *inout_bytes += owner->granule;
-    }
-    return TARN_OK;
-}
-
-tarn_status caching_release_idle(caching *owner, size_t *inout_bytes) {
-    tarn_status status = TARN_OK;
-    caching_physical *kept = owner->homeless;
-    owner->homeless = NULL;
-    while (kept != NULL) {
-        caching_physical *physical = kept;
-        kept = physical->next_unused;
-        tarn_status result = release_homeless(owner, physical);
-        if (result == TARN_OK) *inout_bytes += owner->granule;
-        else status = result;
-    }
-    for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
-        caching_segment *next;
-        for (caching_segment *segment = heap->segments; segment != NULL && status == TARN_OK; segment = next) {
-            next = segment->next;
-            if (segment->is_plain) {
-                size_t size = segment->size;
-                if (segment->used_blocks != 0 || !caching_heap_is_idle(heap, caching_segment_freed_at(segment))) {
-                    continue;
-                }
-                status = caching_segment_end(segment);
-                if (status == TARN_OK) *inout_bytes += size;
-                continue;
-            }
-            for (memory_block *block = segment->first_block; block != NULL && status == TARN_OK;) {
-                size_t end = caching_offset(segment, block) + block->capacity;
-                if (block->kind == CACHING_FREE && caching_parts_of(owner, block).whole != 0) {
-                    status = release_block(owner, block, inout_bytes);
-                }
-                block = end < segment->size ? caching_block_at(segment, end) : NULL;
-            }
-        }
-    }
     caching_spares_trim(owner);
     return status;
 }

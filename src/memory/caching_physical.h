@@ -1,4 +1,4 @@
-/* Physical granules: asking the device for them, mapping them at places, waking sleeping places, giving them back. All of it is
+/* Physical granules: asking the device for them, mapping them at places, waking sleeping places. All of it is
  * called with the allocator's lock held. Driver calls here do not wait for the device. */
 #ifndef MEMORY_CACHING_PHYSICAL_H
 #define MEMORY_CACHING_PHYSICAL_H
@@ -43,7 +43,9 @@ bool caching_cost_of(caching_segment *segment, size_t offset, size_t size, size_
  * missing. OUT_OF_MEMORY, and nothing lost, when the device has no more. */
 tarn_status caching_back(caching_segment *segment, size_t offset, size_t size);
 
-/* Gives every granule that is not in use and idle back to the device. The bytes given back are added to `*inout_bytes`. */
-tarn_status caching_release_idle(caching *owner, size_t *inout_bytes);
+/* Unmaps one place, which is then none of its granule's any more. When the driver fails, it stays as it was. */
+tarn_status caching_place_unmap(caching_place *place);
+/* Gives a granule without places back to the device, or keeps it aside for a later try. */
+tarn_status caching_release_homeless(caching *owner, caching_physical *physical);
 
 #endif
