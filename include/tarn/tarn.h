@@ -11,6 +11,7 @@
 #include <tarn/replay.h>
 #include <tarn/shape.h>
 #include <tarn/size.h>
+#include <tarn/snapshot.h>
 #include <tarn/stats.h>
 #include <tarn/status.h>
 #include <tarn/stream.h>

@@ -50,7 +50,7 @@ typedef struct tarn_trace_event {
     uint8_t alignment_log2; /* of an allocate; 0 where nothing was asked */
 } tarn_trace_event;
 
-/* A block of the recorded allocator as it was at the end (PyTorch snapshots). */
+/* A block of the recorded allocator as it was at the end (snapshots). */
 typedef struct tarn_trace_block {
     uint64_t segment; /* address of the segment that holds it */
     uint64_t address;
@@ -60,6 +60,7 @@ typedef struct tarn_trace_block {
     uint32_t site;
     uint16_t device;
     uint8_t state; /* tarn_block_state of tarn/allocator.h: in use, cached, pending */
+    uint32_t tag;  /* string: what it is for; TARN_TRACE_NO_STRING */
 } tarn_trace_block;
 
 typedef struct tarn_trace_info {

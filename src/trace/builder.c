@@ -127,7 +127,14 @@ tarn_status trace_builder_stream(trace_builder *builder, uint64_t number, uint32
         *out_stream = 0;
         return TARN_OK;
     }
-    return number_of(builder, &builder->streams, number, 1, out_stream);
+    tarn_trace *trace = &builder->trace;
+    size_t known = builder->streams.count;
+    if (!trace_reserve((void **)&trace->stream_numbers, &builder->stream_capacity, known,
+                       sizeof *trace->stream_numbers))
+        return no_memory(builder);
+    tarn_status status = number_of(builder, &builder->streams, number, 1, out_stream);
+    if (builder->streams.count > known) trace->stream_numbers[known] = number;
+    return status;
 }
 
 tarn_status trace_builder_thread(trace_builder *builder, uint64_t number, uint32_t *out_thread) {
@@ -285,6 +292,7 @@ void trace_builder_discard(trace_builder *builder) {
     base_free(builder->trace.blocks);
     base_free(builder->trace.text);
     base_free(builder->trace.string_offsets);
+    base_free(builder->trace.stream_numbers);
     base_free(builder->string_slots);
     base_free(builder->allocations);
     trace_map_discard(&builder->streams);

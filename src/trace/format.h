@@ -41,7 +41,8 @@ typedef enum trace_record_kind {
     TRACE_RECORD_SEGMENT_FREE = 9,     /* the same */
     TRACE_RECORD_OUT_OF_MEMORY = 10,   /* the same */
     TRACE_RECORD_MARK = 11,            /* time, tag?, site? */
-    TRACE_RECORD_BLOCK = 12, /* segment, address, size, requested, state, site?: the recorded allocator's final state */
+    TRACE_RECORD_BLOCK =
+        12, /* segment, address, size, requested, state, tag?, site?: the recorded allocator's final state */
     TRACE_RECORD_PROPERTY = 13,  /* property, then a number or a string's number */
     TRACE_RECORD_EXTENSION = 14, /* kind, length, bytes: for later versions; readers skip what they do not know */
     TRACE_RECORD_END = 15        /* nothing: the recorder came to its end */

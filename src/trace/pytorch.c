@@ -255,6 +255,7 @@ static tarn_status take_block(const reader *r, pickle_value value, history_block
         status = take_number(r, field, "a block's requested size", false, &block->requested);
     if (status == TARN_OK && pickle_find(value, "frames", &field))
         status = pytorch_site(r->input, r->builder, field, &block->site);
+    if (status == TARN_OK && pickle_find(value, "user_metadata", &field)) status = take_text(r, field, &block->tag);
     if (status != TARN_OK) return status;
     if (!pickle_find(value, "state", &field)) return corrupt(r, "a block without a state");
     block->state = state_of(field);
@@ -273,7 +274,7 @@ static tarn_status take_block(const reader *r, pickle_value value, history_block
 static tarn_status take_segment(const reader *r, pickle_value value) {
     tarn_status status = check_dict(r, value, "a segment");
     if (status != TARN_OK) return status;
-    history_block common = {.block.site = TARN_TRACE_NO_STRING};
+    history_block common = {.block.site = TARN_TRACE_NO_STRING, .block.tag = TARN_TRACE_NO_STRING};
     pickle_value field;
     uint64_t total = 0;
     if (pickle_find(value, "device", &field)) status = take_device(r, field, &common.block.device);
@@ -330,6 +331,8 @@ static tarn_status take_top(const reader *r, pickle_value top) {
     if (status == TARN_OK && pickle_find(top, "device_traces", &part)) status = take_traces(r, part);
     if (status == TARN_OK && pickle_find(top, "external_annotations", &part)) status = take_annotations(r, part);
     if (status == TARN_OK && pickle_find(top, "allocator_settings", &part)) status = pytorch_settings(r->builder, part);
+    if (status == TARN_OK && pickle_find(top, PYTORCH_PEAK_FIELD, &part))
+        status = take_number(r, part, "the peak of reserved bytes", false, &r->history->told_peak);
     return status;
 }
 

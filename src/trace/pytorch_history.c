@@ -184,7 +184,7 @@ static tarn_status add_final_blocks(trace_history *history, trace_map *maps, fin
                                       .size = final->block.requested,
                                       .stream = final->stream,
                                       .site = final->block.site,
-                                      .tag = TARN_TRACE_NO_STRING,
+                                      .tag = final->block.tag,
                                       .device = final->block.device,
                                       .initial = true,
                                       .still_there = true};
@@ -318,6 +318,10 @@ static tarn_status emit_blocks(const trace_history *history, trace_builder *buil
  * was taken than there is at the end, because it ended before the snapshot was made. */
 static bool peak_reserved(const trace_history *history, uint64_t *out_peak) {
     uint64_t reserved = history->final_reserved, peak = reserved;
+    if (history->told_peak != 0) {
+        *out_peak = history->told_peak;
+        return true;
+    }
     for (size_t i = history->entry_count; i-- > 0;) {
         const history_entry *entry = &history->entries[i];
         if (entry->action == HISTORY_SEGMENT_ALLOC) {

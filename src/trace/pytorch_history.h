@@ -46,6 +46,7 @@ typedef struct trace_history {
     size_t block_count, block_capacity;
     uint16_t device_count;   /* one more than the highest number used */
     uint64_t final_reserved; /* bytes in the final segments */
+    uint64_t told_peak;      /* bytes reserved at most, where the file says so; else 0 */
     struct history_allocation *allocations;
     size_t allocation_count, allocation_capacity;
 } trace_history;

@@ -66,6 +66,14 @@ static void put_frame(text *t, pickle_value frame) {
     put(t, ")", 1);
 }
 
+static bool stands_for_a_tag(pickle_value frames) {
+    pickle_value frame, file;
+    pickle_cursor cursor = pickle_begin(frames);
+    return frames.is.object->count == 1 && pickle_next(&cursor, &frame) && frame.type == PICKLE_DICT &&
+           frame.is.object->count / 2 <= frame_field_limit && pickle_find(frame, "filename", &file) &&
+           pickle_is_text(file, PYTORCH_TAG_FILE);
+}
+
 tarn_status pytorch_site(const trace_input *input, trace_builder *builder, pickle_value frames, uint32_t *out_site) {
     if (frames.type != PICKLE_LIST && frames.type != PICKLE_TUPLE) return TARN_OK;
     pickle_object *list = frames.is.object;
@@ -78,6 +86,7 @@ tarn_status pytorch_site(const trace_input *input, trace_builder *builder, pickl
     t.length = 0;
     size_t count = 0;
     pickle_value frame;
+    if (stands_for_a_tag(frames)) return TARN_OK;
     for (pickle_cursor cursor = pickle_begin(frames); count < frame_limit && pickle_next(&cursor, &frame); count++) {
         if (frame.type != PICKLE_DICT || frame.is.object->count / 2 > frame_field_limit)
             return base_fail(TARN_CORRUPT_DATA, "%s: a stack frame is %s of %zu fields, and should be a dict of a few",

@@ -232,7 +232,7 @@ static tarn_status read_other(reader *r, unsigned flags, tarn_trace_action actio
 }
 
 static tarn_status read_block(reader *r, unsigned flags) {
-    tarn_trace_block block = {.stream = r->stream, .device = r->device};
+    tarn_trace_block block = {.stream = r->stream, .device = r->device, .tag = TARN_TRACE_NO_STRING};
     uint64_t state = 0;
     tarn_status status = take_difference(r, &r->address);
     block.segment = r->address;
@@ -241,6 +241,7 @@ static tarn_status read_block(reader *r, unsigned flags) {
     if (status == TARN_OK) status = take_number(r, &block.size);
     if (status == TARN_OK) status = take_number(r, &block.requested);
     if (status == TARN_OK) status = take_number(r, &state);
+    if (status == TARN_OK) status = take_string(r, (flags & TRACE_HAS_TAG) != 0, &block.tag);
     if (status == TARN_OK) status = take_string(r, (flags & TRACE_HAS_SITE) != 0, &block.site);
     if (status != TARN_OK) return status;
     if (state > TRACE_BLOCK_PENDING) return corrupt(r, "a block in an unknown state");
@@ -283,7 +284,7 @@ static unsigned allowed_flags(unsigned kind) {
         [TRACE_RECORD_SEGMENT_FREE] = TRACE_HAS_TAG | TRACE_HAS_SITE,
         [TRACE_RECORD_OUT_OF_MEMORY] = TRACE_HAS_TAG | TRACE_HAS_SITE,
         [TRACE_RECORD_MARK] = TRACE_HAS_TAG | TRACE_HAS_SITE,
-        [TRACE_RECORD_BLOCK] = TRACE_HAS_SITE,
+        [TRACE_RECORD_BLOCK] = TRACE_HAS_TAG | TRACE_HAS_SITE,
     };
     return allowed[kind];
 }
@@ -362,15 +363,35 @@ static void report(const reader *r) {
                  r->input->path, r->unknown_frees, r->missing_frees);
 }
 
+static tarn_status read_all(reader *r) {
+    tarn_status status = read_header(r);
+    while (status == TARN_OK && r->at < r->input->size) status = read_record(r);
+    return status;
+}
+
+static void discard(reader *r) {
+    trace_builder_discard(&r->builder);
+    for (size_t i = 0; i < r->live_count; i++) trace_map_discard(&r->live[i]);
+    base_free(r->live);
+    base_free(r->strings);
+}
+
 tarn_status trace_read_tarn(const trace_input *input, tarn_trace **out_trace) {
     reader r = {.input = input};
-    tarn_status status = read_header(&r);
-    while (status == TARN_OK && r.at < input->size) status = read_record(&r);
+    tarn_status status = read_all(&r);
     if (status == TARN_OK) report(&r);
     if (status == TARN_OK) status = trace_builder_finish(&r.builder, input->path, TARN_TRACE_TARN, out_trace);
-    trace_builder_discard(&r.builder);
-    for (size_t i = 0; i < r.live_count; i++) trace_map_discard(&r.live[i]);
-    base_free(r.live);
-    base_free(r.strings);
+    discard(&r);
+    return status;
+}
+
+tarn_status trace_read_recording(const trace_input *input, trace_builder *out_builder) {
+    reader r = {.input = input};
+    tarn_status status = read_all(&r);
+    if (status == TARN_OK) {
+        *out_builder = r.builder;
+        r.builder = (trace_builder){0};
+    }
+    discard(&r);
     return status;
 }

@@ -245,8 +245,9 @@ static void record_destroy(tarn_allocator *allocator) {
 }
 
 static tarn_status open_file(const char *path, int *out_file) {
-    /* Not blocking, so that a pipe that nobody reads is an error and not a wait. */
-    int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
+    /* Not blocking, so that a pipe that nobody reads is an error and not a wait. For reading too: a snapshot holds what
+     * was recorded so far. */
+    int file = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0666);
     if (file < 0) return base_fail(TARN_IO_ERROR, "record: %s cannot be created: %s", path, strerror(errno));
     struct stat about;
     if (fstat(file, &about) != 0 || (!S_ISREG(about.st_mode) && !S_ISCHR(about.st_mode))) {
@@ -255,6 +256,56 @@ static tarn_status open_file(const char *path, int *out_file) {
     }
     *out_file = file;
     return TARN_OK;
+}
+
+/* Reads what the file holds up to `size`, from the beginning. */
+static tarn_status read_back(const recorder *r, int file, size_t size, uint8_t **out_data) {
+    uint8_t *data = base_allocate(size, 1);
+    if (data == NULL)
+        return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for a recording of %zu bytes", r->common.spec, size);
+    for (size_t done = 0; done < size;) {
+        ssize_t count = pread(file, data + done, size - done, (off_t)done);
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) {
+            int error = count < 0 ? errno : ENODATA;
+            base_free(data);
+            return base_fail(TARN_IO_ERROR, "%s: the recording cannot be read back: %s", r->common.spec,
+                             strerror(error));
+        }
+        done += (size_t)count;
+    }
+    *out_data = data;
+    return TARN_OK;
+}
+
+tarn_status record_adaptor_read_back(tarn_allocator *allocator, uint8_t **out_data, size_t *out_size) {
+    recorder *r = (recorder *)allocator;
+    struct stat about;
+    int error = 0, file = -1;
+    pthread_mutex_lock(&r->lock);
+    bool is_recording = r->file >= 0 && !is_forked(r);
+    if (is_recording) {
+        file = flush(r) ? fcntl(r->file, F_DUPFD_CLOEXEC, 0) : -1;
+        if (file < 0) error = errno;
+    }
+    bool has_ended = is_recording && r->file < 0;
+    off_t written = r->written;
+    pthread_mutex_unlock(&r->lock);
+    if (has_ended) complain(r, error);
+    if (error != 0)
+        return base_fail(TARN_IO_ERROR, "%s: the recording cannot be read back: %s", r->common.spec, strerror(error));
+    *out_data = NULL;
+    *out_size = 0;
+    if (file < 0) return TARN_OK;
+    /* What goes to a terminal or to /dev/null cannot be read again. The file only grows, so that it is read without the
+     * lock. */
+    tarn_status status = TARN_OK;
+    if (fstat(file, &about) == 0 && S_ISREG(about.st_mode)) {
+        status = read_back(r, file, (size_t)written, out_data);
+        if (status == TARN_OK) *out_size = (size_t)written;
+    }
+    close(file);
+    return status;
 }
 
 static tarn_status record_create(tarn_device *device, memory_arguments *arguments, tarn_allocator *upstream,

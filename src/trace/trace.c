@@ -46,6 +46,7 @@ void tarn_trace_release(tarn_trace *trace) {
     base_free(trace->blocks);
     base_free(trace->text);
     base_free(trace->string_offsets);
+    base_free(trace->stream_numbers);
     base_free(trace);
 }
 

@@ -22,8 +22,9 @@ struct tarn_trace {
     size_t allocation_count;
     tarn_trace_block *blocks;
     size_t block_count;
-    char *text;             /* all strings, each ended by a NUL */
-    size_t *string_offsets; /* where each begins in `text` */
+    char *text;               /* all strings, each ended by a NUL */
+    size_t *string_offsets;   /* where each begins in `text` */
+    uint64_t *stream_numbers; /* where recorded, of the streams from 1 on */
     uint32_t string_count;
     uint32_t stream_count;
     uint32_t thread_count;
@@ -44,7 +45,7 @@ typedef struct trace_allocation {
 /* All zero is an empty builder. Whoever fills one calls trace_builder_discard at the end, whatever happened. */
 typedef struct trace_builder {
     tarn_trace trace; /* what is finished of it; counts are current */
-    size_t event_capacity, block_capacity, text_capacity, offset_capacity;
+    size_t event_capacity, block_capacity, text_capacity, offset_capacity, stream_capacity;
     size_t text_length;
     uint32_t *string_slots; /* hash table of string numbers + 1 */
     size_t string_slot_count;
@@ -98,6 +99,10 @@ tarn_status trace_read_tarn(const trace_input *input, tarn_trace **out_trace);
 tarn_status trace_read_pytorch(const trace_input *input, tarn_trace **out_trace);
 tarn_status trace_read_rmm(const trace_input *input, tarn_trace **out_trace);
 tarn_status trace_read_csv(const trace_input *input, tarn_trace **out_trace);
+
+/* Reads the records of a file in Tarn's format that may be still growing, for a caller who has more to add. The builder is
+ * empty, and untouched on failure. */
+tarn_status trace_read_recording(const trace_input *input, trace_builder *out_builder);
 
 /* Reads a trace that is in memory; `path` is for sentences. The data is not needed afterwards. */
 tarn_status trace_read_memory(const void *data, size_t size, const char *path, tarn_trace **out_trace);

@@ -1,15 +1,19 @@
-/* Writes a snapshot as PyTorch's memory viewer opens it: a pickle of protocol 2 with segments, blocks and the
- * history.
+/* Writes a snapshot as PyTorch's memory viewer opens it: a pickle with segments, blocks, the history and the settings.
  *
  * Allocations from before the recording are not in the history: there, as in a real snapshot whose ring has lost
  * its beginning, they are told by their frees and by the final blocks. A trace without recorded segments gets one
- * segment for each allocation that lives at the end. */
+ * segment for each allocation that lives at the end.
+ *
+ * PyTorch has no tags on blocks. A tag is written as user_metadata, which its history entries have, and where no call site
+ * is known also as the one frame, since frames are what the viewer shows. What the layout lacks besides is the peak of reserved
+ * bytes, which stands beside its four parts. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
 #include "base/status.h"
-#include "pickle_opcodes.h"
+#include "pickle_output.h"
+#include "pytorch_text.h"
 #include "writers.h"
 
 #include <tarn/allocator.h>
@@ -21,95 +25,69 @@ typedef struct writer {
     const tarn_trace_event **final; /* by id: the allocate of what lives at the end, else NULL */
 } writer;
 
-static void put_byte(writer *w, int byte) {
-    uint8_t one = (uint8_t)byte;
-    trace_output_bytes(w->output, &one, 1);
-}
-
-static void put_little_endian(writer *w, uint64_t value, unsigned width) {
-    uint8_t bytes[8];
-    for (unsigned i = 0; i < width; i++) bytes[i] = (uint8_t)(value >> (8 * i));
-    trace_output_bytes(w->output, bytes, width);
-}
-
-static void put_number(writer *w, uint64_t value) {
-    if (value < 0x100) {
-        put_byte(w, OP_BININT1);
-        put_little_endian(w, value, 1);
-    } else if (value < 0x80000000) {
-        put_byte(w, OP_BININT);
-        put_little_endian(w, value, 4);
-    } else {
-        /* Nine bytes, so that the sign is clear. */
-        put_byte(w, OP_LONG1);
-        put_byte(w, 9);
-        put_little_endian(w, value, 8);
-        put_byte(w, 0);
-    }
-}
-
-static void put_text(writer *w, const char *text, size_t length) {
-    put_byte(w, OP_BINUNICODE);
-    put_little_endian(w, length, 4);
-    trace_output_bytes(w->output, text, length);
-}
-
-static void put_name(writer *w, const char *name) { put_text(w, name, strlen(name)); }
-
-static void put_field(writer *w, const char *name, uint64_t value) {
-    put_name(w, name);
-    put_number(w, value);
-}
-
-static void put_text_field(writer *w, const char *name, const char *value) {
-    put_name(w, name);
-    put_name(w, value);
-}
-
-static void begin(writer *w, int container) {
-    put_byte(w, container);
-    put_byte(w, OP_MARK);
+static void put_frame(trace_output *output, const char *name, size_t name_length, const char *file, size_t file_length,
+                      uint64_t line) {
+    pickle_put_dict(output);
+    pickle_put_name(output, "name");
+    pickle_put_text(output, name, name_length);
+    pickle_put_name(output, "filename");
+    pickle_put_text(output, file, file_length);
+    pickle_put_number_field(output, "line", line);
+    pickle_end_dict(output);
 }
 
 /* One frame's text, "name (file:line)" or anything else, as PyTorch's dict. */
-static void put_frame(writer *w, const char *text, size_t length) {
+static void put_frame_text(trace_output *output, const char *text, size_t length) {
     const char *open = memrchr(text, '(', length), *colon = memrchr(text, ':', length);
     bool whole = length > 0 && open != NULL && open > text && open[-1] == ' ' && colon != NULL && colon > open &&
                  text[length - 1] == ')';
-    begin(w, OP_EMPTY_DICT);
-    put_name(w, "name");
-    put_text(w, text, whole ? (size_t)(open - 1 - text) : length);
-    put_name(w, "filename");
-    if (whole) put_text(w, open + 1, (size_t)(colon - open - 1));
-    else put_name(w, "??");
-    put_field(w, "line", whole ? strtoul(colon + 1, NULL, 10) & 0x7fffffff : 0);
-    put_byte(w, OP_SETITEMS);
+    if (whole) {
+        put_frame(output, text, (size_t)(open - 1 - text), open + 1, (size_t)(colon - open - 1),
+                  strtoul(colon + 1, NULL, 10) & 0x7fffffff);
+    } else {
+        put_frame(output, text, length, "??", 2, 0);
+    }
 }
 
-static void put_frames(writer *w, uint32_t site) {
-    const char *text = tarn_trace_string(w->trace, site);
-    put_name(w, "frames");
-    begin(w, OP_EMPTY_LIST);
+/* What an event or a block was for and where it came from. */
+static void put_origin(writer *w, uint32_t tag, uint32_t site) {
+    const char *text = tarn_trace_string(w->trace, site), *what_for = tarn_trace_string(w->trace, tag);
+    pickle_list frames;
+    pickle_put_text_field(w->output, "user_metadata", what_for);
+    pickle_put_name(w->output, "frames");
+    pickle_put_list(w->output, &frames);
+    if (*text == '\0' && *what_for != '\0') {
+        pickle_put_next(w->output, &frames);
+        put_frame(w->output, what_for, strlen(what_for), PYTORCH_TAG_FILE, strlen(PYTORCH_TAG_FILE), 0);
+    }
     while (*text != '\0') {
         const char *end = strstr(text, " < ");
         size_t length = end == NULL ? strlen(text) : (size_t)(end - text);
-        put_frame(w, text, length);
+        pickle_put_next(w->output, &frames);
+        put_frame_text(w->output, text, length);
         text += end == NULL ? length : length + 3;
     }
-    put_byte(w, OP_APPENDS);
+    pickle_end_list(w->output, &frames);
 }
 
 static void put_block(writer *w, const tarn_trace_block *block) {
     static const char *const states[] = {[TARN_BLOCK_IN_USE] = "active_allocated",
                                          [TARN_BLOCK_CACHED] = "inactive",
                                          [TARN_BLOCK_PENDING] = "active_pending_free"};
-    begin(w, OP_EMPTY_DICT);
-    put_field(w, "address", block->address);
-    put_field(w, "size", block->size);
-    put_field(w, "requested_size", block->requested);
-    put_text_field(w, "state", states[block->state <= TARN_BLOCK_PENDING ? block->state : TARN_BLOCK_PENDING]);
-    put_frames(w, block->site);
-    put_byte(w, OP_SETITEMS);
+    trace_output *output = w->output;
+    pickle_put_dict(output);
+    pickle_put_number_field(output, "address", block->address);
+    pickle_put_number_field(output, "size", block->size);
+    pickle_put_number_field(output, "requested_size", block->requested);
+    pickle_put_text_field(output, "state",
+                          states[block->state <= TARN_BLOCK_PENDING ? block->state : TARN_BLOCK_PENDING]);
+    put_origin(w, block->tag, block->site);
+    pickle_end_dict(output);
+}
+
+/* The number that the trace's stream had where it was recorded. */
+static uint64_t stream_of(const writer *w, uint32_t stream) {
+    return stream == 0 ? 0 : w->trace->stream_numbers[stream - 1];
 }
 
 /* A segment of the `count` blocks, which lie one after the other. */
@@ -123,40 +101,48 @@ static void put_segment(writer *w, const tarn_trace_block *blocks, size_t count)
             requested += blocks[i].requested;
         }
     }
-    begin(w, OP_EMPTY_DICT);
-    put_field(w, "device", blocks[0].device);
-    put_field(w, "address", blocks[0].segment);
-    put_field(w, "total_size", total);
-    put_field(w, "allocated_size", allocated);
-    put_field(w, "active_size", active);
-    put_field(w, "requested_size", requested);
-    put_field(w, "stream", blocks[0].stream);
-    put_text_field(w, "segment_type", total > 2 * 1024 * 1024 ? "large" : "small");
-    put_name(w, "segment_pool_id");
-    put_number(w, 0);
-    put_number(w, 0);
-    put_byte(w, OP_TUPLE2);
-    put_name(w, "is_expandable");
-    put_byte(w, OP_NEWFALSE);
-    put_frames(w, TARN_TRACE_NO_STRING);
-    put_name(w, "blocks");
-    begin(w, OP_EMPTY_LIST);
-    for (size_t i = 0; i < count; i++) put_block(w, &blocks[i]);
-    put_byte(w, OP_APPENDS);
-    put_byte(w, OP_SETITEMS);
+    trace_output *output = w->output;
+    pickle_list list;
+    pickle_put_dict(output);
+    pickle_put_number_field(output, "device", blocks[0].device);
+    pickle_put_number_field(output, "address", blocks[0].segment);
+    pickle_put_number_field(output, "total_size", total);
+    pickle_put_number_field(output, "allocated_size", allocated);
+    pickle_put_number_field(output, "active_size", active);
+    pickle_put_number_field(output, "requested_size", requested);
+    pickle_put_number_field(output, "stream", stream_of(w, blocks[0].stream));
+    pickle_put_text_field(output, "segment_type", total > 2 * 1024 * 1024 ? "large" : "small");
+    pickle_put_name(output, "segment_pool_id");
+    pickle_put_number(output, 0);
+    pickle_put_number(output, 0);
+    pickle_put_pair(output);
+    pickle_put_name(output, "is_expandable");
+    pickle_put_boolean(output, false);
+    pickle_put_name(output, "frames");
+    pickle_put_list(output, &list);
+    pickle_end_list(output, &list);
+    pickle_put_name(output, "blocks");
+    pickle_put_list(output, &list);
+    for (size_t i = 0; i < count; i++) {
+        pickle_put_next(output, &list);
+        put_block(w, &blocks[i]);
+    }
+    pickle_end_list(output, &list);
+    pickle_end_dict(output);
 }
 
-static void put_recorded_segments(writer *w) {
+static void put_recorded_segments(writer *w, pickle_list *list) {
     const tarn_trace *trace = w->trace;
     for (size_t first = 0, end; first < trace->block_count; first = end) {
         const tarn_trace_block *block = &trace->blocks[first];
         for (end = first + 1; end < trace->block_count; end++)
             if (trace->blocks[end].segment != block->segment || trace->blocks[end].device != block->device) break;
+        pickle_put_next(w->output, list);
         put_segment(w, block, end - first);
     }
 }
 
-static void put_made_up_segments(writer *w) {
+static void put_made_up_segments(writer *w, pickle_list *list) {
     for (uint64_t id = 0; id < w->trace->allocation_count; id++) {
         const tarn_trace_event *event = w->final[id];
         if (event == NULL) continue;
@@ -166,8 +152,10 @@ static void put_made_up_segments(writer *w) {
                                   .requested = event->size,
                                   .stream = event->stream,
                                   .site = event->site,
+                                  .tag = event->tag,
                                   .device = event->device,
                                   .state = TARN_BLOCK_IN_USE};
+        pickle_put_next(w->output, list);
         put_segment(w, &block, 1);
     }
 }
@@ -187,16 +175,16 @@ static const char *action_of(const tarn_trace_event *event) {
 
 static void put_entry(writer *w, const tarn_trace_event *event, const char *action) {
     bool has_id = event->action <= TARN_TRACE_FREE_COMPLETED;
-    begin(w, OP_EMPTY_DICT);
-    put_text_field(w, "action", action);
-    put_field(w, event->action == TARN_TRACE_OUT_OF_MEMORY ? "device_free" : "addr",
-              has_id ? w->addresses[event->id] : event->address);
-    put_field(w, "size", event->size);
-    put_field(w, "stream", event->stream);
-    put_field(w, "time_us", (uint64_t)event->time_ns / 1000);
-    put_text_field(w, "user_metadata", tarn_trace_string(w->trace, event->tag));
-    put_frames(w, event->site);
-    put_byte(w, OP_SETITEMS);
+    trace_output *output = w->output;
+    pickle_put_dict(output);
+    pickle_put_text_field(output, "action", action);
+    pickle_put_number_field(output, event->action == TARN_TRACE_OUT_OF_MEMORY ? "device_free" : "addr",
+                            has_id ? w->addresses[event->id] : event->address);
+    pickle_put_number_field(output, "size", event->size);
+    pickle_put_number_field(output, "stream", stream_of(w, event->stream));
+    pickle_put_number_field(output, "time_us", (uint64_t)event->time_ns / 1000);
+    put_origin(w, event->tag, event->site);
+    pickle_end_dict(output);
 }
 
 /* By id: whether a completion comes later than the free; where not, it follows it at once, as PyTorch has it. */
@@ -209,37 +197,73 @@ static bool *find_completions(const tarn_trace *trace) {
 
 static void put_traces(writer *w, const bool *later) {
     const tarn_trace *trace = w->trace;
-    begin(w, OP_EMPTY_LIST);
+    pickle_list devices, entries;
+    pickle_put_list(w->output, &devices);
     for (uint16_t device = 0; device < trace->device_count; device++) {
-        begin(w, OP_EMPTY_LIST);
+        pickle_put_next(w->output, &devices);
+        pickle_put_list(w->output, &entries);
         for (size_t i = trace->initial_count; i < trace->event_count; i++) {
             const tarn_trace_event *event = &trace->events[i];
             if (event->device != device) continue;
+            pickle_put_next(w->output, &entries);
             put_entry(w, event, action_of(event));
-            if (event->action == TARN_TRACE_FREE && !later[event->id]) put_entry(w, event, "free_completed");
+            if (event->action != TARN_TRACE_FREE || later[event->id]) continue;
+            pickle_put_next(w->output, &entries);
+            put_entry(w, event, "free_completed");
         }
-        put_byte(w, OP_APPENDS);
+        pickle_end_list(w->output, &entries);
     }
-    put_byte(w, OP_APPENDS);
+    pickle_end_list(w->output, &devices);
+}
+
+/* The settings' text, "name=value, name=value", as the dict that it is read from. */
+static void put_settings(writer *w) {
+    const char *at = w->trace->settings != NULL ? w->trace->settings : "";
+    trace_output *output = w->output;
+    pickle_put_dict(output);
+    while (*at != '\0') {
+        size_t name = strcspn(at, "="), value = 0;
+        const char *from = at + name + (at[name] == '=');
+        /* A value goes on to where another name begins. */
+        for (;;) {
+            const char *end = strstr(from + value, ", ");
+            if (end == NULL || end[2 + strcspn(end + 2, "=, ")] == '=') {
+                value = end == NULL ? strlen(from) : (size_t)(end - from);
+                break;
+            }
+            value = (size_t)(end - from) + 2;
+        }
+        pickle_put_text(output, at, name);
+        if (value == 2 && memcmp(from, "on", 2) == 0) pickle_put_boolean(output, true);
+        else if (value == 3 && memcmp(from, "off", 3) == 0) pickle_put_boolean(output, false);
+        else pickle_put_text(output, from, value);
+        at = from + value;
+        if (*at != '\0') at += 2;
+    }
+    pickle_end_dict(output);
 }
 
 static void put_snapshot(writer *w, const bool *later) {
-    put_byte(w, OP_PROTO);
-    put_byte(w, 2);
-    begin(w, OP_EMPTY_DICT);
-    put_name(w, "segments");
-    begin(w, OP_EMPTY_LIST);
-    if (w->trace->block_count > 0) put_recorded_segments(w);
-    else put_made_up_segments(w);
-    put_byte(w, OP_APPENDS);
-    put_name(w, "device_traces");
+    trace_output *output = w->output;
+    pickle_list list;
+    pickle_put_begin(output);
+    pickle_put_dict(output);
+    pickle_put_name(output, "segments");
+    pickle_put_list(output, &list);
+    if (w->trace->block_count > 0) put_recorded_segments(w, &list);
+    else put_made_up_segments(w, &list);
+    pickle_end_list(output, &list);
+    pickle_put_name(output, "device_traces");
     put_traces(w, later);
-    put_name(w, "allocator_settings");
-    put_byte(w, OP_EMPTY_DICT);
-    put_name(w, "external_annotations");
-    put_byte(w, OP_EMPTY_LIST);
-    put_byte(w, OP_SETITEMS);
-    put_byte(w, OP_STOP);
+    pickle_put_name(output, "allocator_settings");
+    put_settings(w);
+    pickle_put_name(output, "external_annotations");
+    pickle_put_list(output, &list);
+    pickle_end_list(output, &list);
+    if (w->trace->has_recorded_peak)
+        pickle_put_number_field(output, PYTORCH_PEAK_FIELD, w->trace->recorded_peak_reserved);
+    pickle_end_dict(output);
+    pickle_put_end(output);
 }
 
 tarn_status trace_write_pytorch(const tarn_trace *trace, trace_output *output) {

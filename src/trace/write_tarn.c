@@ -47,13 +47,14 @@ static void write_block(trace_output *output, trace_encoder *encoder, const tarn
     uint8_t bytes[TRACE_RECORD_ROOM];
     size_t n = trace_encode_context(bytes, &encoder->stream, block->stream, TRACE_RECORD_STREAM);
     n += trace_encode_context(bytes + n, &encoder->device, block->device, TRACE_RECORD_DEVICE);
-    bool has_site = block->site != TARN_TRACE_NO_STRING;
-    bytes[n++] = (uint8_t)(TRACE_RECORD_BLOCK | (has_site ? TRACE_HAS_SITE : 0));
+    bool has_site = block->site != TARN_TRACE_NO_STRING, has_tag = block->tag != TARN_TRACE_NO_STRING;
+    bytes[n++] = (uint8_t)(TRACE_RECORD_BLOCK | (has_tag ? TRACE_HAS_TAG : 0) | (has_site ? TRACE_HAS_SITE : 0));
     n += trace_encode_address(encoder, bytes + n, block->segment);
     n += trace_encode_address(encoder, bytes + n, block->address);
     n += trace_put_number(bytes + n, block->size);
     n += trace_put_number(bytes + n, block->requested);
     n += trace_put_number(bytes + n, block->state);
+    if (has_tag) n += trace_put_number(bytes + n, block->tag);
     if (has_site) n += trace_put_number(bytes + n, block->site);
     trace_output_bytes(output, bytes, n);
 }

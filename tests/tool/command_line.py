@@ -5,6 +5,7 @@ TARN_TOOL names the command. Uses nothing but Python's standard library.
 """
 import json
 import os
+import pickle
 import pty
 import shutil
 import subprocess
@@ -280,6 +281,35 @@ class Inspect(ToolTest):
         text = self.check(tarn("inspect", self.snapshot), 0).out
         for part in ("peak", "by call site", "Sizes", "Lifetimes", "largest free block"):
             self.assertIn(part, text)
+
+    def test_a_snapshot_without_history_has_a_state(self):
+        data, _ = traces.snapshot()
+        data["device_traces"] = [[]]
+        blocks = data["segments"][0]["blocks"]
+        for block in blocks:
+            block["user_metadata"] = "weights" if block["size"] > 1 << 20 else ""
+        path = self.path("state.pickle")
+        with open(path, "wb") as file:
+            pickle.dump(data, file)
+        facts = json.loads(self.check(tarn("inspect", path, "--json"), 0).out)
+        free = [block["size"] for block in blocks if block["state"] == "inactive"]
+        held = [block["requested_size"] for block in blocks if block["state"] == "active_allocated"]
+        self.assertEqual(facts["events"], 0)
+        self.assertEqual(facts["peak"]["live_bytes"], sum(held))
+        self.assertEqual({holder["tag"] for holder in facts["peak"]["by_tag"]}, {"weights", None})
+        self.assertEqual(facts["final_state"]["largest_free_block_bytes"], max(free))
+        self.assertAlmostEqual(facts["final_state"]["fragmentation"], 1 - max(free) / sum(free))
+        text = self.check(tarn("inspect", path), 0).out
+        self.assertIn("fragmentation", text)
+        self.assertNotIn("0 freed", text)
+        # Replayed, what is alive is all there is; converted, the state stays.
+        result = self.results(path, "--allocator", "direct")[0]
+        self.assertEqual((result["events"], result["peak_live_bytes"]), (0, sum(held)))
+        for name in ("copy.pickle", "copy.tarn"):
+            self.check(tarn("convert", path, self.path(name)), 0)
+            again = json.loads(self.check(tarn("inspect", self.path(name), "--json"), 0).out)
+            for key in ("peak", "final_state", "initial_allocations", "recorded_peak_reserved_bytes"):
+                self.assertEqual(again[key], facts[key], (name, key))
 
     def test_top_limits_the_holders(self):
         facts = json.loads(self.check(tarn("inspect", self.snapshot, "--json", "--top", "1"), 0).out)

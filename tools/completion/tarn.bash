@@ -3,7 +3,7 @@
 _tarn() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
     local commands="devices replay inspect convert record bench"
-    local formats="tarn rmm perfetto csv"
+    local formats="tarn pytorch rmm perfetto csv"
     local command="" word
     COMPREPLY=()
 

@@ -30,7 +30,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
 
 int convert_command(int argc, char **argv) {
     static const struct argp_option option_list[] = {
-        {"to", OPTION_TO, "FORMAT", 0, "tarn, rmm, perfetto or csv; without it, the ending of OUT decides", 0}, {0}};
+        {"to", OPTION_TO, "FORMAT", 0, "tarn, pytorch, rmm, perfetto or csv; without it, the ending of OUT decides", 0}, {0}};
     static const struct argp argp = {
         .options = option_list,
         .parser = parse_option,
@@ -44,7 +44,7 @@ int convert_command(int argc, char **argv) {
     tarn_trace_format format = tarn_trace_format_named(options.format != NULL ? options.format : options.output);
     if (format == TARN_TRACE_UNKNOWN) {
         if (options.format != NULL)
-            tool_say(command, "'%s' is no format; tarn, rmm, perfetto and csv are", options.format);
+            tool_say(command, "'%s' is no format; tarn, pytorch, rmm, perfetto and csv are", options.format);
         else tool_say(command, "%s: the ending names no format; --to does", options.output);
         return TOOL_INPUT;
     }

@@ -46,11 +46,11 @@ static json_t *sizes_json(const inspect_sizes *sizes) {
 
 static json_t *state_json(const inspect_state *state) {
     if (state->blocks == 0) return json_null();
-    return json_pack("{s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o}", "segments", (json_int_t)state->segments, "blocks",
+    return json_pack("{s:I,s:I,s:o,s:o,s:o,s:o,s:o,s:o,s:f}", "segments", (json_int_t)state->segments, "blocks",
                      (json_int_t)state->blocks, "reserved_bytes", tool_json_size(state->reserved), "active_bytes",
                      tool_json_size(state->active), "pending_bytes", tool_json_size(state->pending), "inactive_bytes",
                      tool_json_size(state->inactive), "largest_free_block_bytes", tool_json_size(state->largest_free),
-                     "rounding_bytes", tool_json_size(state->rounding));
+                     "rounding_bytes", tool_json_size(state->rounding), "fragmentation", state->fragmentation);
 }
 
 static json_t *facts_json(const tarn_trace *trace, const inspect_facts *facts, const inspect_options *options) {
@@ -150,10 +150,11 @@ static void print_sizes(const inspect_facts *facts) {
 static void print_lifetimes(const inspect_lifetimes *lifetimes) {
     char half[TOOL_TEXT], ninety[TOOL_TEXT], most[TOOL_TEXT], longest[TOOL_TEXT], count[TOOL_TEXT];
     print_heading("Lifetimes");
-    printf("  %s freed: half within %s, 90 %% within %s, 99 %% within %s, all within %s\n",
-           tool_count(lifetimes->count, count), tool_duration((double)lifetimes->p50_ns, half),
-           tool_duration((double)lifetimes->p90_ns, ninety), tool_duration((double)lifetimes->p99_ns, most),
-           tool_duration((double)lifetimes->max_ns, longest));
+    if (lifetimes->count > 0)
+        printf("  %s freed: half within %s, 90 %% within %s, 99 %% within %s, all within %s\n",
+               tool_count(lifetimes->count, count), tool_duration((double)lifetimes->p50_ns, half),
+               tool_duration((double)lifetimes->p90_ns, ninety), tool_duration((double)lifetimes->p99_ns, most),
+               tool_duration((double)lifetimes->max_ns, longest));
     printf("  %s still alive at the end\n", tool_count(lifetimes->still_alive, count));
 }
 
@@ -179,6 +180,9 @@ static void print_state(const inspect_state *state) {
         table_add(&table, "%s", tool_percent(share, percent));
     }
     table_print(&table);
+    if (state->inactive > 0)
+        printf("  fragmentation %s: inactive memory outside the largest free block\n",
+               tool_percent(state->fragmentation, percent));
 }
 
 static void print_facts(const tarn_trace *trace, const inspect_facts *facts, const inspect_options *options) {

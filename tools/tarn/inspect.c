@@ -64,6 +64,7 @@ static void count_state(inspect_facts *facts, const tarn_trace_block *blocks) {
             break;
         }
     }
+    if (state->inactive > 0) state->fragmentation = 1 - (double)state->largest_free / (double)state->inactive;
 }
 
 static void count_events(inspect_facts *facts, const tarn_trace_event *events) {

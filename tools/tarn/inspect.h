@@ -23,6 +23,7 @@ typedef struct inspect_state {
     size_t segments, blocks;
     uint64_t reserved, active, pending, inactive; /* bytes */
     uint64_t largest_free;                        /* bytes, the largest inactive block */
+    double fragmentation;                         /* the part of the inactive bytes that lies outside that block */
     uint64_t rounding;                            /* bytes of active blocks beyond what was requested */
 } inspect_state;
 
