@@ -86,6 +86,33 @@ typedef struct tarn_backend_host {
 
 typedef void (*tarn_host_function)(void *context);
 
+/* Who may do what could disturb a capture while it lasts: ask the host whether an event of the device is complete, or wait
+ * for one. The first two are strict, and such a capture is ended on the thread that began it. */
+typedef enum tarn_capture_mode {
+    TARN_CAPTURE_GLOBAL = 0,   /* no thread */
+    TARN_CAPTURE_THREAD_LOCAL, /* any thread but the one that began the capture */
+    TARN_CAPTURE_RELAXED       /* any thread */
+} tarn_capture_mode;
+
+typedef enum tarn_graph_node_kind {
+    TARN_GRAPH_NODE_COPY = 0,
+    TARN_GRAPH_NODE_FILL,
+    TARN_GRAPH_NODE_HOST_FUNCTION
+} tarn_graph_node_kind;
+
+/* A piece of captured work. What its kind does not have is zero. */
+typedef struct tarn_graph_node_info {
+    size_t struct_size;
+    tarn_graph_node_kind kind;
+    void *destination;
+    const void *source;
+    unsigned char pattern[8];
+    size_t pattern_size; /* bytes */
+    size_t size;         /* bytes */
+    tarn_host_function function;
+    void *context;
+} tarn_graph_node_info;
+
 typedef struct tarn_backend {
     uint32_t abi_version; /* TARN_BACKEND_ABI_VERSION */
     uint32_t struct_size; /* sizeof(tarn_backend) */

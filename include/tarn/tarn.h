@@ -7,6 +7,7 @@
 #include <tarn/buffer.h>
 #include <tarn/device.h>
 #include <tarn/event.h>
+#include <tarn/graph.h>
 #include <tarn/log.h>
 #include <tarn/replay.h>
 #include <tarn/shape.h>

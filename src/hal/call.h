@@ -52,6 +52,15 @@ tarn_status hal_report_failure(const tarn_device *device, atomic_int *failure);
 /* The stream whose host function the calling thread is running, or NULL. */
 const tarn_stream *hal_running_stream(void);
 
+/* Runs `function(context)` in the stream's order, with the stream noted as the running one. */
+tarn_status hal_stream_enqueue_work(tarn_stream *stream, tarn_host_function function, void *context);
+/* Notes that a later wait for the stream or its device is a real one. */
+void hal_stream_note_work(tarn_stream *stream);
+/* What can be wrong with the arguments of a copy and a fill; a size of 0 is right. */
+tarn_status hal_check_copy(const tarn_device *device, const void *destination, const void *source, size_t size);
+tarn_status hal_check_fill(const tarn_device *device, const void *destination, const void *pattern, size_t pattern_size,
+                           size_t size);
+
 /* BUSY when the device's last reference would be dropped by a host function that runs on the device itself, which
  * would have to wait for its own end. */
 tarn_status hal_device_check_release(const tarn_device *device);

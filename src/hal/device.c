@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "base/structure.h"
 #include "hal/call.h"
+#include "hal/graph.h"
 #include "hal/registry.h"
 
 /* Longer names are refused: they would fill every sentence. */
@@ -222,6 +223,7 @@ tarn_status tarn_device_release(tarn_device *device) {
     if (device == NULL) return TARN_OK;
     tarn_status status = hal_device_check_release(device);
     if (status != TARN_OK) return status;
+    hal_graphs_reap(device);
     if (!drop_reference(device)) return TARN_OK;
     if (hal_device_is_reachable(device)) status = HAL_CALL_ALONE(device, device_synchronize);
     if (hal_device_is_ours(device)) device->table->device_close(device->handle);
@@ -255,10 +257,13 @@ tarn_status tarn_device_synchronize(tarn_device *device) {
         return base_fail(TARN_INVALID_STATE, "%s: work that runs on the device cannot wait for all of it",
                          device->name);
     }
+    status = hal_capture_check_device(device);
+    if (status != TARN_OK) return status;
     bool had_work = atomic_exchange_explicit(&device->has_work, false, memory_order_relaxed);
     hal_wait wait = hal_wait_begin(device);
     status = HAL_CALL_ALONE(device, device_synchronize);
     hal_wait_end(device, wait, had_work);
+    hal_graphs_reap(device);
     if (status != TARN_OK) return status;
     return hal_report_failure(device, &device->failure);
 }

@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "hal/call.h"
+#include "hal/graph.h"
 #include "hal/mark.h"
 
 struct tarn_event {
@@ -14,6 +15,8 @@ struct tarn_event {
     pthread_mutex_t lock;
     hal_mark *mark;      /* protected by lock; never NULL */
     tarn_device *device; /* kept alive by every mark, the event's own among them */
+    /* Where it was recorded last, when that was in a capture; else NULL. Protected by lock. */
+    hal_captured_event *captured;
 };
 
 tarn_status hal_event_create(tarn_device *device, hal_event **out_event) {
@@ -47,6 +50,7 @@ tarn_status hal_event_record(hal_event *event, tarn_stream *stream) {
         return TARN_INVALID_ARGUMENT;
     }
     tarn_status status = hal_device_check(device);
+    if (status == TARN_OK) status = hal_capture_check_stream(stream, "no event of Tarn's own can be recorded on it");
     if (status == TARN_OK) status = HAL_CALL(device, event_record, event->handle, stream->handle);
     if (status == TARN_OK) atomic_store_explicit(&event->stream, stream->number, memory_order_relaxed);
     return status;
@@ -103,14 +107,48 @@ void hal_mark_release(hal_mark *mark) {
     tarn_device_release(device);
 }
 
+/* The present mark, retained, whether or not the event was recorded in a capture since. */
+static hal_mark *take_mark(tarn_event *event) {
+    pthread_mutex_lock(&event->lock);
+    hal_mark *mark = event->mark;
+    atomic_fetch_add_explicit(&mark->references, 1, memory_order_relaxed);
+    pthread_mutex_unlock(&event->lock);
+    return mark;
+}
+
 tarn_status hal_mark_of(tarn_event *event, hal_mark **out_mark) {
+    hal_captured_event captured;
     tarn_status status = hal_device_check(event->device);
     if (status != TARN_OK) return status;
-    pthread_mutex_lock(&event->lock);
-    *out_mark = event->mark;
-    atomic_fetch_add_explicit(&event->mark->references, 1, memory_order_relaxed);
-    pthread_mutex_unlock(&event->lock);
+    if (hal_event_get_captured(event, &captured)) {
+        return base_fail(TARN_INVALID_STATE,
+                         "%s: the event was last recorded in a capture, so it stands for nothing that is done",
+                         event->device->name);
+    }
+    *out_mark = take_mark(event);
     return TARN_OK;
+}
+
+tarn_status hal_event_set_captured(tarn_event *event, const hal_captured_event *captured) {
+    hal_captured_event *copy = base_allocate(1, sizeof *copy);
+    if (copy == NULL) {
+        return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to record an event in a capture", event->device->name);
+    }
+    *copy = *captured;
+    pthread_mutex_lock(&event->lock);
+    hal_captured_event *old = event->captured;
+    event->captured = copy;
+    pthread_mutex_unlock(&event->lock);
+    base_free(old);
+    return TARN_OK;
+}
+
+bool hal_event_get_captured(tarn_event *event, hal_captured_event *out_captured) {
+    pthread_mutex_lock(&event->lock);
+    bool is_captured = event->captured != NULL;
+    if (is_captured) *out_captured = *event->captured;
+    pthread_mutex_unlock(&event->lock);
+    return is_captured;
 }
 
 tarn_status hal_mark_wait(hal_mark *mark) {
@@ -119,14 +157,15 @@ tarn_status hal_mark_wait(hal_mark *mark) {
     return status == TARN_OK ? HAL_CALL(device, event_synchronize, mark->event->handle) : status;
 }
 
+tarn_status hal_event_check_device(const tarn_event *event, const tarn_stream *stream) {
+    if (event->device == stream->device) return TARN_OK;
+    return base_fail(TARN_INVALID_ARGUMENT, "%s: the event belongs to %s", stream->device->name, event->device->name);
+}
+
 tarn_status hal_event_record_public(tarn_event *event, tarn_stream *stream) {
-    if (event->device != stream->device) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%s: the event belongs to %s", stream->device->name,
-                         event->device->name);
-    }
-    hal_mark *mark;
-    tarn_status status = hal_mark_of(event, &mark);
+    tarn_status status = hal_device_check(event->device);
     if (status != TARN_OK) return status;
+    hal_mark *mark = take_mark(event);
     /* The event's own reference and the one just taken: nobody else holds the mark to its present point. Acquire: whoever
      * held it has finished with it. */
     if (atomic_load_explicit(&mark->references, memory_order_acquire) > 2) {
@@ -136,12 +175,16 @@ tarn_status hal_event_record_public(tarn_event *event, tarn_stream *stream) {
     }
     status = hal_event_record(mark->event, stream);
     hal_mark *old = mark;
+    hal_captured_event *captured = NULL;
     if (status == TARN_OK) {
         pthread_mutex_lock(&event->lock);
         old = event->mark;
         event->mark = mark;
+        captured = event->captured;
+        event->captured = NULL;
         pthread_mutex_unlock(&event->lock);
     }
+    base_free(captured);
     hal_mark_release(old);
     return status;
 }
@@ -179,8 +222,18 @@ tarn_status tarn_event_release(tarn_event *event) {
     if (atomic_fetch_sub_explicit(&event->references, 1, memory_order_acq_rel) > 1) return TARN_OK;
     hal_mark_release(event->mark);
     pthread_mutex_destroy(&event->lock);
+    base_free(event->captured);
     base_free(event);
     return TARN_OK;
+}
+
+/* The mark of an event that the host may ask about now. */
+static tarn_status take_askable_mark(tarn_event *event, hal_mark **out_mark) {
+    tarn_status status = hal_mark_of(event, out_mark);
+    if (status != TARN_OK) return status;
+    status = hal_capture_check_host_wait(event->device);
+    if (status != TARN_OK) hal_mark_release(*out_mark);
+    return status;
 }
 
 tarn_status tarn_event_is_complete(tarn_event *event, int *out_complete) {
@@ -188,7 +241,7 @@ tarn_status tarn_event_is_complete(tarn_event *event, int *out_complete) {
         return base_fail(TARN_INVALID_ARGUMENT, "the event or the place for the answer is NULL");
     }
     hal_mark *mark;
-    tarn_status status = hal_mark_of(event, &mark);
+    tarn_status status = take_askable_mark(event, &mark);
     if (status != TARN_OK) return status;
     bool is_complete = false;
     status = hal_event_query(mark->event, &is_complete);
@@ -200,7 +253,7 @@ tarn_status tarn_event_is_complete(tarn_event *event, int *out_complete) {
 tarn_status tarn_event_synchronize(tarn_event *event) {
     if (event == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the event to wait for is NULL");
     hal_mark *mark;
-    tarn_status status = hal_mark_of(event, &mark);
+    tarn_status status = take_askable_mark(event, &mark);
     if (status != TARN_OK) return status;
     status = hal_event_synchronize(mark->event);
     hal_mark_release(mark);
@@ -231,9 +284,9 @@ tarn_status tarn_event_elapsed(tarn_event *begin, tarn_event *end, int64_t *out_
                          end->device->name);
     }
     hal_mark *first, *second;
-    tarn_status status = hal_mark_of(begin, &first);
+    tarn_status status = take_askable_mark(begin, &first);
     if (status != TARN_OK) return status;
-    status = hal_mark_of(end, &second);
+    status = take_askable_mark(end, &second);
     if (status == TARN_OK) {
         status = elapsed_between(first, second, out_nanoseconds);
         hal_mark_release(second);

@@ -10,13 +10,16 @@ typedef struct hal_mark {
     atomic_uint references;
 } hal_mark;
 
-/* The event's present mark, retained. Fails when its device cannot be called. */
+/* The event's present mark, retained. Fails when its device cannot be called, and with INVALID_STATE when the event was last
+ * recorded in a capture. */
 tarn_status hal_mark_of(tarn_event *event, hal_mark **out_mark);
 void hal_mark_release(hal_mark *mark);
 /* Waits without counting a device wait: for work, which runs on a thread of its own. */
 tarn_status hal_mark_wait(hal_mark *mark);
 
-/* Records a public event on a stream of the same device, else INVALID_ARGUMENT. */
+/* INVALID_ARGUMENT unless event and stream belong to one device. */
+tarn_status hal_event_check_device(const tarn_event *event, const tarn_stream *stream);
+/* Records a public event on a stream of the same device. */
 tarn_status hal_event_record_public(tarn_event *event, tarn_stream *stream);
 
 #endif

@@ -3,10 +3,13 @@
  * Every host function runs through run_work, which notes the stream on the thread: what would wait for its own end is then
  * refused instead of hanging. A wait for an event of another device is a host function that waits for it; when that fails
  * there is nobody to tell at that moment, so the stream keeps the status and the next wait for the stream reports it. */
+#include <string.h>
+
 #include "base/checked.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "hal/call.h"
+#include "hal/graph.h"
 #include "hal/mark.h"
 
 /* Something that a stream runs on a host thread. */
@@ -44,8 +47,7 @@ static tarn_status check_stream(const tarn_stream *stream) {
     return hal_device_check(stream->device);
 }
 
-/* Notes that a later wait for the stream or its device is a real one. */
-static void note_work(tarn_stream *stream) {
+void hal_stream_note_work(tarn_stream *stream) {
     atomic_store_explicit(&stream->has_work, true, memory_order_relaxed);
     atomic_store_explicit(&stream->device->has_work, true, memory_order_relaxed);
 }
@@ -99,12 +101,14 @@ tarn_status tarn_stream_release(tarn_stream *stream) {
     /* Release and acquire: what other threads did with the stream comes before its end. */
     if (atomic_fetch_sub_explicit(&stream->references, 1, memory_order_acq_rel) > 1) return TARN_OK;
 
+    hal_capture_stream_ends(stream);
     tarn_status status = TARN_OK;
     if (hal_device_is_reachable(device)) status = HAL_CALL(device, stream_synchronize, stream->handle);
     if (status == TARN_OK) status = hal_report_failure(device, &stream->failure);
     hal_watchers_notify(device, stream);
     if (hal_device_is_ours(device)) device->table->stream_destroy(device->handle, stream->handle);
     base_free(stream);
+    hal_graphs_reap(device);
     tarn_status device_status = tarn_device_release(device);
     return status != TARN_OK ? status : device_status;
 }
@@ -136,7 +140,7 @@ static tarn_status enqueue_work(const host_work *work) {
         return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to enqueue work", stream->device->name);
     }
     *copy = *work;
-    note_work(stream);
+    hal_stream_note_work(stream);
     tarn_status status = HAL_CALL(stream->device, stream_host_function, stream->handle, run_work, copy);
     if (status != TARN_OK) base_free(copy);
     return status;
@@ -147,7 +151,20 @@ tarn_status tarn_stream_enqueue(tarn_stream *stream, tarn_host_function function
     if (status != TARN_OK) return status;
     if (function == NULL)
         return base_fail(TARN_INVALID_ARGUMENT, "%s: the function to run is NULL", stream->device->name);
+    tarn_graph_node_info node = {.kind = TARN_GRAPH_NODE_HOST_FUNCTION, .function = function, .context = context};
+    if (hal_capture_work(stream, &node, &status)) return status;
+    return hal_stream_enqueue_work(stream, function, context);
+}
+
+tarn_status hal_stream_enqueue_work(tarn_stream *stream, tarn_host_function function, void *context) {
     return enqueue_work(&(host_work){.stream = stream, .function = function, .context = context});
+}
+
+/* In the stream's order or, while it is being captured, in the capture's. */
+static tarn_status record(tarn_stream *stream, tarn_event *event) {
+    tarn_status status = hal_event_check_device(event, stream);
+    if (status != TARN_OK || hal_capture_record(stream, event, &status)) return status;
+    return hal_event_record_public(event, stream);
 }
 
 tarn_status tarn_stream_record(tarn_stream *stream, tarn_event **inout_event) {
@@ -155,11 +172,11 @@ tarn_status tarn_stream_record(tarn_stream *stream, tarn_event **inout_event) {
     if (status != TARN_OK) return status;
     if (inout_event == NULL)
         return base_fail(TARN_INVALID_ARGUMENT, "%s: the place for the event is NULL", stream->device->name);
-    if (*inout_event != NULL) return hal_event_record_public(*inout_event, stream);
+    if (*inout_event != NULL) return record(stream, *inout_event);
     tarn_event *event;
     status = tarn_event_create(stream->device, &event);
     if (status != TARN_OK) return status;
-    status = hal_event_record_public(event, stream);
+    status = record(stream, event);
     if (status != TARN_OK) {
         tarn_event_release(event);
         return status;
@@ -173,6 +190,7 @@ tarn_status tarn_stream_wait(tarn_stream *stream, tarn_event *event) {
     if (status != TARN_OK) return status;
     if (event == NULL)
         return base_fail(TARN_INVALID_ARGUMENT, "%s: the event to wait for is NULL", stream->device->name);
+    if (hal_capture_wait(stream, event, &status)) return status;
     hal_mark *mark;
     status = hal_mark_of(event, &mark);
     if (status != TARN_OK) return status;
@@ -194,51 +212,72 @@ tarn_status tarn_stream_synchronize(tarn_stream *stream) {
         return base_fail(TARN_INVALID_STATE, "%s: work that runs on stream %u cannot wait for all of it", device->name,
                          stream->number);
     }
+    status = hal_capture_check_stream(stream, "it cannot be waited for");
+    if (status != TARN_OK) return status;
     bool had_work = atomic_exchange_explicit(&stream->has_work, false, memory_order_relaxed);
     hal_wait wait = hal_wait_begin(device);
     status = HAL_CALL(device, stream_synchronize, stream->handle);
     hal_wait_end(device, wait, had_work);
+    hal_graphs_reap(device);
     return status == TARN_OK ? hal_report_failure(device, &stream->failure) : status;
 }
 
 /* A range of `size` bytes that does not wrap and does not begin at NULL. */
-static tarn_status check_bytes(const tarn_stream *stream, const void *address, size_t size, const char *what) {
+static tarn_status check_bytes(const tarn_device *device, const void *address, size_t size, const char *what) {
     size_t end;
     if (address != NULL && checked_add((uintptr_t)address, size, &end)) return TARN_OK;
-    return base_fail(TARN_INVALID_ARGUMENT, "%s: %s of %zu bytes at %p is no range of memory", stream->device->name,
-                     what, size, address);
+    return base_fail(TARN_INVALID_ARGUMENT, "%s: %s of %zu bytes at %p is no range of memory", device->name, what, size,
+                     address);
 }
 
-tarn_status tarn_stream_copy(tarn_stream *stream, void *destination, const void *source, size_t size) {
-    tarn_status status = check_stream(stream);
-    if (status == TARN_OK) status = check_bytes(stream, destination, size, "a destination");
-    if (status == TARN_OK) status = check_bytes(stream, source, size, "a source");
+tarn_status hal_check_copy(const tarn_device *device, const void *destination, const void *source, size_t size) {
+    tarn_status status = check_bytes(device, destination, size, "a destination");
+    if (status == TARN_OK) status = check_bytes(device, source, size, "a source");
     if (status != TARN_OK || size == 0) return status;
     uintptr_t to = (uintptr_t)destination;
     uintptr_t from = (uintptr_t)source;
     if (to < from + size && from < to + size) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu bytes at %p and at %p overlap and cannot be copied",
-                         stream->device->name, size, source, destination);
+                         device->name, size, source, destination);
     }
-    note_work(stream);
+    return TARN_OK;
+}
+
+tarn_status hal_check_fill(const tarn_device *device, const void *destination, const void *pattern, size_t pattern_size,
+                           size_t size) {
+    tarn_status status = check_bytes(device, destination, size, "a destination");
+    if (status != TARN_OK) return status;
+    if (pattern == NULL || pattern_size > 8 || !is_power_of_two(pattern_size)) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: a pattern of %zu bytes cannot be filled in: 1, 2, 4 or 8",
+                         device->name, pattern_size);
+    }
+    if ((size & (pattern_size - 1)) != 0 || ((uintptr_t)destination & (pattern_size - 1)) != 0) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu bytes at %p are not made of whole patterns of %zu bytes",
+                         device->name, size, destination, pattern_size);
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn_stream_copy(tarn_stream *stream, void *destination, const void *source, size_t size) {
+    tarn_status status = check_stream(stream);
+    if (status == TARN_OK) status = hal_check_copy(stream->device, destination, source, size);
+    if (status != TARN_OK || size == 0) return status;
+    tarn_graph_node_info node = {
+        .kind = TARN_GRAPH_NODE_COPY, .destination = destination, .source = source, .size = size};
+    if (hal_capture_work(stream, &node, &status)) return status;
+    hal_stream_note_work(stream);
     return HAL_CALL(stream->device, stream_copy, stream->handle, destination, source, size);
 }
 
 tarn_status tarn_stream_fill(tarn_stream *stream, void *destination, const void *pattern, size_t pattern_size,
                              size_t size) {
     tarn_status status = check_stream(stream);
-    if (status == TARN_OK) status = check_bytes(stream, destination, size, "a destination");
-    if (status != TARN_OK) return status;
-    const char *name = stream->device->name;
-    if (pattern == NULL || pattern_size > 8 || !is_power_of_two(pattern_size)) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%s: a pattern of %zu bytes cannot be filled in: 1, 2, 4 or 8", name,
-                         pattern_size);
-    }
-    if ((size & (pattern_size - 1)) != 0 || ((uintptr_t)destination & (pattern_size - 1)) != 0) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu bytes at %p are not made of whole patterns of %zu bytes", name,
-                         size, destination, pattern_size);
-    }
-    if (size == 0) return TARN_OK;
-    note_work(stream);
+    if (status == TARN_OK) status = hal_check_fill(stream->device, destination, pattern, pattern_size, size);
+    if (status != TARN_OK || size == 0) return status;
+    tarn_graph_node_info node = {
+        .kind = TARN_GRAPH_NODE_FILL, .destination = destination, .pattern_size = pattern_size, .size = size};
+    memcpy(node.pattern, pattern, pattern_size);
+    if (hal_capture_work(stream, &node, &status)) return status;
+    hal_stream_note_work(stream);
     return HAL_CALL(stream->device, stream_fill, stream->handle, destination, pattern, pattern_size, size);
 }

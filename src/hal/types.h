@@ -19,6 +19,8 @@
 
 typedef struct hal_backend hal_backend;
 typedef struct hal_stream_watcher hal_stream_watcher;
+typedef struct hal_capture hal_capture;
+typedef struct hal_deferred hal_deferred;
 
 struct tarn_stream {
     tarn_device *device;
@@ -27,6 +29,11 @@ struct tarn_stream {
     uint32_t number;        /* 0: the default stream */
     atomic_bool has_work;   /* something was enqueued since the stream was last waited for */
     atomic_int failure;     /* tarn_status of work that failed after it was enqueued; the next wait reports it */
+    /* Whether `capture` is set. Released when that has been, and acquired by those who ask without the lock. */
+    atomic_bool is_capturing;
+    /* Protected by the device's lock; graph.h. */
+    hal_capture *capture;
+    unsigned capture_place; /* which of the capture's streams this is */
 };
 
 /* What reached the driver; see tarn_device_counters. All relaxed: they order nothing. */
@@ -61,6 +68,11 @@ struct tarn_device {
     pthread_mutex_t lock;
     pthread_cond_t watcher_idle;
     hal_stream_watcher *watchers; /* protected by lock */
+    hal_capture *captures;        /* protected by lock */
+    atomic_uint strict_captures;  /* of those, the ones that are not relaxed. Relaxed: asked again with the lock held */
+    /* Graphs and instances that were released while they ran. Written with the lock held; relaxed where it is only asked
+     * whether there are any. */
+    hal_deferred *_Atomic deferred;
 
     pthread_mutex_t region_lock;
     base_range *regions; /* allocations and reservations by address; protected by region_lock */

@@ -2,31 +2,20 @@
 #include <string.h>
 
 #include "backends/cpu/cpu_internal.h"
+#include "base/fill.h"
 #include "base/memory.h"
 
 /* Tasks kept for use again; more are freed. */
 #define MOST_SPARE 256
 
-/* Fills the first block by doubling and copies it on. */
-static void fill(const cpu_task *task) {
-    enum { BLOCK = 4096 };
-    char *destination = task->work.fill.destination;
-    size_t size = task->work.fill.size;
-    size_t filled = task->work.fill.pattern_size;
-    memcpy(destination, task->work.fill.pattern, filled);
-    while (filled < size) {
-        size_t step = filled < BLOCK ? filled : BLOCK;
-        if (step > size - filled) step = size - filled;
-        memcpy(destination + filled, destination, step);
-        filled += step;
-    }
-}
-
 void cpu_task_run(tarn_backend_device *device, const cpu_task *task) {
     switch (task->kind) {
     case CPU_TASK_FUNCTION: task->work.host.function(task->work.host.context); break;
     case CPU_TASK_COPY: memcpy(task->work.copy.destination, task->work.copy.source, task->work.copy.size); break;
-    case CPU_TASK_FILL: fill(task); break;
+    case CPU_TASK_FILL:
+        base_fill(task->work.fill.destination, task->work.fill.pattern, task->work.fill.pattern_size,
+                  task->work.fill.size);
+        break;
     case CPU_TASK_REACH:
         cpu_point_reach(device, task->work.point);
         cpu_point_release(task->work.point);

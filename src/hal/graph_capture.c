@@ -1,0 +1,388 @@
+/* Captures: what is noted instead of done, which streams take part, and what may not happen meanwhile; see graph.h.
+ *
+ * Whatever is forbidden in a capture is refused before anything has changed, so a capture is never left half broken: it goes on,
+ * and is ended or aborted by its owner. */
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "hal/call.h"
+#include "hal/graph.h"
+
+/* All protected by the device's lock. */
+struct hal_capture {
+    tarn_device *device;
+    uint64_t number;
+    tarn_capture_mode mode;
+    pthread_t thread; /* that began it */
+    /* The first is the one on which it began, and is not kept alive; of the others there is one reference each. */
+    tarn_stream *streams[HAL_CAPTURE_STREAMS];
+    hal_clock clocks[HAL_CAPTURE_STREAMS];
+    unsigned stream_count;
+    hal_nodes *nodes;
+    hal_graph_clients *clients;
+    hal_capture *next; /* of the device */
+};
+
+/* Counted up by each capture. Relaxed: only the value matters. */
+static atomic_uint_fast64_t last_number;
+
+static tarn_status refuse(const tarn_device *device, const tarn_stream *stream, const char *sentence) {
+    return base_fail(TARN_INVALID_STATE, "%s: stream %u %s", device->name, stream->number, sentence);
+}
+
+/* All static functions below, down to the public ones, must be called with the device's lock held. */
+
+static hal_clock *clock_of(const tarn_stream *stream) { return &stream->capture->clocks[stream->capture_place]; }
+
+/* One more piece of work of the stream. */
+static uint32_t advance(const tarn_stream *stream) { return ++clock_of(stream)->at[stream->capture_place]; }
+
+static void merge(hal_clock *into, const hal_clock *from) {
+    for (unsigned i = 0; i < HAL_CAPTURE_STREAMS; i++) {
+        if (from->at[i] > into->at[i]) into->at[i] = from->at[i];
+    }
+}
+
+static void enter(hal_capture *capture, tarn_stream *stream, const hal_clock *clock) {
+    unsigned place = capture->stream_count++;
+    capture->streams[place] = stream;
+    capture->clocks[place] = *clock;
+    stream->capture = capture;
+    stream->capture_place = place;
+    atomic_store_explicit(&stream->is_capturing, true, memory_order_release);
+}
+
+/* Takes the streams out of the capture and the capture out of the device's list. */
+static void detach(hal_capture *capture) {
+    for (unsigned i = 0; i < capture->stream_count; i++) {
+        capture->streams[i]->capture = NULL;
+        atomic_store_explicit(&capture->streams[i]->is_capturing, false, memory_order_release);
+    }
+    hal_capture **link = &capture->device->captures;
+    while (*link != capture) link = &(*link)->next;
+    *link = capture->next;
+    if (capture->mode != TARN_CAPTURE_RELAXED) {
+        atomic_fetch_sub_explicit(&capture->device->strict_captures, 1, memory_order_relaxed);
+    }
+}
+
+static hal_capture *find_capture(const tarn_device *device, uint64_t number) {
+    hal_capture *capture = device->captures;
+    while (capture != NULL && capture->number != number) capture = capture->next;
+    return capture;
+}
+
+/* The first stream of which there is work that the origin does not come after; NULL when all are joined. */
+static const tarn_stream *find_unjoined(const hal_capture *capture) {
+    for (unsigned i = 1; i < capture->stream_count; i++) {
+        if (capture->clocks[0].at[i] < capture->clocks[i].at[i]) return capture->streams[i];
+    }
+    return NULL;
+}
+
+static tarn_status check_end(const tarn_stream *stream) {
+    const hal_capture *capture = stream->capture;
+    const tarn_device *device = stream->device;
+    if (capture == NULL) return refuse(device, stream, "is not being captured");
+    if (capture->streams[0] != stream) {
+        return base_fail(TARN_INVALID_STATE,
+                         "%s: the capture that stream %u takes part in ends on stream %u, on which it began",
+                         device->name, stream->number, capture->streams[0]->number);
+    }
+    if (capture->mode != TARN_CAPTURE_RELAXED && !pthread_equal(capture->thread, pthread_self())) {
+        return refuse(device, stream, "is captured in a strict mode, and its capture ends on the thread that began it");
+    }
+    const tarn_stream *unjoined = find_unjoined(capture);
+    if (unjoined != NULL) {
+        return base_fail(TARN_INVALID_STATE,
+                         "%s: the capture of stream %u forked to stream %u, whose work is not joined again",
+                         device->name, stream->number, unjoined->number);
+    }
+    return TARN_OK;
+}
+
+/* What hal_capture_wait does; true unless the wait is an ordinary one. */
+static bool wait_captured(tarn_stream *stream, const hal_captured_event *event, tarn_status *out_status) {
+    tarn_device *device = stream->device;
+    hal_capture *capture = event != NULL ? find_capture(device, event->capture) : NULL;
+    if (event == NULL) {
+        if (stream->capture == NULL) return false;
+        *out_status =
+            refuse(device, stream, "is being captured and cannot wait for an event recorded outside the capture");
+    } else if (capture == NULL) {
+        *out_status =
+            refuse(device, stream, "cannot wait for an event of a capture that has ended, or of another device's");
+    } else if (stream->capture == capture) {
+        merge(clock_of(stream), &event->clock);
+        *out_status = TARN_OK;
+    } else if (stream->capture != NULL) {
+        *out_status = refuse(device, stream, "is being captured and cannot wait for an event of another capture");
+    } else if (stream->number == 0) {
+        *out_status = refuse(device, stream, "is the default stream, which cannot take part in a capture");
+    } else if (capture->stream_count == HAL_CAPTURE_STREAMS) {
+        *out_status =
+            base_fail(TARN_LIMIT_EXCEEDED, "%s: a capture has %d streams at most", device->name, HAL_CAPTURE_STREAMS);
+    } else {
+        enter(capture, tarn_stream_retain(stream), &event->clock);
+        *out_status = TARN_OK;
+    }
+    return true;
+}
+
+/* For functions without the lock. */
+
+/* What is left of a capture that is in no list any more, with its nodes gone to a graph or not. */
+static void destroy(hal_capture *capture, bool is_aborted) {
+    hal_graph_clients_finish(capture->clients, is_aborted);
+    hal_graph_clients_release(capture->clients);
+    hal_nodes_release(capture->nodes);
+    for (unsigned i = 1; i < capture->stream_count; i++) {
+        if (tarn_stream_release(capture->streams[i]) != TARN_OK) {
+            base_log(TARN_LOG_WARNING, "a capture ended, and %s", tarn_last_error());
+        }
+    }
+    base_free(capture);
+}
+
+static tarn_status create(tarn_device *device, tarn_capture_mode mode, hal_capture **out_capture) {
+    hal_capture *capture = base_allocate(1, sizeof *capture);
+    if (capture != NULL) {
+        capture->nodes = hal_nodes_create();
+        capture->clients = hal_graph_clients_create();
+    }
+    if (capture == NULL || capture->nodes == NULL || capture->clients == NULL) {
+        if (capture != NULL) {
+            hal_nodes_release(capture->nodes);
+            hal_graph_clients_release(capture->clients);
+        }
+        base_free(capture);
+        return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for a capture", device->name);
+    }
+    capture->device = device;
+    capture->number = atomic_fetch_add_explicit(&last_number, 1, memory_order_relaxed) + 1;
+    capture->mode = mode;
+    capture->thread = pthread_self();
+    *out_capture = capture;
+    return TARN_OK;
+}
+
+tarn_status tarn_stream_begin_capture(tarn_stream *stream, tarn_capture_mode mode) {
+    if (stream == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the stream to capture is NULL");
+    tarn_device *device = stream->device;
+    if (mode != TARN_CAPTURE_GLOBAL && mode != TARN_CAPTURE_THREAD_LOCAL && mode != TARN_CAPTURE_RELAXED) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: %d is no mode of capture", device->name, (int)mode);
+    }
+    tarn_status status = hal_device_check(device);
+    if (status != TARN_OK) return status;
+    if (stream->number == 0) return refuse(device, stream, "is the default stream, which cannot be captured");
+    hal_graphs_reap(device);
+    hal_capture *capture;
+    status = create(device, mode, &capture);
+    if (status != TARN_OK) return status;
+    pthread_mutex_lock(&device->lock);
+    bool is_free = stream->capture == NULL;
+    if (is_free) {
+        enter(capture, stream, &(hal_clock){.at = {0}});
+        capture->next = device->captures;
+        device->captures = capture;
+        if (mode != TARN_CAPTURE_RELAXED) {
+            atomic_fetch_add_explicit(&device->strict_captures, 1, memory_order_relaxed);
+        }
+    }
+    pthread_mutex_unlock(&device->lock);
+    if (is_free) return TARN_OK;
+    hal_nodes_release(capture->nodes);
+    hal_graph_clients_release(capture->clients);
+    base_free(capture);
+    return refuse(device, stream, "is being captured already");
+}
+
+tarn_status tarn_stream_end_capture(tarn_stream *stream, tarn_graph **out_graph) {
+    if (stream == NULL || out_graph == NULL) {
+        return base_fail(TARN_INVALID_ARGUMENT, "the stream whose capture ends or the place for the graph is NULL");
+    }
+    tarn_device *device = stream->device;
+    tarn_status status = hal_device_check(device);
+    if (status != TARN_OK) return status;
+    pthread_mutex_lock(&device->lock);
+    hal_capture *capture = stream->capture;
+    status = check_end(stream);
+    if (status == TARN_OK) status = hal_graph_create(device, capture->nodes, capture->clients, out_graph);
+    if (status == TARN_OK) detach(capture);
+    pthread_mutex_unlock(&device->lock);
+    if (status == TARN_OK) destroy(capture, false);
+    return status;
+}
+
+/* Aborts the capture that the stream takes part in; false when there is none. */
+static bool abort_capture(tarn_stream *stream) {
+    tarn_device *device = stream->device;
+    pthread_mutex_lock(&device->lock);
+    hal_capture *capture = stream->capture;
+    if (capture != NULL) detach(capture);
+    pthread_mutex_unlock(&device->lock);
+    if (capture != NULL) destroy(capture, true);
+    return capture != NULL;
+}
+
+tarn_status tarn_stream_abort_capture(tarn_stream *stream) {
+    if (stream == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the stream whose capture is aborted is NULL");
+    if (abort_capture(stream)) return TARN_OK;
+    return refuse(stream->device, stream, "is not being captured");
+}
+
+int tarn_stream_is_capturing(const tarn_stream *stream) { return stream != NULL && hal_stream_is_capturing(stream); }
+
+void hal_capture_stream_ends(tarn_stream *stream) {
+    if (!hal_stream_is_capturing(stream) || !abort_capture(stream)) return;
+    base_log(TARN_LOG_WARNING, "%s: stream %u was released while it was being captured; the capture is aborted",
+             stream->device->name, stream->number);
+}
+
+/* What stream functions ask. */
+
+bool hal_capture_work(tarn_stream *stream, const tarn_graph_node_info *node, tarn_status *out_status) {
+    if (!hal_stream_is_capturing(stream)) return false;
+    tarn_device *device = stream->device;
+    pthread_mutex_lock(&device->lock);
+    hal_capture *capture = stream->capture;
+    hal_graph_clients *clients = NULL;
+    if (capture != NULL && hal_nodes_add(capture->nodes, node)) {
+        advance(stream);
+        clients = hal_graph_clients_retain(capture->clients);
+    }
+    pthread_mutex_unlock(&device->lock);
+    if (capture == NULL) return false;
+    if (clients == NULL) {
+        *out_status = base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to capture work", device->name);
+        return true;
+    }
+    hal_graph_clients_use(clients, node);
+    hal_graph_clients_release(clients);
+    *out_status = TARN_OK;
+    return true;
+}
+
+bool hal_capture_record(tarn_stream *stream, tarn_event *event, tarn_status *out_status) {
+    if (!hal_stream_is_capturing(stream)) return false;
+    tarn_device *device = stream->device;
+    hal_captured_event captured = {0};
+    pthread_mutex_lock(&device->lock);
+    if (stream->capture != NULL) {
+        captured.capture = stream->capture->number;
+        captured.clock = *clock_of(stream);
+    }
+    pthread_mutex_unlock(&device->lock);
+    if (captured.capture == 0) return false;
+    *out_status = hal_event_set_captured(event, &captured);
+    return true;
+}
+
+bool hal_capture_wait(tarn_stream *stream, tarn_event *event, tarn_status *out_status) {
+    hal_captured_event captured;
+    bool is_captured = hal_event_get_captured(event, &captured);
+    if (!is_captured && !hal_stream_is_capturing(stream)) return false;
+    pthread_mutex_lock(&stream->device->lock);
+    bool is_done = wait_captured(stream, is_captured ? &captured : NULL, out_status);
+    pthread_mutex_unlock(&stream->device->lock);
+    return is_done;
+}
+
+tarn_status hal_capture_check_stream(const tarn_stream *stream, const char *what) {
+    if (!hal_stream_is_capturing(stream)) return TARN_OK;
+    return base_fail(TARN_INVALID_STATE, "%s: stream %u is being captured: %s", stream->device->name, stream->number,
+                     what);
+}
+
+tarn_status hal_capture_check_device(tarn_device *device) {
+    pthread_mutex_lock(&device->lock);
+    const hal_capture *capture = device->captures;
+    uint32_t number = capture != NULL ? capture->streams[0]->number : 0;
+    pthread_mutex_unlock(&device->lock);
+    if (number == 0) return TARN_OK;
+    return base_fail(TARN_INVALID_STATE,
+                     "%s: stream %u is being captured, so the device as a whole cannot be waited for", device->name,
+                     number);
+}
+
+tarn_status hal_capture_check_host_wait(tarn_device *device) {
+    if (atomic_load_explicit(&device->strict_captures, memory_order_relaxed) == 0) return TARN_OK;
+    uint32_t number = 0;
+    pthread_mutex_lock(&device->lock);
+    for (const hal_capture *capture = device->captures; capture != NULL && number == 0; capture = capture->next) {
+        bool is_own = pthread_equal(capture->thread, pthread_self());
+        if (capture->mode == TARN_CAPTURE_GLOBAL || (capture->mode == TARN_CAPTURE_THREAD_LOCAL && is_own)) {
+            number = capture->streams[0]->number;
+        }
+    }
+    pthread_mutex_unlock(&device->lock);
+    if (number == 0) return TARN_OK;
+    return base_fail(TARN_INVALID_STATE,
+                     "%s: stream %u is being captured in a strict mode, so no event can be asked for or waited for",
+                     device->name, number);
+}
+
+/* For those who lend memory. */
+
+/* Enters the client, and retains the list that it is in now. Must be called with the device's lock held. */
+static tarn_status attach(hal_capture *capture, const hal_graph_client *client, void *context,
+                          hal_graph_clients **out_clients, hal_nodes **out_earlier) {
+    const char *name = capture->device->name;
+    hal_nodes *earlier = hal_nodes_copy(capture->nodes);
+    if (earlier == NULL) {
+        return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for the memory of a capture", name);
+    }
+    if (!hal_graph_clients_add(capture->clients, client, context)) {
+        hal_nodes_release(earlier);
+        return base_fail(TARN_LIMIT_EXCEEDED, "%s: a capture takes memory from %d pools at most", name,
+                         HAL_GRAPH_CLIENTS);
+    }
+    *out_clients = hal_graph_clients_retain(capture->clients);
+    *out_earlier = earlier;
+    return TARN_OK;
+}
+
+tarn_status hal_capture_attach(tarn_stream *stream, const hal_graph_client *client, void *context) {
+    tarn_device *device = stream->device;
+    hal_graph_clients *clients;
+    hal_nodes *earlier;
+    pthread_mutex_lock(&device->lock);
+    tarn_status status = stream->capture != NULL ? attach(stream->capture, client, context, &clients, &earlier)
+                                                 : refuse(device, stream, "is not being captured");
+    pthread_mutex_unlock(&device->lock);
+    if (status != TARN_OK) return status;
+    for (size_t i = 0; i < earlier->count; i++) hal_graph_clients_use(clients, &earlier->items[i]);
+    hal_nodes_release(earlier);
+    hal_graph_clients_release(clients);
+    return TARN_OK;
+}
+
+uint64_t hal_capture_number(const tarn_stream *stream) {
+    if (!hal_stream_is_capturing(stream)) return 0;
+    pthread_mutex_lock(&stream->device->lock);
+    uint64_t number = stream->capture != NULL ? stream->capture->number : 0;
+    pthread_mutex_unlock(&stream->device->lock);
+    return number;
+}
+
+bool hal_capture_mark(tarn_stream *stream, hal_capture_point *out_point) {
+    if (!hal_stream_is_capturing(stream)) return false;
+    pthread_mutex_lock(&stream->device->lock);
+    bool is_captured = stream->capture != NULL;
+    if (is_captured) {
+        *out_point = (hal_capture_point){
+            .capture = stream->capture->number, .stream = stream->capture_place, .clock = advance(stream)};
+    }
+    pthread_mutex_unlock(&stream->device->lock);
+    return is_captured;
+}
+
+bool hal_capture_has_passed(const tarn_stream *stream, const hal_capture_point *point) {
+    pthread_mutex_lock(&stream->device->lock);
+    bool has_passed = stream->capture != NULL && stream->capture->number == point->capture &&
+                      clock_of(stream)->at[point->stream] >= point->clock;
+    pthread_mutex_unlock(&stream->device->lock);
+    return has_passed;
+}
