@@ -1,7 +1,7 @@
 /* Allocating, freeing, and the life of an allocator.
  *
- * Both calls try the strategy's short way first; everything that can be wrong with a call is looked at in the long way, where
- * a call that the short way did not serve ends up.
+ * Both calls are the strategy's short way where it has one; everything that can be wrong with a call is looked at in the long
+ * way, in which a call ends that the short way does not serve.
  *
  * An allocator outlives its last reference as long as buffers of it are live. `live` counts what keeps it: whoever
  * brings it to zero destroys the allocator, be it the release or the last free. A strategy with short ways counts its
@@ -23,6 +23,8 @@
 void memory_allocator_begin(tarn_allocator *allocator, const memory_strategy *strategy, tarn_device *device,
                             tarn_allocator *upstream) {
     allocator->strategy = strategy;
+    allocator->allocate_first = strategy->allocate_quickly != NULL ? strategy->allocate_quickly : memory_allocate_long;
+    allocator->free_first = strategy->free_quickly != NULL ? strategy->free_quickly : memory_free_long;
     allocator->device = tarn_device_retain(device);
     allocator->upstream = upstream;
     atomic_init(&allocator->references, 1);
@@ -115,9 +117,8 @@ static tarn_status check_open(const tarn_allocator *allocator) {
     return TARN_OK;
 }
 
-static __attribute__((noinline)) tarn_status allocate_generic(tarn_allocator *allocator, size_t size,
-                                                              const tarn_allocate_options *options,
-                                                              tarn_buffer **out_buffer) {
+static tarn_status allocate_generic(tarn_allocator *allocator, size_t size, const tarn_allocate_options *options,
+                                    tarn_buffer **out_buffer) {
     if (allocator == NULL || out_buffer == NULL) {
         return base_fail(TARN_INVALID_ARGUMENT, "the allocator or the place for the buffer is NULL");
     }
@@ -132,18 +133,17 @@ static __attribute__((noinline)) tarn_status allocate_generic(tarn_allocator *al
     if (allocator->strategy->retire == NULL) {
         atomic_fetch_add_explicit(&allocator->live, 1, memory_order_relaxed);
     }
-    block_begin_life(block);
-    *out_buffer = block_handle(block);
+    *out_buffer = block_begin_life(block);
     return TARN_OK;
 }
 
-static __attribute__((noinline)) tarn_status allocate_on_stream(tarn_allocator *allocator, size_t size,
-                                                                tarn_stream *stream, tarn_buffer **out_buffer) {
+__attribute__((noinline)) tarn_status memory_allocate_long(tarn_allocator *allocator, size_t size, tarn_stream *stream,
+                                                           tarn_buffer **out_buffer) {
     tarn_allocate_options options = {.struct_size = sizeof options, .stream = stream};
     return allocate_generic(allocator, size, &options, out_buffer);
 }
 
-/* Whether the short ways may be tried. Relaxed: whoever shuts down while others call gets one order or the other. */
+/* Whether the short ways may be taken. Relaxed: whoever shuts down while others call gets one order or the other. */
 static inline bool may_be_quick(const tarn_allocator *allocator) {
     return allocator != NULL && atomic_load_explicit(&allocator->detours, memory_order_relaxed) == 0;
 }
@@ -151,16 +151,9 @@ static inline bool may_be_quick(const tarn_allocator *allocator) {
 tarn_status tarn_allocator_allocate(tarn_allocator *allocator, size_t size, tarn_stream *stream,
                                     tarn_buffer **out_buffer) {
     if (IS_LIKELY(may_be_quick(allocator) && out_buffer != NULL)) {
-        const memory_strategy *strategy = allocator->strategy;
-        if (IS_LIKELY(strategy->allocate_quickly != NULL)) {
-            memory_block *block = strategy->allocate_quickly(allocator, size, stream);
-            if (IS_LIKELY(block != NULL)) {
-                *out_buffer = block_handle(block);
-                return TARN_OK;
-            }
-        }
+        return allocator->allocate_first(allocator, size, stream, out_buffer);
     }
-    return allocate_on_stream(allocator, size, stream, out_buffer);
+    return memory_allocate_long(allocator, size, stream, out_buffer);
 }
 
 tarn_status tarn_allocator_allocate_with(tarn_allocator *allocator, size_t size, const tarn_allocate_options *options,
@@ -229,21 +222,16 @@ tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, t
     return status;
 }
 
-static __attribute__((noinline)) tarn_status free_generic(tarn_allocator *allocator, tarn_buffer *buffer,
-                                                          tarn_stream *stream) {
+__attribute__((noinline)) tarn_status memory_free_long(tarn_allocator *allocator, tarn_buffer *buffer,
+                                                       tarn_stream *stream) {
     if (allocator == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the allocator to free a buffer of is NULL");
     if (buffer == NULL) return TARN_OK;
     return memory_free_handle(allocator, buffer, stream);
 }
 
 tarn_status tarn_allocator_free(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {
-    if (IS_LIKELY(may_be_quick(allocator))) {
-        const memory_strategy *strategy = allocator->strategy;
-        if (IS_LIKELY(strategy->free_quickly != NULL && strategy->free_quickly(allocator, buffer, stream))) {
-            return TARN_OK;
-        }
-    }
-    return free_generic(allocator, buffer, stream);
+    if (IS_LIKELY(may_be_quick(allocator))) return allocator->free_first(allocator, buffer, stream);
+    return memory_free_long(allocator, buffer, stream);
 }
 
 /* The end. */

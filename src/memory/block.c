@@ -5,8 +5,8 @@
  * comparing its number with the count of descriptors that are there. Descriptors that are not in use are chained through
  * `home`.
  *
- * The first generation of a descriptor has its highest bit set: no address that a program can have looks like a
- * handle, unless a descriptor has served eight million times. */
+ * The first life of a descriptor has its highest bit set: no address that a program can have looks like a
+ * handle, unless a descriptor has served half a billion times. */
 #include "memory/block.h"
 
 #include <pthread.h>
@@ -20,7 +20,8 @@
 #define STEP ((size_t)256 << 10) /* bytes that are made usable at once */
 
 _Static_assert(sizeof(memory_block) == 128, "a descriptor is two cache lines");
-_Static_assert(LARGEST_TABLE / sizeof(memory_block) < BLOCK_NUMBER_MASK, "every descriptor has a number");
+_Static_assert(LARGEST_TABLE / sizeof(memory_block) < UINT32_MAX, "every descriptor has a number");
+_Static_assert(offsetof(memory_block, owner) == 64, "the members of a live block share a line");
 
 memory_block *block_table;
 atomic_size_t block_readable_count;
@@ -28,7 +29,7 @@ atomic_size_t block_readable_count;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 /* All protected by lock. */
 static size_t table_capacity; /* descriptors that the reservation has room for; 0 before it */
-static size_t used_count;     /* descriptors that were ever handed out */
+static size_t used_count;     /* descriptors that were ever handed out, and the first, which never is */
 static memory_block *unused;  /* handed out once and given back */
 
 /* Must be called with the lock held. */
@@ -38,6 +39,7 @@ static bool reserve_table(void) {
         if (table == MAP_FAILED) continue;
         block_table = table;
         table_capacity = size / sizeof(memory_block);
+        used_count = 1;
         memory_fork_watch(&lock, true);
         return true;
     }
@@ -54,15 +56,14 @@ static bool extend(void) {
     return true;
 }
 
-/* Generations begin scattered, so that a handle with another number's generation is not taken for a live one. */
+/* Lives begin scattered, so that a handle with another number's life is not taken for a live one. */
 static uint32_t first_life(size_t number) {
-    uint32_t generation = 0x800000u | (((uint32_t)number * 2654435761u) >> 9);
-    return generation << 1;
+    return 0x80000000u | ((((uint32_t)number * 2654435761u) >> 2) & ~BLOCK_IS_LIVE);
 }
 
 /* A descriptor that was never handed out. Must be called with the lock held. */
 static memory_block *take_new(void) {
-    if (used_count == atomic_load_explicit(&block_readable_count, memory_order_relaxed) && !extend()) return NULL;
+    if (used_count >= atomic_load_explicit(&block_readable_count, memory_order_relaxed) && !extend()) return NULL;
     memory_block *block = &block_table[used_count];
     atomic_store_explicit(&block->life, first_life(used_count), memory_order_relaxed);
     used_count++;

@@ -3,11 +3,12 @@
  * Every piece of device memory that an allocator knows of, in use or not, has one descriptor on the host, and that descriptor
  * is the buffer's handle. Descriptors live in one table for the whole process that only grows, so that a handle of any age,
  * even a made-up one, is judged by reading the table and nothing else. A handle is the descriptor's number and its
- * generation, which changes whenever the block stops being a live buffer:
+ * life, which changes whenever the block becomes or stops being a live buffer:
  *
- *     63        40 39                0
- *     | generation |  number + 1     |
- */
+ *     63          32 31             0
+ *     |    life     |    number     |
+ *
+ * A handle's life is one of those that are lived, which are odd. Number 0 is nobody's. */
 #ifndef MEMORY_BLOCK_H
 #define MEMORY_BLOCK_H
 
@@ -26,32 +27,36 @@ typedef struct memory_link {
     memory_block *next, *previous;
 } memory_link;
 
-/* Two cache lines. What only a live buffer has and what only a free block has share their place. */
+/* What a life's lowest bit says. The bits above count the lives that have ended. */
+#define BLOCK_IS_LIVE 1u
+
+/* Two cache lines. The first has all that a thread touches which allocates or frees through its cache, so that a block that
+ * wanders between threads takes one line along. What only a live buffer has and what only a free block has share their
+ * place. */
 struct memory_block {
-    /* generation << 1 | is live. Written by the owner of the block; read by anybody, hence atomic. */
+    /* Written by the owner of the block; read by anybody, hence atomic. */
     alignas(64) _Atomic uint32_t life;
     uint32_t stream; /* number of the stream it was allocated for, or of the heap that holds it */
     void *address;
     size_t capacity; /* bytes */
+    union {
+        struct {
+            size_t requested;      /* bytes asked for */
+            tarn_allocator *outer; /* the top of the stack that it was allocated through */
+            const char *tag;
+            tarn_buffer *cached; /* next in a cache of blocks that wait to be used again, by the handle it will have */
+            void *uses;          /* other streams that use it */
+        } live;
+        struct {
+            memory_link lists[2];
+        } idle;
+    };
 
     tarn_allocator *owner;  /* the strategy that made it, the lowest of its stack */
     void *home;             /* the strategy's own: what the block is a part of */
     memory_link neighbours; /* the strategy's own: in address order inside that part */
     uint32_t kind;          /* the strategy's own: what is known of the memory */
     uint32_t flags;         /* the strategy's own */
-
-    union {
-        struct {
-            size_t requested;      /* bytes asked for */
-            tarn_allocator *outer; /* the top of the stack that it was allocated through */
-            const char *tag;
-            memory_block *cached; /* next in a cache of blocks that wait to be used again */
-            void *uses;           /* other streams that use it */
-        } live;
-        struct {
-            memory_link lists[2];
-        } idle;
-    };
 };
 
 /* A descriptor that is not live, zeroed but for its generation; NULL when there is no host memory. Any thread. */
@@ -67,51 +72,64 @@ extern BLOCK_INTERNAL memory_block *block_table;
 /* Descriptors that may be read. Released after they may; acquired before they are. */
 extern BLOCK_INTERNAL atomic_size_t block_readable_count;
 
-#define BLOCK_NUMBER_MASK ((UINT64_C(1) << 40) - 1)
-#define BLOCK_GENERATION_MASK 0xFFFFFFu
-
+/* The handle of that life of the block, which is lived. */
+static inline tarn_buffer *block_handle_of(const memory_block *block, uint32_t life) {
+    uint64_t number = (uint64_t)(block - block_table);
+    return (tarn_buffer *)(uintptr_t)((uint64_t)life << 32 | number); /* NOLINT(performance-no-int-to-ptr) */
+}
 static inline tarn_buffer *block_handle(const memory_block *block) {
-    uint64_t number = (uint64_t)(block - block_table) + 1;
-    uint64_t life = atomic_load_explicit(&block->life, memory_order_relaxed);
-    return (tarn_buffer *)(uintptr_t)((life >> 1 & BLOCK_GENERATION_MASK) << 40 |
-                                      number); /* NOLINT(performance-no-int-to-ptr) */
+    return block_handle_of(block, atomic_load_explicit(&block->life, memory_order_relaxed));
+}
+static inline uint32_t block_life_in(const tarn_buffer *handle) {
+    return (uint32_t)((uint64_t)(uintptr_t)handle >> 32);
 }
 
-/* Makes the block live, or ends its life; ending it raises the generation, so that older handles no longer match.
+/* Makes the block live, or ends its life, after which older handles no longer match. Beginning it returns the handle.
  * Release pairs with the acquire of block_of: who sees the life sees the members. */
-static inline void block_begin_life(memory_block *block) {
-    uint32_t life = atomic_load_explicit(&block->life, memory_order_relaxed);
-    atomic_store_explicit(&block->life, life | 1u, memory_order_release);
+static inline tarn_buffer *block_begin_life(memory_block *block) {
+    uint32_t life = atomic_load_explicit(&block->life, memory_order_relaxed) | BLOCK_IS_LIVE;
+    atomic_store_explicit(&block->life, life, memory_order_release);
+    return block_handle_of(block, life);
 }
 static inline void block_end_life(memory_block *block) {
     uint32_t life = atomic_load_explicit(&block->life, memory_order_relaxed);
-    atomic_store_explicit(&block->life, (life & ~1u) + 2u, memory_order_release);
-}
-/* Whether `life` is the one that the handle was made in, and lasts. */
-static inline bool block_is_named(uint32_t life, const tarn_buffer *handle) {
-    return (life & 1u) != 0 && (life >> 1 & BLOCK_GENERATION_MASK) == (uint64_t)(uintptr_t)handle >> 40;
+    atomic_store_explicit(&block->life, (life | BLOCK_IS_LIVE) + 1u, memory_order_release);
 }
 
 /* Ends the life that `handle` names, unless another thread did so first: of several frees of one handle one wins. */
 static inline bool block_claim(memory_block *block, const tarn_buffer *handle) {
-    uint32_t life = atomic_load_explicit(&block->life, memory_order_relaxed);
+    uint32_t life = block_life_in(handle);
     /* Acquire, for the members; release, so that who finds the life ended sees what came before. */
-    while (block_is_named(life, handle)) {
-        if (atomic_compare_exchange_weak_explicit(&block->life, &life, (life & ~1u) + 2u, memory_order_acq_rel,
-                                                  memory_order_relaxed)) {
-            return true;
-        }
-    }
-    return false;
+    return atomic_compare_exchange_strong_explicit(&block->life, &life, life + 1u, memory_order_acq_rel,
+                                                   memory_order_relaxed);
 }
 
+/* Lives without the detour over the descriptor: what follows from a handle that is known to be right. The handle of the
+ * next life of the block whose life the handle names; its descriptor; and making it live with that handle. */
+static inline tarn_buffer *block_next_handle(const tarn_buffer *handle) {
+    return (tarn_buffer *)((uintptr_t)handle + (UINT64_C(2) << 32)); /* NOLINT(performance-no-int-to-ptr) */
+}
+static inline memory_block *block_behind(const tarn_buffer *handle) {
+    return &block_table[(uint32_t)(uintptr_t)handle];
+}
+static inline void block_begin_life_of(memory_block *block, const tarn_buffer *handle) {
+    atomic_store_explicit(&block->life, block_life_in(handle), memory_order_release);
+}
+
+/* The descriptor whose number is the handle's, whatever its life; NULL for a number that there is not. */
+static inline memory_block *block_numbered(const tarn_buffer *handle) {
+    uint32_t number = (uint32_t)(uintptr_t)handle;
+    return number < atomic_load_explicit(&block_readable_count, memory_order_acquire) ? &block_table[number] : NULL;
+}
+/* Whether the handle names the life that the block has now. */
+static inline bool block_is_named(const memory_block *block, const tarn_buffer *handle) {
+    uint32_t life = block_life_in(handle);
+    return atomic_load_explicit(&block->life, memory_order_acquire) == life && (life & BLOCK_IS_LIVE) != 0;
+}
 /* The live block that a handle names; NULL for NULL, stale and made-up handles. Never faults. */
 static inline memory_block *block_of(const tarn_buffer *handle) {
-    /* Wraps for NULL, which no count reaches. */
-    uint64_t number = ((uint64_t)(uintptr_t)handle & BLOCK_NUMBER_MASK) - 1;
-    if (number >= atomic_load_explicit(&block_readable_count, memory_order_acquire)) return NULL;
-    memory_block *block = &block_table[number];
-    return block_is_named(atomic_load_explicit(&block->life, memory_order_acquire), handle) ? block : NULL;
+    memory_block *block = block_numbered(handle);
+    return block != NULL && block_is_named(block, handle) ? block : NULL;
 }
 
 #endif

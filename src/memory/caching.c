@@ -30,8 +30,6 @@ enum { SMALL_REQUEST = 1 << 20, SMALL_SEGMENT = 2 << 20, MIDDLE_REQUEST = 10 << 
 /* What stands for a granule there. */
 enum { PLAIN_GRANULE = 2 << 20 };
 
-static atomic_uint_fast64_t last_serial;
-
 /* A block in a thread's cache cannot be merged, so threads cache only once the heaps have served so many requests in a row
  * without the device: while memory still grows, and until a program has come to rest, merging is what keeps it small. */
 #define SETTLE_AFTER ((uint64_t)1 << 16)
@@ -40,7 +38,7 @@ static atomic_uint_fast64_t last_serial;
 static void note_driver(caching *owner) {
     owner->quiet = 0;
     if (owner->settle_after == 0 || !atomic_load_explicit(&owner->is_settled, memory_order_relaxed)) return;
-    atomic_store_explicit(&owner->is_settled, false, memory_order_relaxed);
+    caching_caches_settle(owner, false);
     if (owner->settle_after < UINT64_MAX / 2) owner->settle_after *= 2;
 }
 
@@ -175,7 +173,7 @@ static tarn_status allocate_from_heap(caching *owner, const memory_request *requ
     tarn_status status = caching_heap_get(owner, request->stream, &heap);
     if (status != TARN_OK) return status;
     caching_spot spot;
-    if (++owner->quiet == owner->settle_after) atomic_store_explicit(&owner->is_settled, true, memory_order_relaxed);
+    if (++owner->quiet == owner->settle_after) caching_caches_settle(owner, true);
     status = find_spot(heap, size, &spot);
     if (status == TARN_OUT_OF_MEMORY) status = find_at_any_cost(heap, request, size, &spot);
     if (status == TARN_OK) status = caching_spares_reserve(owner, 2);
@@ -267,20 +265,22 @@ static tarn_status caching_stats(tarn_allocator *allocator, tarn_memory_stats *o
     out_stats->requested_bytes = owner->requested;
     out_stats->in_use_bytes = owner->in_use;
     out_stats->reserved_bytes = owner->reserved;
+    memcpy(out_stats->histogram, owner->histogram, sizeof owner->histogram);
+    out_stats->allocations = 0;
+    for (unsigned i = 0; i < TARN_HISTOGRAM_BUCKETS; i++) out_stats->allocations += owner->histogram[i];
+    out_stats->frees = out_stats->allocations - owner->blocks.current;
     out_stats->blocks = owner->blocks;
+    out_stats->blocks.total = out_stats->allocations;
     owner->cached.current =
         owner->reserved.current > owner->in_use.current ? owner->reserved.current - owner->in_use.current : 0;
     if (owner->cached.current > owner->cached.peak) owner->cached.peak = owner->cached.current;
     /* Cached is what was reserved, and what was in use once. */
     owner->cached.total = saturating_add(owner->reserved.total, owner->in_use.total - owner->in_use.current);
     out_stats->cached_bytes = owner->cached;
-    out_stats->allocations = owner->allocations;
-    out_stats->frees = owner->frees;
     out_stats->failed_allocations = owner->failed;
     out_stats->retries = owner->retries;
     out_stats->device_waits = owner->waits;
     out_stats->largest_free_block = in_caches > free_block ? in_caches : free_block;
-    memcpy(out_stats->histogram, owner->histogram, sizeof owner->histogram);
     pthread_mutex_unlock(&owner->lock);
     return TARN_OK;
 }
@@ -533,7 +533,6 @@ static tarn_status caching_create(tarn_device *device, memory_arguments *argumen
     caching *owner = base_allocate(1, sizeof *owner);
     if (owner == NULL) return base_fail(TARN_OUT_OF_MEMORY, "no host memory for an allocator");
     const tarn_device_properties *properties = hal_device_properties(device);
-    owner->serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
     owner->kind = chosen.kind;
     owner->is_virtual = chosen.expandable && chosen.kind == TARN_MEMORY_DEVICE && properties->granule != 0 &&
                         hal_device_has_feature(device, TARN_FEATURE_VIRTUAL_MEMORY);

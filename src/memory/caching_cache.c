@@ -12,6 +12,8 @@
 #include "memory/caching_physical.h"
 #include "memory/fork.h"
 
+#define IS_LIKELY(condition) __builtin_expect(!!(condition), 1)
+
 #if defined(__SANITIZE_THREAD__)
 #define HAS_THREAD_SANITIZER 1
 #elif defined(__has_feature)
@@ -23,9 +25,10 @@
 /* A slot keeps at most so many blocks of up to the small size, and so many larger ones; a shared slot so many times more. */
 enum { SMALL = 64 * 1024, SMALL_KEPT = 256, LARGE_KEPT = 8, SHARED_TIMES = 16 };
 
-static inline uint32_t kept(size_t capacity) { return capacity <= SMALL ? SMALL_KEPT : LARGE_KEPT; }
+static inline uint32_t most_kept(size_t capacity) { return capacity <= SMALL ? SMALL_KEPT : LARGE_KEPT; }
 
-_Thread_local caching_cache *caching_recent;
+static caching_cache nobodys;
+_Thread_local caching_cache *caching_recent __attribute__((tls_model("initial-exec"))) = &nobodys;
 static _Thread_local caching_cache *thread_caches;
 static _Thread_local bool thread_is_ending;
 
@@ -52,26 +55,34 @@ static void prepare(void) {
 #endif
 }
 
-bool caching_cache_enter(caching_cache *cache) {
-    if (__builtin_expect(has_barrier, 1)) {
-        /* The barrier of remote_enter stands between this store and this load whenever they matter. */
-        atomic_store_explicit(&cache->busy, 1, memory_order_relaxed);
-        atomic_signal_fence(memory_order_seq_cst);
-    } else {
-        atomic_exchange_explicit(&cache->busy, 1, memory_order_seq_cst);
-    }
-    if (__builtin_expect(atomic_load_explicit(&cache->remote, memory_order_seq_cst) == 0, 1)) return true;
-    caching_cache_leave(cache);
+/* What closes a gate. */
+enum { GATE_REMOTE = 1u, GATE_FENCED = 2u, GATE_UNSETTLED = 4u };
+
+static inline void leave(caching_cache *cache) { atomic_store_explicit(&cache->busy, 0, memory_order_release); }
+
+/* Lets the calling thread use its own cache; when not, it must go the long way around, below. */
+static inline bool enter(caching_cache *cache) {
+    /* The barrier of remote_enter stands between this store and this load whenever they matter. */
+    atomic_store_explicit(&cache->busy, 1, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (IS_LIKELY(atomic_load_explicit(&cache->gate, memory_order_acquire) == 0)) return true;
+    leave(cache);
     return false;
 }
 
-void caching_cache_leave(caching_cache *cache) { atomic_store_explicit(&cache->busy, 0, memory_order_release); }
+/* The same without the barrier's help; false while a remote thread is in it. */
+static bool enter_fenced(caching_cache *cache) {
+    atomic_exchange_explicit(&cache->busy, 1, memory_order_seq_cst);
+    if ((atomic_load_explicit(&cache->gate, memory_order_seq_cst) & GATE_REMOTE) == 0) return true;
+    leave(cache);
+    return false;
+}
 
 /* The lock that only remote threads take keeps them out of the caller's own cache while it holds the allocator's lock. False in
  * a forked child, for a cache that its thread was using when the process was copied: it stays as it is. */
 static bool remote_enter(caching_cache *cache) {
     if (cache == caching_recent) return true;
-    atomic_store_explicit(&cache->remote, 1, memory_order_seq_cst);
+    atomic_fetch_or_explicit(&cache->gate, GATE_REMOTE, memory_order_seq_cst);
     if (has_barrier) syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
     while (atomic_load_explicit(&cache->busy, memory_order_seq_cst) != 0) {
         if (is_forked) return false;
@@ -81,7 +92,7 @@ static bool remote_enter(caching_cache *cache) {
 }
 
 static void remote_leave(caching_cache *cache) {
-    if (cache != caching_recent) atomic_store_explicit(&cache->remote, 0, memory_order_release);
+    if (cache != caching_recent) atomic_fetch_and_explicit(&cache->gate, ~GATE_REMOTE, memory_order_release);
 }
 
 void caching_caches_prepare(void) { pthread_once(&prepared, prepare); }
@@ -99,10 +110,11 @@ static caching_cache *cache_attach(caching *owner) {
     pthread_mutex_lock(&owner->lock);
     bool may = !owner->is_retired;
     if (may) {
-        cache->owner = owner;
+        atomic_store_explicit(&cache->owner, owner, memory_order_relaxed);
+        atomic_store_explicit(&cache->gate, (has_barrier ? 0 : GATE_FENCED) | (owner->is_settled ? 0 : GATE_UNSETTLED),
+                              memory_order_relaxed);
         cache->of_owner = owner->caches;
         owner->caches = cache;
-        atomic_store_explicit(&cache->serial, owner->serial, memory_order_release);
     }
     pthread_mutex_unlock(&owner->lock);
     pthread_mutex_unlock(&list_lock);
@@ -119,15 +131,15 @@ caching_cache *caching_cache_find(caching *owner) {
     caching_cache **link = &thread_caches;
     while (*link != NULL) {
         caching_cache *cache = *link;
-        uint64_t serial = atomic_load_explicit(&cache->serial, memory_order_acquire);
-        if (serial == owner->serial) {
+        caching *of = atomic_load_explicit(&cache->owner, memory_order_acquire);
+        if (of == owner) {
             caching_recent = cache;
             return cache;
         }
-        if (serial == 0) {
+        if (of == NULL) {
             /* Its allocator has ended. */
             *link = cache->of_thread;
-            if (caching_recent == cache) caching_recent = NULL;
+            if (caching_recent == cache) caching_recent = &nobodys;
             base_free(cache);
         } else {
             link = &cache->of_thread;
@@ -138,166 +150,211 @@ caching_cache *caching_cache_find(caching *owner) {
     return cache;
 }
 
-static inline caching_slot *slot_of(caching_slot *slots, size_t capacity, uint32_t stream) {
-    uint64_t hash = (capacity ^ (uint64_t)stream << 47) * UINT64_C(0x9E3779B97F4A7C15);
-    caching_slot *slot = &slots[hash >> 55];
-    if (__builtin_expect(slot->capacity == capacity && slot->stream == stream, 1)) return slot;
-    caching_slot *other = &slots[hash >> 55 ^ 1];
-    if (other->capacity == capacity && other->stream == stream) return other;
+static inline size_t slot_number(size_t capacity, uint32_t stream) {
+    return (uint32_t)((uint32_t)(capacity + stream) * 0x9E3779B1u) >> (32 - CACHING_SLOTS_SHIFT);
+}
+
+static inline bool is_for(const caching_slot *slot, size_t capacity, uint32_t stream) {
+    return slot->capacity == capacity && slot->stream == stream;
+}
+
+/* The slot that has the blocks of that kind, or the better of the two that may. */
+static caching_slot *slot_of(caching_slot *slots, size_t capacity, uint32_t stream) {
+    size_t number = slot_number(capacity, stream);
+    caching_slot *slot = &slots[number], *other = &slots[number ^ 1];
+    if (is_for(slot, capacity, stream)) return slot;
+    if (is_for(other, capacity, stream)) return other;
     return slot->count <= other->count ? slot : other;
 }
 
-static inline void raise(caching_change *figure, int64_t by) {
-    figure->now += by;
-    if (figure->now > figure->highest) figure->highest = figure->now;
+/* The slot for blocks of that kind; an empty one is made theirs. NULL when others have it. */
+static caching_slot *slot_for(caching_slot *slots, size_t capacity, uint32_t stream, uint32_t most) {
+    caching_slot *slot = slot_of(slots, capacity, stream);
+    if (is_for(slot, capacity, stream)) return slot;
+    if (slot->count != 0) return NULL;
+    *slot = (caching_slot){.capacity = capacity, .stream = stream, .most = most};
+    return slot;
 }
 
 /* The calling thread's cache, or NULL. */
-static inline caching_cache *own_cache(caching *owner) {
+static caching_cache *own_cache(caching *owner) {
     caching_cache *cache = caching_recent;
-    if (__builtin_expect(cache != NULL && atomic_load_explicit(&cache->serial, memory_order_relaxed) == owner->serial,
-                         1)) {
-        return cache;
-    }
+    if (atomic_load_explicit(&cache->owner, memory_order_relaxed) == owner) return cache;
     return caching_cache_find(owner);
 }
 
-/* The members are set before the cache is left, so that who keeps all threads out of their caches sees whole blocks. */
-static inline memory_block *take(caching *owner, size_t size, uint32_t stream, tarn_allocator *outer, const char *tag) {
-    caching_cache *cache = own_cache(owner);
-    if (__builtin_expect(cache == NULL, 0)) return NULL;
-    /* Sizes that wrap when rounded become 0, which no slot has blocks of. */
-    size_t capacity = round_up(size, owner->alignment);
-    if (!caching_cache_enter(cache)) return NULL;
-    caching_slot *slot = slot_of(cache->slots, capacity, stream);
-    memory_block *block = slot->head;
-    if (__builtin_expect(block == NULL || slot->capacity != capacity || slot->stream != stream, 0)) {
-        caching_cache_leave(cache);
-        return NULL;
-    }
+/* Takes the slot's first block out. Its members are set before the cache is left, so that who keeps all threads out of their
+ * caches sees whole blocks. */
+static inline tarn_buffer *pop(caching_cache *cache, caching_slot *slot, size_t size, tarn_allocator *outer,
+                               const char *tag) {
+    tarn_buffer *handle = slot->head;
+    memory_block *block = block_behind(handle);
     slot->head = block->live.cached;
     slot->count--;
-    cache->bytes -= capacity;
-    raise(&cache->requested, (int64_t)size);
-    raise(&cache->in_use, (int64_t)capacity);
-    raise(&cache->blocks, 1);
-    cache->allocations++;
-    cache->requested_total += size;
-    cache->in_use_total += capacity;
-    cache->histogram[memory_histogram_bucket(size)]++;
     block->live.requested = size;
     block->live.outer = outer;
     block->live.tag = tag;
-    block->live.uses = NULL;
-    caching_cache_leave(cache);
-    return block;
+
+    size_t capacity = slot->capacity;
+    cache->handed_out += capacity;
+    capacity = cache->bytes.now - capacity;
+    cache->bytes.now = capacity;
+    if (!IS_LIKELY(capacity >= cache->bytes.lowest)) cache->bytes.lowest = capacity;
+    size_t blocks = --cache->blocks.now;
+    if (!IS_LIKELY(blocks >= cache->blocks.lowest)) cache->blocks.lowest = blocks;
+    /* The lowest bit changes no other bucket than that of size 0, which is never asked for. */
+    cache->histogram[63u ^ (unsigned)__builtin_clzll(size | 1)]++;
+    size += cache->requested;
+    cache->requested = size;
+    int64_t in_use = (int64_t)(size - cache->returned);
+    if (!IS_LIKELY(in_use <= cache->most_requested)) cache->most_requested = in_use;
+    return handle;
+}
+
+/* `handle` is the one of the block's next life. */
+static inline void push(caching_cache *cache, caching_slot *slot, memory_block *block, tarn_buffer *handle,
+                        size_t bytes) {
+    cache->bytes.now = bytes;
+    block->live.cached = slot->head;
+    slot->head = handle;
+    slot->count++;
+    cache->blocks.now++;
+    cache->returned += block->live.requested;
+}
+
+tarn_status caching_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream,
+                                     tarn_buffer **out_buffer) {
+    caching *owner = caching_of(allocator);
+    caching_cache *cache = caching_recent;
+    uint32_t number = 0;
+    if (stream != NULL) {
+        if (stream->device != allocator->device) return memory_allocate_long(allocator, size, stream, out_buffer);
+        number = hal_stream_number(stream);
+    }
+    if (IS_LIKELY(atomic_load_explicit(&cache->owner, memory_order_relaxed) == owner && enter(cache))) {
+        /* Sizes that wrap when rounded become 0, which no slot has blocks of. */
+        size_t capacity = round_up(size, owner->alignment);
+        caching_slot *slot = &cache->slots[slot_number(capacity, number)];
+        if (IS_LIKELY(is_for(slot, capacity, number) && slot->head != NULL)) {
+            tarn_buffer *buffer = pop(cache, slot, size, allocator, NULL);
+            block_begin_life_of(block_behind(buffer), buffer);
+            *out_buffer = buffer;
+            leave(cache);
+            return TARN_OK;
+        }
+        leave(cache);
+    }
+    return memory_allocate_long(allocator, size, stream, out_buffer);
+}
+
+tarn_status caching_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {
+    caching *owner = caching_of(allocator);
+    caching_cache *cache = caching_recent;
+    memory_block *block = block_numbered(buffer);
+    /* Whose top of the stack this allocator is, is its own. */
+    if (IS_LIKELY(block != NULL) && IS_LIKELY(block_is_named(block, buffer)) &&
+        IS_LIKELY(block->live.outer == allocator && block->live.uses == NULL) &&
+        (stream == NULL || (stream->device == allocator->device && hal_stream_number(stream) == block->stream)) &&
+        IS_LIKELY(atomic_load_explicit(&cache->owner, memory_order_relaxed) == owner && enter(cache))) {
+        size_t bytes = block->capacity;
+        caching_slot *slot = &cache->slots[slot_number(bytes, block->stream)];
+        /* A block that another thread freed at this moment is that thread's. */
+        if (IS_LIKELY(is_for(slot, bytes, block->stream) && slot->count < slot->most &&
+                      (bytes += cache->bytes.now) <= cache->bytes.highest && block_claim(block, buffer))) {
+            push(cache, slot, block, block_next_handle(buffer), bytes);
+            leave(cache);
+            return TARN_OK;
+        }
+        leave(cache);
+    }
+    return memory_free_long(allocator, buffer, stream);
 }
 
 memory_block *caching_cache_take(caching *owner, const memory_request *request) {
-    return take(owner, request->size, hal_stream_number(request->stream), request->outer, request->tag);
-}
-
-memory_block *caching_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream) {
-    uint32_t number = 0;
-    if (stream != NULL) {
-        if (stream->device != allocator->device) return NULL;
-        number = hal_stream_number(stream);
+    caching_cache *cache = own_cache(owner);
+    if (cache == NULL || !enter_fenced(cache)) return NULL;
+    size_t capacity = round_up(request->size, owner->alignment);
+    uint32_t stream = hal_stream_number(request->stream);
+    caching_slot *slot = slot_of(cache->slots, capacity, stream);
+    memory_block *block = NULL;
+    if (is_for(slot, capacity, stream) && slot->count != 0) {
+        block = block_behind(pop(cache, slot, request->size, request->outer, request->tag));
     }
-    memory_block *block = take(caching_of(allocator), size, number, allocator, NULL);
-    if (__builtin_expect(block != NULL, 1)) block_begin_life(block);
+    leave(cache);
     return block;
 }
 
-/* `handle` is NULL for a block whose life has ended already. */
-static inline bool put(caching *owner, memory_block *block, const tarn_buffer *handle) {
+/* The handle that the block will have, which is not live. */
+static tarn_buffer *handle_to_come(memory_block *block) {
+    return block_handle_of(block, atomic_load_explicit(&block->life, memory_order_relaxed) | BLOCK_IS_LIVE);
+}
+
+bool caching_cache_put(caching *owner, memory_block *block) {
     caching_cache *cache = own_cache(owner);
-    if (__builtin_expect(cache == NULL, 0)) return false;
-    size_t capacity = block->capacity;
-    if (!atomic_load_explicit(&owner->is_settled, memory_order_relaxed)) return false;
-    if (!caching_cache_enter(cache)) return false;
-    caching_slot *slot = slot_of(cache->slots, capacity, block->stream);
-    bool fits = slot->count == 0 ||
-                (slot->capacity == capacity && slot->stream == block->stream && slot->count < kept(capacity));
-    /* A block that another thread freed at this moment is that thread's. */
-    if (__builtin_expect(
-            !fits || cache->bytes + capacity > cache->limit || (handle != NULL && !block_claim(block, handle)), 0)) {
-        caching_cache_leave(cache);
-        return false;
-    }
-    if (slot->count == 0) {
-        slot->capacity = capacity;
-        slot->stream = block->stream;
-        slot->head = NULL;
-    }
-    block->live.cached = slot->head;
-    slot->head = block;
-    slot->count++;
-    cache->bytes += capacity;
-    cache->requested.now -= (int64_t)block->live.requested;
-    cache->blocks.now--;
-    cache->in_use.now -= (int64_t)capacity;
-    if (cache->in_use.now < cache->least_in_use) cache->least_in_use = cache->in_use.now;
-    cache->frees++;
-    caching_cache_leave(cache);
-    return true;
+    if (cache == NULL || !atomic_load_explicit(&owner->is_settled, memory_order_relaxed)) return false;
+    if (!enter_fenced(cache)) return false;
+    size_t bytes = cache->bytes.now + block->capacity;
+    caching_slot *slot = slot_for(cache->slots, block->capacity, block->stream, most_kept(block->capacity));
+    bool has_room = slot != NULL && slot->count < slot->most && bytes <= cache->limit;
+    if (has_room) push(cache, slot, block, handle_to_come(block), bytes);
+    if (has_room && bytes > cache->bytes.highest) cache->bytes.highest = bytes;
+    leave(cache);
+    return has_room;
 }
 
-bool caching_cache_put(caching *owner, memory_block *block) { return put(owner, block, NULL); }
-
-bool caching_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {
-    memory_block *block = block_of(buffer);
-    if (block == NULL || block->owner != allocator || block->live.outer != allocator || block->live.uses != NULL)
-        return false;
-    if (stream != NULL && (stream->device != allocator->device || hal_stream_number(stream) != block->stream))
-        return false;
-    return put(caching_of(allocator), block, buffer);
-}
-
-static void publish_change(tarn_figure *figure, caching_change *published) {
-    uint64_t highest = figure->current + (uint64_t)published->highest;
+/* What is cached is not in use: as much as the one falls, the other rises. */
+static void publish_level(tarn_figure *figure, caching_level *level) {
+    uint64_t highest = figure->current + level->published - level->lowest;
     if (highest > figure->peak) figure->peak = highest;
-    figure->current += (uint64_t)published->now;
-    *published = (caching_change){0};
+    figure->current += level->published - level->now;
+}
+
+/* From here on is counted what changes. */
+static void level_begin(caching_level *level) { level->lowest = level->highest = level->published = level->now; }
+
+static void begin_counting(caching_cache *cache) {
+    level_begin(&cache->bytes);
+    level_begin(&cache->blocks);
 }
 
 /* A remote thread is in the cache, or it is the caller's own. */
 static void publish_changes(caching *owner, caching_cache *cache) {
-    uint64_t used = owner->in_use.current + (uint64_t)cache->least_in_use;
+    uint64_t used = owner->in_use.current - (cache->bytes.highest - cache->bytes.published);
     uint64_t cached = owner->reserved.current > used ? owner->reserved.current - used : 0;
     if (cached > owner->cached.peak) owner->cached.peak = cached;
-    publish_change(&owner->requested, &cache->requested);
-    publish_change(&owner->in_use, &cache->in_use);
-    publish_change(&owner->blocks, &cache->blocks);
-    cache->least_in_use = 0;
+    publish_level(&owner->in_use, &cache->bytes);
+    publish_level(&owner->blocks, &cache->blocks);
+    begin_counting(cache);
+    owner->in_use.total = saturating_add(owner->in_use.total, cache->handed_out);
+    uint64_t most_requested = owner->requested.current + (uint64_t)cache->most_requested;
+    if (most_requested > owner->requested.peak) owner->requested.peak = most_requested;
+    owner->requested.current += cache->requested - cache->returned;
+    owner->requested.total = saturating_add(owner->requested.total, cache->requested);
+    cache->requested = cache->returned = cache->handed_out = 0;
+    cache->most_requested = 0;
 }
 
 static void publish(caching *owner, caching_cache *cache) {
     publish_changes(owner, cache);
-    owner->requested.total = saturating_add(owner->requested.total, cache->requested_total);
-    owner->in_use.total = saturating_add(owner->in_use.total, cache->in_use_total);
-    owner->blocks.total = saturating_add(owner->blocks.total, cache->allocations);
-    owner->allocations += cache->allocations;
-    owner->frees += cache->frees;
-    cache->requested_total = cache->in_use_total = cache->allocations = cache->frees = 0;
-    for (unsigned i = 0; i < TARN_HISTOGRAM_BUCKETS; i++) {
-        owner->histogram[i] += cache->histogram[i];
+    for (unsigned i = 0; i < sizeof cache->histogram / sizeof cache->histogram[0]; i++) {
+        owner->histogram[memory_histogram_bucket((size_t)1 << i)] += cache->histogram[i];
         cache->histogram[i] = 0;
     }
 }
 
 void caching_cache_publish_own(caching *owner) {
     caching_cache *cache = caching_recent;
-    if (cache != NULL && cache->owner == owner) publish_changes(owner, cache);
+    if (cache->owner == owner) publish_changes(owner, cache);
 }
 
-/* Gives the blocks of all slots back to their heaps. `*inout_bytes` says how many bytes they are. */
-static void empty_slots(caching *owner, caching_slot *slots, size_t *inout_bytes) {
-    for (unsigned i = 0; i < CACHING_SLOTS && *inout_bytes != 0; i++) {
+/* Gives the blocks of all slots back to their heaps; those of `bytes` bytes. */
+static void empty_slots(caching *owner, caching_slot *slots, size_t bytes) {
+    for (unsigned i = 0; i < CACHING_SLOTS && bytes != 0; i++) {
         caching_slot *slot = &slots[i];
         while (slot->head != NULL) {
-            memory_block *block = slot->head;
+            memory_block *block = block_behind(slot->head);
             slot->head = block->live.cached;
-            *inout_bytes -= block->capacity;
+            bytes -= block->capacity;
             caching_give_home(owner, block);
         }
         slot->count = 0;
@@ -307,30 +364,29 @@ static void empty_slots(caching *owner, caching_slot *slots, size_t *inout_bytes
 /* The calling thread is in the cache. */
 static size_t empty(caching *owner, caching_cache *cache) {
     publish_changes(owner, cache);
-    size_t bytes = cache->bytes;
-    empty_slots(owner, cache->slots, &cache->bytes);
+    size_t bytes = cache->bytes.now;
+    empty_slots(owner, cache->slots, bytes);
+    cache->bytes.now = cache->blocks.now = 0;
+    begin_counting(cache);
     return bytes;
 }
 
 static size_t empty_shared(caching *owner) {
     size_t bytes = owner->shared_bytes;
-    if (bytes != 0) empty_slots(owner, owner->shared, &owner->shared_bytes);
+    if (bytes != 0) empty_slots(owner, owner->shared, bytes);
+    owner->shared_bytes = 0;
     return bytes;
 }
 
-/* Moves up to `count` blocks to a slot that is empty or for the same size and stream. Returns how many. */
+/* Moves up to `count` blocks, and never more than the slot takes, to one for the same size and stream. Returns how many. */
 static uint32_t move_blocks(caching_slot *from, caching_slot *to, uint32_t count) {
     uint32_t moved = 0;
-    if (to->count == 0) {
-        *to = (caching_slot){.capacity = from->capacity, .stream = from->stream};
-    } else if (to->capacity != from->capacity || to->stream != from->stream) {
-        return 0;
-    }
     for (; moved < count && from->head != NULL; moved++) {
-        memory_block *block = from->head;
+        tarn_buffer *handle = from->head;
+        memory_block *block = block_behind(handle);
         from->head = block->live.cached;
         block->live.cached = to->head;
-        to->head = block;
+        to->head = handle;
     }
     from->count -= moved;
     to->count += moved;
@@ -339,29 +395,36 @@ static uint32_t move_blocks(caching_slot *from, caching_slot *to, uint32_t count
 
 bool caching_cache_spill(caching *owner, size_t capacity, uint32_t stream) {
     caching_cache *cache = caching_recent;
-    if (cache == NULL || cache->owner != owner) return false;
+    if (cache->owner != owner) return false;
     if (owner->shared == NULL) owner->shared = base_allocate(CACHING_SLOTS, sizeof *owner->shared);
     if (owner->shared == NULL) return false;
-    caching_slot *own = slot_of(cache->slots, capacity, stream), *shared = slot_of(owner->shared, capacity, stream);
-    if (own->capacity != capacity || own->stream != stream || own->count < kept(capacity)) return false;
-    size_t half = own->count / 2, bytes = half * capacity;
-    if (bytes > owner->cache_limit - owner->shared_bytes || shared->count >= SHARED_TIMES * kept(capacity))
-        return false;
-    bytes = move_blocks(own, shared, (uint32_t)half) * capacity;
-    cache->bytes -= bytes;
-    owner->shared_bytes += bytes;
-    return bytes != 0;
+    caching_slot *own = slot_of(cache->slots, capacity, stream);
+    if (!is_for(own, capacity, stream) || own->count < own->most) return false;
+    caching_slot *shared = slot_for(owner->shared, capacity, stream, SHARED_TIMES * own->most);
+    uint32_t half = own->count / 2;
+    if (shared == NULL || shared->count + half > shared->most) return false;
+    if (half * capacity > owner->cache_limit - owner->shared_bytes) return false;
+    publish_changes(owner, cache);
+    cache->blocks.now -= move_blocks(own, shared, half);
+    cache->bytes.now -= half * capacity;
+    begin_counting(cache);
+    owner->shared_bytes += half * capacity;
+    return half != 0;
 }
 
 bool caching_cache_refill(caching *owner, size_t capacity, uint32_t stream) {
     caching_cache *cache = caching_recent;
-    if (owner->shared_bytes == 0 || cache == NULL || cache->owner != owner) return false;
-    caching_slot *own = slot_of(cache->slots, capacity, stream), *shared = slot_of(owner->shared, capacity, stream);
-    if (shared->count == 0 || shared->capacity != capacity || shared->stream != stream || own->count != 0) return false;
-    if (cache->bytes + kept(capacity) / 2 * capacity > cache->limit) return false;
-    size_t bytes = move_blocks(shared, own, kept(capacity) / 2) * capacity;
-    owner->shared_bytes -= bytes;
-    cache->bytes += bytes;
+    if (owner->shared_bytes == 0 || cache->owner != owner) return false;
+    caching_slot *shared = slot_of(owner->shared, capacity, stream);
+    if (shared->count == 0 || !is_for(shared, capacity, stream)) return false;
+    caching_slot *own = slot_for(cache->slots, capacity, stream, most_kept(capacity));
+    if (own == NULL || own->count != 0 || cache->bytes.now + own->most / 2 * capacity > cache->limit) return false;
+    publish_changes(owner, cache);
+    uint32_t moved = move_blocks(shared, own, own->most / 2);
+    cache->blocks.now += moved;
+    cache->bytes.now += moved * capacity;
+    begin_counting(cache);
+    owner->shared_bytes -= moved * capacity;
     return true;
 }
 
@@ -379,6 +442,14 @@ void caching_caches_hold(caching *owner) {
     }
 }
 
+void caching_caches_settle(caching *owner, bool is_settled) {
+    atomic_store_explicit(&owner->is_settled, is_settled, memory_order_relaxed);
+    for (caching_cache *cache = owner->caches; cache != NULL; cache = cache->of_owner) {
+        if (is_settled) atomic_fetch_and_explicit(&cache->gate, ~GATE_UNSETTLED, memory_order_relaxed);
+        else atomic_fetch_or_explicit(&cache->gate, GATE_UNSETTLED, memory_order_relaxed);
+    }
+}
+
 void caching_caches_let_go(caching *owner) {
     for (caching_cache *cache = owner->caches; cache != NULL; cache = cache->of_owner) remote_leave(cache);
 }
@@ -386,7 +457,7 @@ void caching_caches_let_go(caching *owner) {
 size_t caching_cache_flush_own(caching *owner) {
     caching_cache *cache = caching_recent;
     size_t bytes = empty_shared(owner);
-    return bytes + (cache != NULL && cache->owner == owner ? caching_cache_flush(owner, cache) : 0);
+    return bytes + (cache->owner == owner ? caching_cache_flush(owner, cache) : 0);
 }
 
 size_t caching_caches_flush(caching *owner) {
@@ -420,8 +491,7 @@ static void detach(caching *owner, caching_cache *cache) {
     caching_cache **link = &owner->caches;
     while (*link != cache) link = &(*link)->of_owner;
     *link = cache->of_owner;
-    cache->owner = NULL;
-    atomic_store_explicit(&cache->serial, 0, memory_order_release);
+    atomic_store_explicit(&cache->owner, NULL, memory_order_release);
 }
 
 void caching_caches_detach(caching *owner) {
@@ -437,7 +507,7 @@ void caching_caches_detach(caching *owner) {
 static void thread_ends(void *unused) {
     (void)unused;
     thread_is_ending = true;
-    caching_recent = NULL;
+    caching_recent = &nobodys;
     while (thread_caches != NULL) {
         caching_cache *cache = thread_caches;
         thread_caches = cache->of_thread;
@@ -457,7 +527,6 @@ void caching_count_allocation(caching *owner, size_t requested, size_t capacity)
     memory_figure_add(&owner->requested, requested);
     memory_figure_add(&owner->in_use, capacity);
     memory_figure_add(&owner->blocks, 1);
-    owner->allocations++;
     owner->histogram[memory_histogram_bucket(requested)]++;
 }
 
@@ -465,7 +534,6 @@ void caching_count_free(caching *owner, size_t requested, size_t capacity) {
     memory_figure_subtract(&owner->requested, requested);
     memory_figure_subtract(&owner->in_use, capacity);
     memory_figure_subtract(&owner->blocks, 1);
-    owner->frees++;
     uint64_t cached =
         owner->reserved.current > owner->in_use.current ? owner->reserved.current - owner->in_use.current : 0;
     if (cached > owner->cached.peak) owner->cached.peak = cached;

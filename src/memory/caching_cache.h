@@ -1,56 +1,57 @@
 /* Thread caches: freed blocks that wait, unmerged, for the same thread to ask for the same size again.
  *
  * Each thread has one cache for each allocator. Its owner uses it without a lock and without an atomic instruction: it
- * raises `busy`, looks whether a remote thread wants in, and lowers it again. A remote thread, with the allocator's lock
- * held, raises `remote`, makes the kernel run a barrier on every thread of the process, and waits for `busy` to be down. Where
- * there is no such barrier, and under the thread sanitizer, the owner's side has fences instead.
+ * raises `busy`, looks whether the gate is open, and lowers it again. A remote thread, with the allocator's lock held, closes the
+ * gate, makes the kernel run a barrier on every thread of the process, and waits for `busy` to be down. Where there is no such
+ * barrier, and under the thread sanitizer, the gate is never open, and the owner goes around it with a fence.
  *
- * Figures are counted here and added to the allocator's when the cache publishes; the highest and lowest since then are
- * kept, so that peaks are exact while one thread allocates, and at most the sum of the threads' peaks otherwise. */
+ * Figures are counted here and added to the allocator's when the cache publishes. A call writes as few of them as it can:
+ * what is in use follows from what is cached, and the number of allocations from the histogram. The highest and lowest since the
+ * last publishing are kept, so that peaks are exact while one thread allocates, and at most the sum of the threads' peaks
+ * otherwise. */
 #ifndef MEMORY_CACHING_CACHE_H
 #define MEMORY_CACHING_CACHE_H
 
 #include "memory/caching_types.h"
 
-typedef struct caching_change {
-    int64_t now, highest; /* since the last publishing */
-} caching_change;
+/* What is cached, now and since the last publishing. */
+typedef struct caching_level {
+    size_t now, lowest, highest, published;
+} caching_level;
 
 struct caching_cache {
     /* What every call touches. */
+    _Atomic(caching *) owner; /* NULL when it has ended; written with the list's lock held */
     _Atomic uint32_t busy;
-    _Atomic uint32_t remote;
-    _Atomic uint64_t serial; /* of the allocator; 0 when it has ended */
-    size_t bytes;            /* cached */
-    size_t limit;
-    caching_change requested, in_use, blocks;
-    int64_t least_in_use;
-    uint64_t allocations, frees, requested_total, in_use_total;
+    _Atomic uint32_t gate;       /* 0 while its thread may use it without more ado */
+    caching_level bytes, blocks; /* the highest of blocks is not kept */
+    size_t limit;                /* of bytes */
+    /* Since the last publishing: bytes asked for, those of blocks that came back, the most of their difference; bytes handed out. */
+    uint64_t requested, returned;
+    int64_t most_requested;
+    uint64_t handed_out;
 
-    caching *owner;           /* protected by the list's lock */
     caching_cache *of_owner;  /* next of the same allocator; protected by its lock */
     caching_cache *of_thread; /* next of the same thread */
     caching_slot slots[CACHING_SLOTS];
-    uint32_t histogram[TARN_HISTOGRAM_BUCKETS];
+    uint64_t histogram[64]; /* by the highest bit of the size */
 };
 
 /* Makes the room's part of caches ready; before an allocator's lock is watched for forks. Any number of times. */
 void caching_caches_prepare(void);
 
-/* The cache that the calling thread used last, or NULL. */
-extern _Thread_local caching_cache *caching_recent;
+/* The cache that the calling thread used last, or one that is of no allocator.
+ * Read without a call also in the shared library, whose few bytes fit what every program lays aside for that. */
+extern _Thread_local caching_cache *caching_recent __attribute__((tls_model("initial-exec")));
 
 /* The calling thread's cache for the allocator, made when there is none. NULL when there can be none: no host memory, or the
  * thread is ending. Without the allocator's lock. */
 caching_cache *caching_cache_find(caching *owner);
 
-/* Lets the calling thread use its own cache; false when a remote thread is in it, and the long way must be taken. */
-bool caching_cache_enter(caching_cache *cache);
-void caching_cache_leave(caching_cache *cache);
-
 /* The short ways of the strategy. */
-memory_block *caching_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream);
-bool caching_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
+tarn_status caching_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream,
+                                     tarn_buffer **out_buffer);
+tarn_status caching_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
 
 /* The same for callers that come the long way: a block that is not live yet, its members set; and one whose life has ended. NULL and false send them to the heap. Without the allocator's lock. */
 memory_block *caching_cache_take(caching *owner, const memory_request *request);
@@ -71,6 +72,8 @@ size_t caching_caches_flush(caching *owner);
  * meanwhile. The allocator's lock is held from the one to the other. */
 void caching_caches_hold(caching *owner);
 void caching_caches_let_go(caching *owner);
+/* Says whether threads cache what they free. The allocator's lock is held. */
+void caching_caches_settle(caching *owner, bool is_settled);
 /* Publishes what the calling thread's cache has in use, so that peaks of the long way are right; or all figures of all caches.
  * The allocator's lock is held. The latter returns the capacity of the largest block in any cache. */
 void caching_cache_publish_own(caching *owner);

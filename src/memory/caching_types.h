@@ -122,21 +122,22 @@ struct caching_heap {
     unsigned waiters;           /* threads that wait for the stream without the lock */
 };
 
-#define CACHING_SLOTS 512
+#define CACHING_SLOTS_SHIFT 9
+#define CACHING_SLOTS ((size_t)1 << CACHING_SLOTS_SHIFT)
 
-/* Blocks of one size for one stream. */
+/* Blocks of one size for one stream. Half a cache line. */
 typedef struct caching_slot {
     size_t capacity; /* 0: the slot has never been used */
     uint32_t stream;
     uint32_t count;
-    memory_block *head; /* by live.cached */
+    tarn_buffer *head; /* the first of them, as live.cached names the others; NULL for none */
+    uint32_t most;     /* so many are kept */
 } caching_slot;
 
 struct caching {
     tarn_allocator base;
 
     /* Fixed. */
-    uint64_t serial; /* no two allocators of a process have the same */
     tarn_memory_kind kind;
     bool is_virtual;
     bool has_aliasing;
@@ -145,6 +146,11 @@ struct caching {
     size_t granule;     /* bytes */
     unsigned granule_shift;
     size_t alignment; /* bytes: blocks are multiples of it */
+    /* Whether threads cache what they free. Written with the lock held, read without it: relaxed, since either
+     * answer is right. */
+    atomic_bool is_settled;
+    /* What is above is read by all threads all the time, and does not share a line with what is written below. */
+    char apart[64];
 
     pthread_mutex_t lock;
     caching_heap *heaps;
@@ -162,13 +168,10 @@ struct caching {
 
     /* Figures; those of the thread caches are added when they publish. */
     tarn_figure requested, in_use, blocks, reserved, cached;
-    uint64_t allocations, frees, failed, retries, waits;
+    uint64_t failed, retries, waits;
     uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
     bool is_retired;
 
-    /* Whether threads cache what they free. Written with the lock held, read without it: relaxed, since either
-     * answer is right. */
-    atomic_bool is_settled;
     uint64_t quiet;        /* requests that the heaps have served since the device was last asked for something */
     uint64_t settle_after; /* so many make is_settled true; doubled each time that this proves too early */
 };

@@ -58,12 +58,13 @@ typedef struct memory_strategy {
      * is safe. */
     tarn_status (*free)(tarn_allocator *allocator, memory_block *block, tarn_stream *stream);
 
-    /* (optional, both or none) The short ways, tried first when the element is the top of its stack and is neither shut
-     * down nor released: no validation has happened. allocate_quickly returns a live block, or NULL to have the long way
-     * taken; `stream` may be NULL. free_quickly takes a handle of any kind and says whether it has taken it back; on
-     * false nothing has happened. */
-    memory_block *(*allocate_quickly)(tarn_allocator *allocator, size_t size, tarn_stream *stream);
-    bool (*free_quickly)(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
+    /* (optional, both or none) The short ways, taken first when the element is the top of its stack and is neither shut down nor
+     * released. They are what the public functions are, without any validation but that allocator and out_buffer are not
+     * NULL: the stream may be NULL, the handle of any kind. What they do not serve at once they leave as it is and end
+     * in memory_allocate_long or memory_free_long; as a tail call, so that they need no stack. */
+    tarn_status (*allocate_quickly)(tarn_allocator *allocator, size_t size, tarn_stream *stream,
+                                    tarn_buffer **out_buffer);
+    tarn_status (*free_quickly)(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
     /* (required where there are short ways) Ends the short ways for good, and returns how many blocks are live that were
      * allocated through this element as the top: from now on the caller counts them. */
     size_t (*retire)(tarn_allocator *allocator);
@@ -90,6 +91,10 @@ typedef struct memory_strategy {
 /* What every element begins with. */
 struct tarn_allocator {
     const memory_strategy *strategy;
+    /* The strategy's short ways, or where it has none the long ones. */
+    tarn_status (*allocate_first)(tarn_allocator *allocator, size_t size, tarn_stream *stream,
+                                  tarn_buffer **out_buffer);
+    tarn_status (*free_first)(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
     tarn_device *device;      /* one reference */
     tarn_allocator *upstream; /* NULL in a strategy */
     char *spec;               /* of the stack from here down; set by the spec reader */
@@ -113,6 +118,10 @@ void memory_allocator_begin(tarn_allocator *allocator, const memory_strategy *st
                             tarn_allocator *upstream);
 /* Frees what memory_allocator_begin and the spec reader gave it, and the structure itself. */
 void memory_allocator_end(tarn_allocator *allocator);
+
+/* The long ways of the public functions, with all validation. */
+tarn_status memory_allocate_long(tarn_allocator *allocator, size_t size, tarn_stream *stream, tarn_buffer **out_buffer);
+tarn_status memory_free_long(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
 
 /* The element below, for adaptors: dispatch without validation. */
 tarn_status memory_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block);
