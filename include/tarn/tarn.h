@@ -11,6 +11,7 @@
 #include <tarn/log.h>
 #include <tarn/replay.h>
 #include <tarn/shape.h>
+#include <tarn/report.h>
 #include <tarn/size.h>
 #include <tarn/snapshot.h>
 #include <tarn/stats.h>

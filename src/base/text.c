@@ -17,3 +17,17 @@ void base_text_put(base_text *text, const char *format, ...) {
     va_end(arguments);
     if (added > 0) text->length += (size_t)added;
 }
+
+size_t base_utf8_length(const char *text) {
+    const unsigned char *at = (const unsigned char *)text;
+    size_t length = *at < 0x80                  ? 1
+                    : *at >= 0xc2 && *at < 0xe0 ? 2
+                    : *at >= 0xe0 && *at < 0xf0 ? 3
+                    : *at >= 0xf0 && *at < 0xf5 ? 4
+                                                : 0;
+    for (size_t i = 1; i < length; i++)
+        if ((at[i] & 0xc0) != 0x80) return 0;
+    if (length == 3 && ((*at == 0xe0 && at[1] < 0xa0) || (*at == 0xed && at[1] >= 0xa0))) return 0;
+    if (length == 4 && ((*at == 0xf0 && at[1] < 0x90) || (*at == 0xf4 && at[1] >= 0x90))) return 0;
+    return length;
+}

@@ -17,4 +17,7 @@ typedef struct base_text {
 void base_text_begin(base_text *text, char *out, size_t capacity);
 void base_text_put(base_text *text, const char *format, ...) TARN_PRINTF(2, 3);
 
+/* Bytes of the UTF-8 character that `text` begins with, 1 to 4; 0 where it begins with none. */
+size_t base_utf8_length(const char *text);
+
 #endif

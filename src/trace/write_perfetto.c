@@ -9,6 +9,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "writers.h"
 
 enum { slice_limit = 20000 };
@@ -23,29 +24,15 @@ typedef struct writer {
 } writer;
 
 /* Text in JSON's quotes. Bytes that are no UTF-8 become U+FFFD. */
-static size_t utf8_length(const unsigned char *text) {
-    size_t length = *text < 0x80                    ? 1
-                    : *text >= 0xc2 && *text < 0xe0 ? 2
-                    : *text >= 0xe0 && *text < 0xf0 ? 3
-                    : *text >= 0xf0 && *text < 0xf5 ? 4
-                                                    : 0;
-    for (size_t i = 1; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80) return 0;
-    if (length == 3 && ((*text == 0xe0 && text[1] < 0xa0) || (*text == 0xed && text[1] >= 0xa0))) return 0;
-    if (length == 4 && ((*text == 0xf0 && text[1] < 0x90) || (*text == 0xf4 && text[1] >= 0x90))) return 0;
-    return length;
-}
-
 static void write_text(trace_output *output, const char *text) {
-    const unsigned char *at = (const unsigned char *)text;
     trace_output_string(output, "\"");
-    while (*at != '\0') {
-        size_t length = utf8_length(at);
+    while (*text != '\0') {
+        size_t length = base_utf8_length(text);
         if (length == 0) trace_output_string(output, "\\ufffd");
-        else if (*at == '"' || *at == '\\') trace_output_format(output, "\\%c", *at);
-        else if (*at < 0x20) trace_output_format(output, "\\u%04x", *at);
-        else trace_output_bytes(output, at, length);
-        at += length == 0 ? 1 : length;
+        else if (*text == '"' || *text == '\\') trace_output_format(output, "\\%c", *text);
+        else if (length == 1 && *text < 0x20) trace_output_format(output, "\\u%04x", (unsigned)*text);
+        else trace_output_bytes(output, text, length);
+        text += length == 0 ? 1 : length;
     }
     trace_output_string(output, "\"");
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -38,10 +39,24 @@ static void what_has_no_room_is_counted(void **state) {
     assert_int_equal(room[0], 'x');
 }
 
+static void characters_of_utf8_are_told_from_other_bytes(void **state) {
+    (void)state;
+    static const char *const characters[] = {
+        "a", "\x7f", "\xc3\xa9", "\xe2\x82\xac", "\xed\x9f\xbf", "\xf0\x9f\x98\x80"};
+    for (size_t i = 0; i < sizeof characters / sizeof characters[0]; i++)
+        assert_int_equal(base_utf8_length(characters[i]), strlen(characters[i]));
+    /* A lone continuation, one cut off, the long forms of shorter ones, a surrogate, what lies beyond Unicode. */
+    static const char *const others[] = {
+        "\x80", "\xc3", "\xe2\x82", "\xc0\xaf", "\xe0\x80\xaf", "\xf0\x80\x80\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+        "\xff"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) assert_int_equal(base_utf8_length(others[i]), 0);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_stand_one_behind_the_other),
         cmocka_unit_test(what_has_no_room_is_counted),
+        cmocka_unit_test(characters_of_utf8_are_told_from_other_bytes),
     };
     return cmocka_run_group_tests_name("base text", tests, NULL, NULL);
 }
