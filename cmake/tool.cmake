@@ -15,7 +15,8 @@ endif()
 
 file(GLOB recorder_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/record/*.c)
 if(recorder_sources)
-    add_library(tarn_record MODULE ${recorder_sources})
+    # Of the library it has only what reads symbol tables, which allocates nothing.
+    add_library(tarn_record MODULE ${recorder_sources} ${PROJECT_SOURCE_DIR}/src/base/elf_image.c)
     set_target_properties(tarn_record PROPERTIES OUTPUT_NAME tarn-record)
     # Sanitizers replace malloc themselves: the recorder is always built without them.
     get_target_property(recorder_options tarn_options INTERFACE_COMPILE_OPTIONS)

@@ -23,6 +23,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/elf_image.h"
 #include "trace/format.h"
 
 /* Events in flight; a power of two. */
@@ -97,8 +98,7 @@ typedef struct record_mapping {
 typedef struct record_module {
     uintptr_t start, end; /* where it lies */
     uint64_t offset;      /* what part of the file that is */
-    const uint8_t *image; /* the file, mapped; NULL where it cannot be read */
-    size_t image_size;
+    base_elf_image image; /* the file, mapped; no bytes where it cannot be read */
     bool image_tried;
     char path[256];
 } record_module;

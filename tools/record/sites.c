@@ -6,10 +6,8 @@
  * written. Only the thread that writes runs here. */
 #include "record.h"
 
-#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <link.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -98,75 +96,21 @@ static void load_image(record_module *module) {
     int file = (int)syscall(SYS_openat, AT_FDCWD, module->path, O_RDONLY | O_CLOEXEC);
     if (file < 0) return;
     struct stat status;
-    if (fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > (off_t)sizeof(ElfW(Ehdr))) {
+    if (fstat(file, &status) == 0 && S_ISREG(status.st_mode) && status.st_size > 0) {
         void *image = record_next.mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, file, 0);
         if (image != MAP_FAILED) {
-            module->image = image;
-            module->image_size = (size_t)status.st_size;
+            module->image = (base_elf_image){image, (size_t)status.st_size};
         }
     }
     syscall(SYS_close, file);
 }
 
-/* `count` elements at `offset` of the file, or NULL where the file does not have them. */
-static const void *part_of(const record_module *module, uint64_t offset, uint64_t count, size_t size) {
-    if (offset > module->image_size || count > (module->image_size - offset) / size || offset % 4 != 0) return NULL;
-    return module->image + offset;
-}
-
-/* The address as the file's own tables count. */
-static bool address_in_file(const record_module *module, const ElfW(Ehdr) * header, uintptr_t address,
-                            uint64_t *out_address) {
-    const ElfW(Phdr) *segments = part_of(module, header->e_phoff, header->e_phnum, sizeof *segments);
-    uint64_t offset = address - module->start + module->offset;
-    for (size_t i = 0; segments && i < header->e_phnum; i++) {
-        const ElfW(Phdr) *segment = &segments[i];
-        if (segment->p_type != PT_LOAD || offset < segment->p_offset || offset - segment->p_offset >= segment->p_filesz)
-            continue;
-        *out_address = offset - segment->p_offset + segment->p_vaddr;
-        return true;
-    }
-    return false;
-}
-
-/* The function of one symbol table that holds the address, with what it is past the function's start. */
-static const char *search_symbols(const record_module *module, const ElfW(Shdr) * table, const ElfW(Shdr) * names,
-                                  uint64_t address, uint64_t *out_past) {
-    uint64_t count = table->sh_size / sizeof(ElfW(Sym));
-    const ElfW(Sym) *symbols = part_of(module, table->sh_offset, count, sizeof *symbols);
-    const char *texts =
-        names->sh_offset <= module->image_size && names->sh_size <= module->image_size - names->sh_offset
-            ? (const char *)module->image + names->sh_offset
-            : NULL;
-    for (uint64_t i = 0; symbols && texts && i < count; i++) {
-        const ElfW(Sym) *symbol = &symbols[i];
-        if ((symbol->st_info & 0xf) != STT_FUNC || symbol->st_shndx == SHN_UNDEF) continue;
-        if (address < symbol->st_value || address - symbol->st_value >= symbol->st_size) continue;
-        if (symbol->st_name >= names->sh_size) continue;
-        if (!memchr(texts + symbol->st_name, '\0', names->sh_size - symbol->st_name)) continue;
-        *out_past = address - symbol->st_value;
-        return texts + symbol->st_name;
-    }
-    return NULL;
-}
-
-/* The function at an address of a module: from the full symbol table where the file has kept it, else from the dynamic one. */
+/* The function at an address of a module. */
 static const char *find_function(record_module *module, uintptr_t address, uint64_t *out_past) {
     if (!module->image_tried) load_image(module);
-    if (!module->image || memcmp(module->image, ELFMAG, SELFMAG) != 0) return NULL;
-    const ElfW(Ehdr) *header = (const void *)module->image;
     uint64_t in_file;
-    if (!address_in_file(module, header, address, &in_file)) return NULL;
-    const ElfW(Shdr) *sections = part_of(module, header->e_shoff, header->e_shnum, sizeof *sections);
-    const char *name = NULL;
-    for (unsigned type = SHT_SYMTAB; sections && !name; type = SHT_DYNSYM) {
-        for (size_t i = 0; i < header->e_shnum && !name; i++) {
-            if (sections[i].sh_type != type || sections[i].sh_link >= header->e_shnum) continue;
-            name = search_symbols(module, &sections[i], &sections[sections[i].sh_link], in_file, out_past);
-        }
-        if (type == SHT_DYNSYM) break;
-    }
-    return name;
+    if (!base_elf_address(&module->image, address - module->start + module->offset, &in_file)) return NULL;
+    return base_elf_function(&module->image, in_file, out_past);
 }
 
 /* Writes one frame's name and returns its length. `address` is where the call returns to. */
