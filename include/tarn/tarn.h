@@ -18,6 +18,7 @@
 #include <tarn/status.h>
 #include <tarn/stream.h>
 #include <tarn/trace.h>
+#include <tarn/track.h>
 #include <tarn/version.h>
 
 #endif

@@ -29,6 +29,8 @@ void memory_allocator_begin(tarn_allocator *allocator, const memory_strategy *st
     allocator->upstream = upstream;
     atomic_init(&allocator->references, 1);
     atomic_init(&allocator->live, 1);
+    /* Adaptors want to know where calls come from, which the short ways do not pass on. */
+    atomic_init(&allocator->detours, strategy->is_adaptor ? 1u : 0u);
 }
 
 void memory_allocator_end(tarn_allocator *allocator) {
@@ -81,7 +83,7 @@ static tarn_status read_options(const tarn_allocator *allocator, const tarn_allo
 }
 
 static tarn_status make_request(tarn_allocator *allocator, size_t size, const tarn_allocate_options *options,
-                                memory_request *out_request) {
+                                const void *site, memory_request *out_request) {
     const tarn_device_properties *properties = hal_device_properties(allocator->device);
     const char *name = memory_device_name(allocator);
     if (size == 0 || size > PTRDIFF_MAX) {
@@ -100,6 +102,7 @@ static tarn_status make_request(tarn_allocator *allocator, size_t size, const ta
         .alignment = alignment > properties->alignment ? alignment : properties->alignment,
         .stream = stream,
         .tag = options->tag,
+        .site = site,
         .outer = allocator,
     };
     return TARN_OK;
@@ -118,7 +121,7 @@ static tarn_status check_open(const tarn_allocator *allocator) {
 }
 
 static tarn_status allocate_generic(tarn_allocator *allocator, size_t size, const tarn_allocate_options *options,
-                                    tarn_buffer **out_buffer) {
+                                    const void *site, tarn_buffer **out_buffer) {
     if (allocator == NULL || out_buffer == NULL) {
         return base_fail(TARN_INVALID_ARGUMENT, "the allocator or the place for the buffer is NULL");
     }
@@ -126,7 +129,7 @@ static tarn_status allocate_generic(tarn_allocator *allocator, size_t size, cons
     memory_request request;
     memory_block *block;
     tarn_status status = read_options(allocator, options, &read);
-    if (status == TARN_OK) status = make_request(allocator, size, &read, &request);
+    if (status == TARN_OK) status = make_request(allocator, size, &read, site, &request);
     if (status == TARN_OK) status = check_open(allocator);
     if (status == TARN_OK) status = memory_allocate(allocator, &request, &block);
     if (status != TARN_OK) return status;
@@ -137,10 +140,17 @@ static tarn_status allocate_generic(tarn_allocator *allocator, size_t size, cons
     return TARN_OK;
 }
 
+static __attribute__((noinline)) tarn_status allocate_on_stream(tarn_allocator *allocator, size_t size,
+                                                                tarn_stream *stream, const void *site,
+                                                                tarn_buffer **out_buffer) {
+    tarn_allocate_options options = {.struct_size = sizeof options, .stream = stream};
+    return allocate_generic(allocator, size, &options, site, out_buffer);
+}
+
+/* Who gets here has no adaptor above, so that nobody asks for the site. */
 __attribute__((noinline)) tarn_status memory_allocate_long(tarn_allocator *allocator, size_t size, tarn_stream *stream,
                                                            tarn_buffer **out_buffer) {
-    tarn_allocate_options options = {.struct_size = sizeof options, .stream = stream};
-    return allocate_generic(allocator, size, &options, out_buffer);
+    return allocate_on_stream(allocator, size, stream, NULL, out_buffer);
 }
 
 /* Whether the short ways may be taken. Relaxed: whoever shuts down while others call gets one order or the other. */
@@ -153,12 +163,12 @@ tarn_status tarn_allocator_allocate(tarn_allocator *allocator, size_t size, tarn
     if (IS_LIKELY(may_be_quick(allocator) && out_buffer != NULL)) {
         return allocator->allocate_first(allocator, size, stream, out_buffer);
     }
-    return memory_allocate_long(allocator, size, stream, out_buffer);
+    return allocate_on_stream(allocator, size, stream, MEMORY_CALL_SITE(), out_buffer);
 }
 
 tarn_status tarn_allocator_allocate_with(tarn_allocator *allocator, size_t size, const tarn_allocate_options *options,
                                          tarn_buffer **out_buffer) {
-    return allocate_generic(allocator, size, options, out_buffer);
+    return allocate_generic(allocator, size, options, MEMORY_CALL_SITE(), out_buffer);
 }
 
 /* Freeing. */
@@ -185,8 +195,11 @@ static void visit_end(tarn_allocator *outer, bool is_counted) {
 void memory_take_back(memory_block *block, bool was_live) {
     tarn_allocator *outer = block->live.outer;
     bool is_counted = was_live && visit_begin(outer);
-    for (tarn_allocator *element = outer; element != NULL && element != block->owner; element = element->upstream) {
-        if (element->strategy->forget != NULL) element->strategy->forget(element, block);
+    /* The owner is below: the way down to it does not end before. */
+    for (tarn_allocator *element = outer, *below; element != block->owner; element = below) {
+        const memory_strategy *strategy = element->strategy;
+        below = strategy->below != NULL ? strategy->below(element, block) : element->upstream;
+        if (strategy->forget != NULL) strategy->forget(element, block);
     }
     if (was_live) visit_end(outer, is_counted);
 }
@@ -204,7 +217,7 @@ static tarn_status check_free(const tarn_allocator *allocator, const memory_bloc
     return memory_check_callback(outer, "free");
 }
 
-tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {
+tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream, const void *site) {
     memory_block *block = block_of(buffer);
     if (block == NULL) {
         return base_fail(TARN_INVALID_ARGUMENT, "%p is no live buffer: it was freed before, or never was one",
@@ -216,22 +229,29 @@ tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, t
     if (!block_claim(block, buffer)) {
         return base_fail(TARN_INVALID_ARGUMENT, "%p was freed by another thread meanwhile", (void *)buffer);
     }
+    block->site = site;
     bool is_counted = visit_begin(outer);
     status = memory_free(outer, block, stream);
     visit_end(outer, is_counted);
     return status;
 }
 
-__attribute__((noinline)) tarn_status memory_free_long(tarn_allocator *allocator, tarn_buffer *buffer,
-                                                       tarn_stream *stream) {
+static __attribute__((noinline)) tarn_status free_from(tarn_allocator *allocator, tarn_buffer *buffer,
+                                                       tarn_stream *stream, const void *site) {
     if (allocator == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the allocator to free a buffer of is NULL");
     if (buffer == NULL) return TARN_OK;
-    return memory_free_handle(allocator, buffer, stream);
+    return memory_free_handle(allocator, buffer, stream, site);
+}
+
+/* As a tail call, this returns to where the public function was called. */
+__attribute__((noinline)) tarn_status memory_free_long(tarn_allocator *allocator, tarn_buffer *buffer,
+                                                       tarn_stream *stream) {
+    return free_from(allocator, buffer, stream, MEMORY_CALL_SITE());
 }
 
 tarn_status tarn_allocator_free(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {
     if (IS_LIKELY(may_be_quick(allocator))) return allocator->free_first(allocator, buffer, stream);
-    return memory_free_long(allocator, buffer, stream);
+    return free_from(allocator, buffer, stream, MEMORY_CALL_SITE());
 }
 
 /* The end. */
@@ -271,9 +291,10 @@ tarn_status tarn_allocator_release(tarn_allocator *allocator) {
     /* Release and acquire: what other threads did with the allocator comes before its end. */
     if (atomic_fetch_sub_explicit(&allocator->references, 1, memory_order_acq_rel) > 1) return TARN_OK;
     tarn_allocator_shut_down(allocator);
+    tarn_status status = memory_conclude_from(allocator);
     memory_report_live(allocator);
     if (allocator->strategy->retire != NULL) retire(allocator);
     else atomic_store(&allocator->is_released, true);
     drop(allocator);
-    return TARN_OK;
+    return status;
 }

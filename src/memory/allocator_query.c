@@ -31,6 +31,37 @@ static tarn_status check_question(const tarn_allocator *allocator, const char *w
     return memory_check_callback(allocator, what);
 }
 
+tarn_status memory_find_from(tarn_allocator *allocator, const void *pointer, memory_block **out_block) {
+    tarn_allocator *element = ELEMENT_WITH(allocator, find);
+    if (element != NULL) return element->strategy->find(element, pointer, out_block);
+    return base_fail(TARN_NOT_SUPPORTED, "%s on %s cannot find buffers", allocator->spec,
+                     memory_device_name(allocator));
+}
+
+tarn_status memory_containing_from(tarn_allocator *allocator, const void *pointer, memory_block **out_block) {
+    tarn_allocator *element = ELEMENT_WITH(allocator, containing);
+    if (element != NULL) return element->strategy->containing(element, pointer, out_block);
+    return base_fail(TARN_NOT_SUPPORTED, "%s on %s cannot find what an address lies in: it has no track",
+                     allocator->spec, memory_device_name(allocator));
+}
+
+tarn_status memory_each_block_from(tarn_allocator *allocator, int (*visit)(void *, const tarn_block_info *),
+                                   void *context) {
+    tarn_allocator *element = ELEMENT_WITH(allocator, each_block);
+    if (element != NULL) return element->strategy->each_block(element, visit, context);
+    return base_fail(TARN_NOT_SUPPORTED, "%s on %s cannot show its blocks", allocator->spec,
+                     memory_device_name(allocator));
+}
+
+tarn_status memory_conclude_from(tarn_allocator *allocator) {
+    tarn_status first = TARN_OK;
+    for (tarn_allocator *element = allocator; element != NULL; element = element->upstream) {
+        tarn_status status = element->strategy->conclude != NULL ? element->strategy->conclude(element) : TARN_OK;
+        if (first == TARN_OK) first = status;
+    }
+    return first;
+}
+
 tarn_status tarn_allocator_find(tarn_allocator *allocator, const void *pointer, tarn_buffer **out_buffer) {
     tarn_status status = check_question(allocator, "find a buffer");
     if (status != TARN_OK) return status;
@@ -38,13 +69,8 @@ tarn_status tarn_allocator_find(tarn_allocator *allocator, const void *pointer, 
         return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: the pointer or the place for its buffer is NULL",
                          allocator->spec, memory_device_name(allocator));
     }
-    tarn_allocator *element = ELEMENT_WITH(allocator, find);
-    if (element == NULL) {
-        return base_fail(TARN_NOT_SUPPORTED, "%s on %s cannot find buffers", allocator->spec,
-                         memory_device_name(allocator));
-    }
     memory_block *block;
-    status = element->strategy->find(element, pointer, &block);
+    status = memory_find_from(allocator, pointer, &block);
     if (status != TARN_OK) return status;
     const tarn_allocator *outer = allocator;
     while (outer != NULL && outer != block->live.outer) outer = outer->upstream;
@@ -126,14 +152,9 @@ tarn_status tarn_allocator_each_block(tarn_allocator *allocator,
     tarn_status status = check_question(allocator, "visit its blocks");
     if (status != TARN_OK) return status;
     if (visit == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the function to call for each block is NULL");
-    tarn_allocator *element = ELEMENT_WITH(allocator, each_block);
-    if (element == NULL) {
-        return base_fail(TARN_NOT_SUPPORTED, "%s on %s cannot show its blocks", allocator->spec,
-                         memory_device_name(allocator));
-    }
     memory_callback callback;
     memory_callback_begin(&callback, allocator, true);
-    status = element->strategy->each_block(element, visit, context);
+    status = memory_each_block_from(allocator, visit, context);
     memory_callback_end(&callback);
     return status;
 }

@@ -57,6 +57,8 @@ struct memory_block {
     memory_link neighbours; /* the strategy's own: in address order inside that part */
     uint32_t kind;          /* the strategy's own: what is known of the memory */
     uint32_t flags;         /* the strategy's own */
+    const void *site;       /* where it was asked for; while it is freed, where that happens. NULL: not known */
+    uint32_t routes;        /* fallback's: bit n is set where the n-th of the stack had it from its second allocator */
 };
 
 /* A descriptor that is not live, zeroed but for its generation; NULL when there is no host memory. Any thread. */

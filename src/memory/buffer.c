@@ -44,5 +44,5 @@ tarn_status tarn_buffer_record_stream(tarn_buffer *buffer, tarn_stream *stream) 
 
 tarn_status tarn_buffer_free(tarn_buffer *buffer, tarn_stream *stream) {
     if (buffer == NULL) return TARN_OK;
-    return memory_free_handle(NULL, buffer, stream);
+    return memory_free_handle(NULL, buffer, stream, MEMORY_CALL_SITE());
 }

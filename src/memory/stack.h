@@ -29,8 +29,11 @@ static inline const char *memory_device_name(const tarn_allocator *allocator) {
     return tarn_device_name(allocator->device);
 }
 
-/* Frees through whatever allocator handed the buffer out; with `allocator` not NULL, only if that was the one. */
-tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
+/* Frees through whatever allocator handed the buffer out; with `allocator` not NULL, only if that was the one. `site` is
+ * where the caller's call returns to. */
+tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream, const void *site);
+/* Where the public function that this stands in was called from. */
+#define MEMORY_CALL_SITE() __builtin_extract_return_addr(__builtin_return_address(0))
 
 /* Forgets the reclaimers of an allocator that ends. */
 void memory_reclaimers_end(tarn_allocator *allocator);

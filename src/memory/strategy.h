@@ -22,6 +22,7 @@ typedef struct memory_request {
     size_t alignment;
     tarn_stream *stream;
     const char *tag;
+    const void *site;      /* where the caller's call returns to; NULL: not known */
     tarn_allocator *outer; /* the top of the stack it came through */
 } memory_request;
 
@@ -86,6 +87,14 @@ typedef struct memory_strategy {
      * there, as at a free. An adaptor that keeps freed blocks for a while, such as a quarantine, makes itself their
      * live.outer, and hears of those too. Called without locks of the strategy; cannot fail. */
     void (*forget)(tarn_allocator *allocator, memory_block *block);
+    /* (optional) The last reference of the stack has gone: called for each element from the top down, before anything is
+     * destroyed. What is wrong, such as memory that was overwritten, is the answer of the release, which takes place all the
+     * same. No lock is held. */
+    tarn_status (*conclude)(tarn_allocator *allocator);
+    /* (optional) The live block that an address lies in, which may be beside what the caller may use. INVALID_ARGUMENT. */
+    tarn_status (*containing)(tarn_allocator *allocator, const void *pointer, memory_block **out_block);
+    /* (optional, adaptors) The element below that a block came from, where there are several. */
+    tarn_allocator *(*below)(tarn_allocator *allocator, const memory_block *block);
 } memory_strategy;
 
 /* What every element begins with. */
@@ -105,7 +114,7 @@ struct tarn_allocator {
      * this element as the top; where there are short ways, buffers count only since those were ended. */
     atomic_size_t live;
     atomic_uint callbacks; /* of its own that are running */
-    atomic_uint detours;   /* reasons not to try the short ways: shut down, released, each running callback */
+    atomic_uint detours; /* reasons not to try the short ways: an adaptor, shut down, released, each running callback */
     /* Where there are short ways: frees that are under way the long way, and whether new ones wait for the end of a
      * release, which counts the live buffers. */
     atomic_uint visitors;
@@ -132,6 +141,14 @@ tarn_status memory_free(tarn_allocator *allocator, memory_block *block, tarn_str
 void memory_take_back(memory_block *block, bool was_live);
 /* The statistics of the elements below, for adaptors that add to them. */
 tarn_status memory_stats_below(tarn_allocator *allocator, tarn_memory_stats *out_stats);
+/* Questions to the element `allocator` and those below it, for adaptors that answer with what those say: each goes to
+ * the highest that answers it. NOT_SUPPORTED where none does. */
+tarn_status memory_find_from(tarn_allocator *allocator, const void *pointer, memory_block **out_block);
+tarn_status memory_each_block_from(tarn_allocator *allocator, int (*visit)(void *, const tarn_block_info *),
+                                   void *context);
+tarn_status memory_containing_from(tarn_allocator *allocator, const void *pointer, memory_block **out_block);
+/* Calls `conclude` of the element and those below it; the first failure. */
+tarn_status memory_conclude_from(tarn_allocator *allocator);
 
 /* Calls the reclaimers of the stack that `outer` tops, until one has given something. Returns the bytes given. No lock
  * of the room is held. */
@@ -146,6 +163,8 @@ tarn_status memory_argument_switch(memory_arguments *arguments, const char *key,
 tarn_status memory_argument_kind(memory_arguments *arguments, const char *key, tarn_memory_kind *inout_value);
 /* The text itself, which lives as long as the arguments do. */
 tarn_status memory_argument_text(memory_arguments *arguments, const char *key, const char **inout_value);
+/* Gives the argument of that key, which is there, another text in the allocator's canonical name. `value` is not copied. */
+void memory_argument_rewrite(memory_arguments *arguments, const char *key, const char *value);
 /* INVALID_ARGUMENT, saying what the argument of that key, which is there, takes instead of the value that it has. */
 tarn_status memory_argument_refuse(const memory_arguments *arguments, const char *key, const char *wanted);
 /* INVALID_ARGUMENT naming the first argument that nobody read. Each `create` calls it last, before it takes anything. */
@@ -160,6 +179,7 @@ static inline void memory_block_fill(memory_block *block, const memory_request *
     block->live.requested = request->size;
     block->live.outer = request->outer;
     block->live.tag = request->tag;
+    block->site = request->site;
     block->live.uses = NULL;
 }
 
