@@ -13,6 +13,15 @@
  *     record:FILE            writes a trace of every call (docs/trace-format.md); whole after the release, the shutdown
  *                            or exit(), up to 256 KiB short after a crash
  *     fail:[at=N][,every=K][,count=M][,status=NAME]   fails allocations on schedule
+ *     track[:frames=N]       who holds memory, by tag and by call site with N callers (1 to 16, one by default): in the log
+ *                            at the release, at any time through tarn/track.h
+ *     fallback:SPEC          asks the allocator that SPEC names when the one below answers OUT_OF_MEMORY. Each free goes
+ *                            to the owner; statistics and visits cover both. From a device's own memory to the host's:
+ *
+ *         fallback:direct:kind=pinned | caching
+ *         fallback:"limit:8GiB | caching:kind=pinned" | caching
+ *
+ * A value may stand in quotation marks, and must where it holds '|', ',' or '"'; inside them '""' is one mark.
  *
  * Stream order: memory freed on a stream may be handed out again on that stream at once, and on another one only after the
  * first one's work is known to be complete. A NULL stream is the device's default stream. All functions may be called

@@ -8,5 +8,9 @@
 extern const memory_strategy limit_adaptor;
 /* fail:[at=N][,every=K][,count=M][,status=NAME] fails allocations on schedule. */
 extern const memory_strategy fail_adaptor;
+/* track[:frames=N] tells who holds memory. */
+extern const memory_strategy track_adaptor;
+/* fallback:SPEC asks a second allocator when the one below has no more. */
+extern const memory_strategy fallback_adaptor;
 
 #endif

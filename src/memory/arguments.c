@@ -102,6 +102,12 @@ tarn_status memory_argument_text(memory_arguments *arguments, const char *key, c
     return TARN_OK;
 }
 
+void memory_argument_rewrite(memory_arguments *arguments, const char *key, const char *value) {
+    memory_argument *argument = arguments->items;
+    while (strcmp(argument->key, key) != 0) argument++;
+    argument->value = value;
+}
+
 tarn_status memory_argument_refuse(const memory_arguments *arguments, const char *key, const char *wanted) {
     const memory_argument *argument = arguments->items;
     while (strcmp(argument->key, key) != 0) argument++;

@@ -253,29 +253,26 @@ static size_t write_from(const spec_reader *reader, size_t first, char *out) {
     return length;
 }
 
-/* Creates element `index` on top of `upstream`, which it takes over on success. */
-static tarn_status build_element(spec_reader *reader, size_t index, tarn_device *device, tarn_allocator *upstream,
-                                 tarn_allocator **out_allocator) {
+/* Creates element `index` on top of the stack so far, and makes it the top. Its name is written last, for an element may
+ * have rewritten its arguments. */
+static tarn_status build_element(spec_reader *reader, size_t index, tarn_device *device,
+                                 tarn_allocator **inout_allocator) {
     spec_element *element = &reader->elements[index];
-    size_t length = write_from(reader, index, NULL);
-    char *text = base_allocate(length + 1, 1);
-    if (text == NULL) return base_fail(TARN_OUT_OF_MEMORY, "no host memory for the name of an allocator");
-    write_from(reader, index, text);
     tarn_allocator *allocator;
-    tarn_status status = element->strategy->create(device, &element->arguments, upstream, &allocator);
-    if (status != TARN_OK) {
-        base_free(text);
-        return status;
-    }
-    allocator->spec = text;
-    *out_allocator = allocator;
+    tarn_status status = element->strategy->create(device, &element->arguments, *inout_allocator, &allocator);
+    if (status != TARN_OK) return status;
+    *inout_allocator = allocator;
+    size_t length = write_from(reader, index, NULL);
+    allocator->spec = base_allocate(length + 1, 1);
+    if (allocator->spec == NULL) return base_fail(TARN_OUT_OF_MEMORY, "no host memory for the name of an allocator");
+    write_from(reader, index, allocator->spec);
     return TARN_OK;
 }
 
 static tarn_status build(spec_reader *reader, tarn_device *device, tarn_allocator **out_allocator) {
     tarn_allocator *allocator = NULL;
     for (size_t i = reader->element_count; i-- > 0;) {
-        tarn_status status = build_element(reader, i, device, allocator, &allocator);
+        tarn_status status = build_element(reader, i, device, &allocator);
         if (status != TARN_OK) {
             tarn_allocator_release(allocator);
             return status;

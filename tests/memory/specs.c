@@ -14,6 +14,11 @@ const test_spec test_specs[] = {
     {"fail: | caching", SPEC_CACHES | SPEC_UNLIMITED},
     {"record:FILE | caching", SPEC_CACHES | SPEC_UNLIMITED | SPEC_NEEDS_FILE},
     {"record:FILE | limit:1GiB | fail: | direct", SPEC_LIMITS | SPEC_NEEDS_FILE},
+    {"track | caching", SPEC_CACHES | SPEC_UNLIMITED},
+    {"track:frames=4 | limit:1GiB | track | direct", SPEC_LIMITS},
+    {"fallback:direct | caching", SPEC_CACHES | SPEC_UNLIMITED},
+    {"fallback:\"track | direct\" | fail:every=2 | caching", 0},
+    {"track | fallback:\"fallback:direct | fail:every=2 | direct\" | fallback:direct | fail:every=3 | caching", 0},
 };
 const size_t test_spec_count = sizeof test_specs / sizeof test_specs[0];
 
@@ -31,6 +36,9 @@ const size_t test_device_count = sizeof test_devices / sizeof test_devices[0];
 
 static const test_exception exceptions[] = {
     {"cached_memory_is_given_back_rather_than_failing", "direct", NULL, "it has no cache"},
+    {"memory_of_another_stream_is_waited_for_rather_than_refused",
+     "fallback:\"track | direct\" | fail:every=2 | caching", NULL,
+     "its first allocator fails on schedule, with its cache full"},
 };
 
 static bool names(const char *pattern, const char *name) { return pattern == NULL || strcmp(pattern, name) == 0; }

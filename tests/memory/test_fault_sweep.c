@@ -15,7 +15,9 @@ static const char *const swept_specs[] = {"direct",
                                           "caching:expandable=off",
                                           "caching:thread_cache=0",
                                           "limit:4GiB | caching",
-                                          "record:FILE | fail: | caching"};
+                                          "record:FILE | fail: | caching",
+                                          "track:frames=2 | limit:4GiB | caching",
+                                          "fallback:\"track | direct\" | track | caching"};
 static const char *const swept_devices[] = {"fake:176MiB", "fake:176MiB,aliasing", "fake:176MiB,flat"};
 #define SPECS (sizeof swept_specs / sizeof swept_specs[0])
 #define DEVICES (sizeof swept_devices / sizeof swept_devices[0])

@@ -31,6 +31,8 @@ static const ground grounds[] = {
     {"caching", "sim:256MiB,lag=1ms", 256 * MIB},
     {"caching", "sim:192MiB,aliasing=on", 192 * MIB},
     {"caching", "cpu", 0},
+    {"track | fallback:\"limit:64MiB | direct\" | caching", "fake:192MiB", 192 * MIB},
+    {"fallback:caching | fail:every=3 | track:frames=2 | caching", "cpu", 0},
     {"limit:128MiB | direct", "cpu", 128 * MIB},
 };
 #define GROUNDS (sizeof grounds / sizeof grounds[0])

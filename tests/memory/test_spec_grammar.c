@@ -62,6 +62,11 @@ static void every_documented_form_is_understood(void **state) {
         "fail:|caching",
         "fail|caching",
         "record:/dev/null|caching",
+        "track|caching",
+        "track:frames=16|direct",
+        "fallback:direct|caching",
+        "fallback:direct:kind=device|caching",
+        "fallback:\"limit:1GiB | caching:gc=0.5\"|caching",
     };
     for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) expect_understood(*state, specs[i]);
 }
@@ -105,6 +110,10 @@ static void the_order_of_elements_is_kept(void **state) {
 
 static void bad_values_are_refused_with_their_column(void **state) {
     expect_refused(*state, "limit|caching", 0);
+    expect_refused(*state, "track:frames=0|caching", 7);
+    expect_refused(*state, "track:frames=17|caching", 7);
+    expect_refused(*state, "track:8|caching", 7);
+    expect_refused(*state, "fallback|caching", 1);
     expect_refused(*state, "limit:|caching", 0);
     expect_refused(*state, "limit:much|caching", 7);
     expect_refused(*state, "limit:-1|caching", 7);
