@@ -187,10 +187,35 @@ static void put_entry(writer *w, const tarn_trace_event *event, const char *acti
     pickle_end_dict(output);
 }
 
-/* By id: whether a completion comes later than the free; where not, it follows it at once, as PyTorch has it. */
-static bool *find_completions(const tarn_trace *trace) {
+/* Marks what was freed and waits for streams at the end: the last allocation at the address of a block in that state. */
+static bool find_waiting(const writer *w, bool *later) {
+    const tarn_trace *trace = w->trace;
+    trace_map last = {0};
+    bool has_memory = true;
+    for (size_t i = 0; i < trace->block_count && has_memory; i++)
+        if (trace->blocks[i].state == TARN_BLOCK_PENDING)
+            has_memory = trace_map_insert(&last, trace->blocks[i].address, UINT64_MAX, NULL) != NULL;
+    for (uint64_t id = 0; id < trace->allocation_count && last.count > 0; id++) {
+        uint64_t *found = trace_map_find(&last, w->addresses[id]);
+        if (found == NULL) continue;
+        if (*found != UINT64_MAX) later[*found] = false;
+        later[id] = true;
+        *found = id;
+    }
+    trace_map_discard(&last);
+    return has_memory;
+}
+
+/* By id: whether a completion comes later than the free, or after the end; where not, it follows it at once, as PyTorch
+ * has it. NULL: no memory. */
+static bool *find_completions(const writer *w) {
+    const tarn_trace *trace = w->trace;
     bool *later = base_allocate(trace->allocation_count, sizeof *later);
-    for (size_t i = 0; i < trace->event_count && later != NULL; i++)
+    if (later == NULL || w->addresses == NULL || !find_waiting(w, later)) {
+        base_free(later);
+        return NULL;
+    }
+    for (size_t i = 0; i < trace->event_count; i++)
         if (trace->events[i].action == TARN_TRACE_FREE_COMPLETED) later[trace->events[i].id] = true;
     return later;
 }
@@ -268,7 +293,7 @@ static void put_snapshot(writer *w, const bool *later) {
 
 tarn_status trace_write_pytorch(const tarn_trace *trace, trace_output *output) {
     writer w = {.trace = trace, .output = output, .addresses = trace_writer_addresses(trace)};
-    bool *later = find_completions(trace);
+    bool *later = find_completions(&w);
     w.final = base_allocate(trace->allocation_count, sizeof(const tarn_trace_event *));
     tarn_status status = TARN_OK;
     if (w.addresses == NULL || later == NULL || w.final == NULL) {

@@ -65,6 +65,7 @@ static void check(const tarn_trace *trace) {
         const tarn_trace_block *block = &tarn_trace_blocks(trace)[i];
         demand(block->stream < info.stream_count && block->state <= 2, "blocks have streams and states");
         check_string(&info, block->site);
+        check_string(&info, block->tag);
     }
     for (uint32_t i = 0; i < info.string_count; i++)
         demand(strlen(tarn_trace_string(trace, i)) < SIZE_MAX, "strings end");

@@ -219,6 +219,12 @@ static void each_request_for_host_memory_may_fail(test_stand *stand) {
     char path[PATH_ROOM];
     path_of("sweep.pickle", path);
     tarn_buffer *tagged = take_tagged(stand, 3000, stand_stream(stand, 0), "weights"), *plain = take(stand, MIB, NULL);
+    if ((stand->abilities & SPEC_CACHES) != 0) {
+        tarn_buffer *waiting = take(stand, MIB, NULL);
+        stand_hold(stand, 1);
+        EXPECT_OK(tarn_buffer_record_stream(waiting, stand_stream(stand, 1)));
+        give(stand, waiting, NULL);
+    }
     size_t files = visit_folder(0);
     for (unsigned long k = 1;; k++) {
         base_memory_fail_at(k, 0);
@@ -235,6 +241,7 @@ static void each_request_for_host_memory_may_fail(test_stand *stand) {
         /* Cutting a vector to size may fail unnoticed. */
         if (status != TARN_OK) assert_int_equal(status, TARN_OUT_OF_MEMORY);
     }
+    stand_let_go(stand, 1);
     give(stand, tagged, NULL);
     give(stand, plain, NULL);
 }
@@ -294,6 +301,37 @@ static void a_recorder_gives_the_history(void **unused) {
         tarn_trace_release(trace);
     }
     give(&stand, kept, NULL);
+    stand_close(&stand);
+    remove(path);
+}
+
+/* A block that waits for a stream has been freed, and its free is not completed. */
+static void a_free_that_waits_is_not_completed(void **unused) {
+    (void)unused;
+    test_stand stand;
+    stand_open(&stand, "record:FILE | caching", "fake:8GiB");
+    char path[PATH_ROOM];
+    for (int waits = 0; waits < 2; waits++) {
+        tarn_buffer *buffer = take(&stand, 5 * MIB, NULL);
+        if (waits) stand_hold(&stand, 0);
+        EXPECT_OK(tarn_buffer_record_stream(buffer, stand_stream(&stand, 0)));
+        give(&stand, buffer, NULL);
+        EXPECT_OK(tarn_allocator_snapshot(stand.allocator, path_of("waits.pickle", path)));
+        static char text[1 << 16];
+        FILE *file = fopen(path, "rb");
+        assert_non_null(file);
+        size_t size = fread(text, 1, sizeof text, file);
+        fclose(file);
+        size_t requested = 0, completed = 0;
+        for (size_t i = 0; i + 14 < size; i++) {
+            requested += memcmp(text + i, "free_requested", 14) == 0;
+            completed += memcmp(text + i, "free_completed", 14) == 0;
+        }
+        assert_int_equal(requested, waits + 1);
+        assert_int_equal(completed, 1);
+        tarn_trace_info info;
+        tarn_trace_release(read_snapshot(path, &info));
+    }
     stand_close(&stand);
     remove(path);
 }
@@ -417,6 +455,7 @@ int main(void) {
     };
     const struct CMUnitTest others[] = {
         cmocka_unit_test(a_recorder_gives_the_history),
+        cmocka_unit_test(a_free_that_waits_is_not_completed),
         cmocka_unit_test(an_ended_recording_leaves_the_state),
         cmocka_unit_test(a_spec_with_commas_keeps_its_text),
         cmocka_unit_test(snapshots_are_taken_while_threads_allocate),
