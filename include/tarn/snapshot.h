@@ -15,7 +15,8 @@ TARN_BEGIN_DECLARATIONS
  *
  * Each run of blocks without a gap between them, on one stream, is a segment; unmapped blocks are left out. A block has its
  * address, size and requested size in bytes, its state ("active_allocated", "active_pending_free" or "inactive"), and its tag, as
- * "user_metadata" and as the frame that the viewer shows. The device is number 0; its name and the allocator's spec
+ * "user_metadata". Its frames are the callers that asked for it where the stack has `track`, else one that holds the tag, since
+ * frames are what the viewer shows. The device is number 0; its name and the allocator's spec
  * stand in allocator_settings.
  *
  * The history is that of the outermost `record` adaptor in the stack, read back from its file; without one, or where the

@@ -54,12 +54,14 @@ static void put_frame(text *t, pickle_value frame) {
         else if (pickle_is_text(key, "filename")) file = value;
         else if (pickle_is_text(key, "line")) line = value;
     }
+    bool has_line = line.type == PICKLE_INTEGER && line.is.integer != 0;
     if (name.type == PICKLE_TEXT) put(t, name.is.text, name.length);
     else put(t, "?", 1);
-    if (file.type != PICKLE_TEXT) return;
+    /* What is not known says nothing. */
+    if (file.type != PICKLE_TEXT || (pickle_is_text(file, "??") && !has_line)) return;
     put(t, " (", 2);
     put_file(t, file);
-    if (line.type == PICKLE_INTEGER) {
+    if (has_line) {
         put(t, ":", 1);
         put_number(t, line.is.integer);
     }

@@ -9,8 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tarn/track.h>
+
+#include "base/call_site.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "memory/adaptors.h"
 #include "record_adaptor.h"
 #include "trace_internal.h"
 
@@ -25,6 +29,7 @@ typedef struct snapshot_state {
     snapshot_block *blocks;
     size_t count, capacity;
     trace_builder texts;
+    bool is_tracked; /* the stack knows call sites */
     tarn_status status;
 } snapshot_state;
 
@@ -79,10 +84,15 @@ static tarn_status take_state(tarn_allocator *allocator, snapshot_state *state) 
     return TARN_OK;
 }
 
+/* The highest element of that kind in the stack, or NULL. */
+static tarn_allocator *element_of(tarn_allocator *allocator, const memory_strategy *strategy) {
+    while (allocator != NULL && allocator->strategy != strategy) allocator = allocator->upstream;
+    return allocator;
+}
+
 /* What the outermost recorder has written so far becomes the events. */
 static tarn_status take_history(tarn_allocator *allocator, trace_builder *builder) {
-    tarn_allocator *recorder = allocator;
-    while (recorder != NULL && recorder->strategy != &record_adaptor) recorder = recorder->upstream;
+    tarn_allocator *recorder = element_of(allocator, &record_adaptor);
     if (recorder == NULL) return TARN_OK;
     uint8_t *data;
     size_t size;
@@ -101,19 +111,45 @@ static tarn_status take_history(tarn_allocator *allocator, trace_builder *builde
     return status;
 }
 
-static tarn_status put_blocks(const snapshot_state *state, trace_builder *builder) {
+/* Where a block was asked for, when the stack has `track`: sites are few and naming one is slow, so `names` keeps the string
+ * of each that was named. A block that is freed by now has none. */
+static tarn_status name_site(tarn_allocator *allocator, const tarn_trace_block *block, trace_map *names,
+                             trace_builder *builder, uint32_t *out_site) {
+    tarn_track_place place = {.struct_size = sizeof place};
+    if (block->state != TARN_BLOCK_IN_USE) return TARN_OK;
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+    tarn_status status = tarn_track_find(allocator, (const void *)(uintptr_t)block->address, &place);
+    if (status != TARN_OK || place.site.frame_count == 0) return TARN_OK;
+    uint64_t key = (uint64_t)(uintptr_t)place.site.frames;
+    const uint64_t *known = trace_map_find(names, key);
+    if (known != NULL) {
+        *out_site = (uint32_t)*known;
+        return TARN_OK;
+    }
+    char text[BASE_CALL_FRAMES * BASE_CALL_TEXT];
+    base_call_describe(place.site.frames, (unsigned)place.site.frame_count, text, sizeof text);
+    status = trace_builder_string(builder, text, strlen(text), out_site);
+    if (status == TARN_OK && trace_map_insert(names, key, *out_site, NULL) == NULL)
+        status = base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for a snapshot", tarn_allocator_spec(allocator));
+    return status;
+}
+
+static tarn_status put_blocks(tarn_allocator *allocator, const snapshot_state *state, trace_builder *builder) {
     const tarn_trace *texts = &state->texts.trace;
-    for (size_t i = 0; i < state->count; i++) {
+    trace_map names = {0};
+    tarn_status status = TARN_OK;
+    for (size_t i = 0; i < state->count && status == TARN_OK; i++) {
         tarn_trace_block block = state->blocks[i].block;
-        tarn_status status = trace_builder_stream(builder, state->blocks[i].stream, &block.stream);
+        status = trace_builder_stream(builder, state->blocks[i].stream, &block.stream);
         if (status == TARN_OK && block.tag != TARN_TRACE_NO_STRING) {
             const char *tag = texts->text + texts->string_offsets[block.tag];
             status = trace_builder_string(builder, tag, strlen(tag), &block.tag);
         }
+        if (status == TARN_OK && state->is_tracked) status = name_site(allocator, &block, &names, builder, &block.site);
         if (status == TARN_OK) status = trace_builder_block(builder, &block);
-        if (status != TARN_OK) return status;
     }
-    return TARN_OK;
+    trace_map_discard(&names);
+    return status;
 }
 
 /* Which allocator it is. */
@@ -134,7 +170,7 @@ static tarn_status write_snapshot(tarn_allocator *allocator, snapshot_state *sta
     tarn_trace *trace = NULL;
     tarn_status status = take_state(allocator, state);
     if (status == TARN_OK) status = take_history(allocator, builder);
-    if (status == TARN_OK) status = put_blocks(state, builder);
+    if (status == TARN_OK) status = put_blocks(allocator, state, builder);
     if (status == TARN_OK) status = put_settings(allocator, builder);
     if (status == TARN_OK) status = trace_builder_finish(builder, path, TARN_TRACE_PYTORCH_SNAPSHOT, &trace);
     if (status == TARN_OK) status = tarn_trace_write(trace, path, TARN_TRACE_PYTORCH_SNAPSHOT);
@@ -147,7 +183,7 @@ tarn_status tarn_allocator_snapshot(tarn_allocator *allocator, const char *path)
     if (path == NULL || path[0] == '\0')
         return base_fail(TARN_INVALID_ARGUMENT, "%s: a snapshot cannot be written to an empty path",
                          tarn_allocator_spec(allocator));
-    snapshot_state state = {.allocator = allocator};
+    snapshot_state state = {.allocator = allocator, .is_tracked = element_of(allocator, &track_adaptor) != NULL};
     trace_builder builder = {0};
     tarn_status status = write_snapshot(allocator, &state, &builder, path);
     trace_builder_discard(&builder);

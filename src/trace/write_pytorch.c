@@ -36,17 +36,18 @@ static void put_frame(trace_output *output, const char *name, size_t name_length
     pickle_end_dict(output);
 }
 
-/* One frame's text, "name (file:line)" or anything else, as PyTorch's dict. */
+/* One frame's text, "name (file:line)", "name (file)" or anything else, as PyTorch's dict. */
 static void put_frame_text(trace_output *output, const char *text, size_t length) {
-    const char *open = memrchr(text, '(', length), *colon = memrchr(text, ':', length);
-    bool whole = length > 0 && open != NULL && open > text && open[-1] == ' ' && colon != NULL && colon > open &&
-                 text[length - 1] == ')';
-    if (whole) {
-        put_frame(output, text, (size_t)(open - 1 - text), open + 1, (size_t)(colon - open - 1),
-                  strtoul(colon + 1, NULL, 10) & 0x7fffffff);
-    } else {
+    const char *open = length > 0 && text[length - 1] == ')' ? memrchr(text, '(', length) : NULL;
+    if (open == NULL || open == text || open[-1] != ' ') {
         put_frame(output, text, length, "??", 2, 0);
+        return;
     }
+    const char *file = open + 1, *end = text + length - 1;
+    const char *colon = memrchr(file, ':', (size_t)(end - file));
+    bool has_line = colon != NULL && strspn(colon + 1, "0123456789") == (size_t)(end - colon - 1);
+    put_frame(output, text, (size_t)(open - 1 - text), file, (size_t)((has_line ? colon : end) - file),
+              has_line ? strtoul(colon + 1, NULL, 10) & 0x7fffffff : 0);
 }
 
 /* What an event or a block was for and where it came from. */

@@ -305,6 +305,34 @@ static void a_recorder_gives_the_history(void **unused) {
     remove(path);
 }
 
+/* What track knows of callers are the frames. */
+static void a_tracked_block_has_its_call_site(void **unused) {
+    (void)unused;
+    test_stand stand;
+    stand_open(&stand, "track:frames=3 | caching", "cpu");
+    char path[PATH_ROOM];
+    tarn_buffer *buffers[3];
+    for (int i = 0; i < 3; i++) buffers[i] = take(&stand, 5000, NULL);
+    EXPECT_OK(tarn_allocator_snapshot(stand.allocator, path_of("tracked.pickle", path)));
+    tarn_trace_info info;
+    tarn_trace *trace = read_snapshot(path, &info);
+    const tarn_trace_event *events = tarn_trace_events(trace);
+    assert_int_equal(info.initial_count, 3);
+    tarn_track_place place = {.struct_size = sizeof place};
+    EXPECT_OK(tarn_track_find(stand.allocator, tarn_buffer_data(buffers[0]), &place));
+    char site[4096];
+    tarn_track_site_to_string(&place.site, site, sizeof site);
+    for (int i = 0; i < 3; i++) {
+        const char *told = tarn_trace_string(trace, events[i].site);
+        if (told[0] == '\0' || strstr(site, told) == NULL) fail_msg("\"%s\" is not at the end of \"%s\"", told, site);
+        assert_non_null(strstr(told, "take+0x"));
+    }
+    tarn_trace_release(trace);
+    for (int i = 0; i < 3; i++) give(&stand, buffers[i], NULL);
+    stand_close(&stand);
+    remove(path);
+}
+
 /* A block that waits for a stream has been freed, and its free is not completed. */
 static void a_free_that_waits_is_not_completed(void **unused) {
     (void)unused;
@@ -455,6 +483,7 @@ int main(void) {
     };
     const struct CMUnitTest others[] = {
         cmocka_unit_test(a_recorder_gives_the_history),
+        cmocka_unit_test(a_tracked_block_has_its_call_site),
         cmocka_unit_test(a_free_that_waits_is_not_completed),
         cmocka_unit_test(an_ended_recording_leaves_the_state),
         cmocka_unit_test(a_spec_with_commas_keeps_its_text),
