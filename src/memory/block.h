@@ -50,6 +50,11 @@ struct memory_block {
         struct {
             memory_link lists[2];
         } idle;
+        struct {
+            memory_link children; /* in a tree of blocks */
+            uint64_t freed_at;    /* the strategy's own count, when the block was last in use */
+            uint64_t shown_at;    /* likewise, when it was last put where it can be found */
+        } resting;
     };
 
     tarn_allocator *owner;  /* the strategy that made it, the lowest of its stack */

@@ -343,6 +343,7 @@ void fake_reset(void) {
     fake.forced_waits = fake.taken_while_held = fake.violations = 0;
     fake.first_violation[0] = '\0';
     fake.is_lost = false;
+    fake_memory_chosen.size = 0;
     pthread_mutex_unlock(&fake_lock);
 }
 
@@ -366,6 +367,19 @@ void fake_capacity(uint64_t bytes) {
     pthread_mutex_lock(&fake_lock);
     fake.capacity = bytes;
     pthread_mutex_unlock(&fake_lock);
+}
+
+void fake_place(uint64_t address, size_t size) {
+    pthread_mutex_lock(&fake_lock);
+    fake_memory_chosen = (fake_chosen){.address = (uintptr_t)address, .size = size};
+    pthread_mutex_unlock(&fake_lock);
+}
+
+int fake_place_is_left(void) {
+    pthread_mutex_lock(&fake_lock);
+    bool is_left = fake_memory_chosen.size != 0;
+    pthread_mutex_unlock(&fake_lock);
+    return is_left;
 }
 
 int fake_physical(const void *address, uint64_t *out_physical) {

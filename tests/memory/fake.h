@@ -55,6 +55,11 @@ void fake_lies(fake_lie lie);
 /* Bytes of physical memory that there are from now on; 0: as in the device's name. */
 void fake_capacity(uint64_t bytes);
 
+/* The next memory_allocate of `size` bytes lies at `address`, where a driver once put it. */
+void fake_place(uint64_t address, size_t size);
+/* Whether that has not been asked for yet. */
+int fake_place_is_left(void);
+
 /* Which physical memory is behind an address; 0 where none is mapped. */
 int fake_physical(const void *address, uint64_t *out_physical);
 

@@ -12,6 +12,8 @@ enum { GRANULE_ABSENT = 0, GRANULE_CREATED };
 /* Each device has a window of addresses of its own. */
 #define WINDOW ((uintptr_t)1 << 44)
 
+fake_chosen fake_memory_chosen;
+
 void fake_memory_end(fake_memory *memory) {
     for (size_t i = 0; i < memory->range_count; i++) free(memory->ranges[i].pages);
     free(memory->ranges);
@@ -80,7 +82,10 @@ tarn_status fake_memory_allocate(fake_memory *memory, tarn_memory_kind kind, siz
         return fake_violation("memory_allocate of %zu bytes aligned to %zu", size, alignment);
     if (size > capacity || memory->in_use > capacity - size) return TARN_OUT_OF_MEMORY;
     uintptr_t address;
-    if (memory->last_freed.size == size && (memory->last_freed.address & (alignment - 1)) == 0)
+    if (fake_memory_chosen.size == size && (fake_memory_chosen.address & (alignment - 1)) == 0) {
+        address = fake_memory_chosen.address;
+        fake_memory_chosen.size = 0;
+    } else if (memory->last_freed.size == size && (memory->last_freed.address & (alignment - 1)) == 0)
         address = memory->last_freed.address;
     else address = next_address(memory, size, alignment);
     if (lie != FAKE_TRUTH) {

@@ -32,6 +32,13 @@ typedef struct fake_memory {
 } fake_memory;
 
 void fake_memory_end(fake_memory *memory);
+/* Where the next allocation of `size` bytes lies, of whatever device; size 0: none is chosen. */
+typedef struct fake_chosen {
+    uintptr_t address;
+    size_t size;
+} fake_chosen;
+extern fake_chosen fake_memory_chosen;
+
 tarn_status fake_memory_allocate(fake_memory *memory, tarn_memory_kind kind, size_t size, size_t alignment,
                                  fake_lie lie, uint64_t capacity, void **out_address);
 tarn_status fake_memory_free(fake_memory *memory, tarn_memory_kind kind, uintptr_t address, size_t size);

@@ -1,35 +1,10 @@
 /* Real PyTorch jobs replayed: `caching` holds little more memory than the job has live, fails nothing, does not wait for the
  * device, and in the steady state does not even call it. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "recorded.h"
 #include "stand.h"
-
-static const char *const snapshots[] = {
-    "xl-128-train-step",     "xl-512-forward-mixed", "medium-128-inference",
-    "medium-1024-inference", "medium-256-training",  "medium-512-training",
-};
-#define SNAPSHOTS (sizeof snapshots / sizeof snapshots[0])
-
-static tarn_trace *open_trace(const char *name) {
-    const char *folder = getenv("TARN_SHARED_DATA");
-    struct stat status;
-    char path[512];
-    if (folder == NULL) {
-        print_message("skipped: TARN_SHARED_DATA does not say where the snapshots are\n");
-        skip();
-    }
-    snprintf(path, sizeof path, "%s/pytorch-snapshots/%s.pickle", folder, name);
-    if (stat(path, &status) != 0) {
-        print_message("skipped: %s is not there\n", path);
-        skip();
-    }
-    tarn_trace *trace = NULL;
-    EXPECT_OK(tarn_trace_read(path, &trace));
-    return trace;
-}
 
 static tarn_replay_result replay(const tarn_trace *trace, const char *device_name, const char *spec, unsigned repeat) {
     tarn_device *device = NULL;
@@ -46,7 +21,7 @@ static tarn_replay_result replay(const tarn_trace *trace, const char *device_nam
 }
 
 static void caching_needs_little_more_than_what_is_live(void **state) {
-    tarn_trace *trace = open_trace(*state);
+    tarn_trace *trace = recorded_open(*state);
     tarn_trace_info info = {.struct_size = sizeof info};
     EXPECT_OK(tarn_trace_info_get(trace, &info));
     tarn_replay_result result = replay(trace, "sim:80GiB", "caching", 1);
@@ -58,7 +33,7 @@ static void caching_needs_little_more_than_what_is_live(void **state) {
 }
 
 static void a_lagging_device_costs_little_memory_and_no_wait(void **state) {
-    tarn_trace *trace = open_trace(*state);
+    tarn_trace *trace = recorded_open(*state);
     tarn_replay_result result = replay(trace, "sim:80GiB,lag=10ms", "caching", 4);
     assert_int_equal(result.failed_allocations, 0);
     assert_true(result.utilization >= 0.995);
@@ -72,7 +47,7 @@ static void a_lagging_device_costs_little_memory_and_no_wait(void **state) {
 static unsigned steady_round(const char *snapshot) { return strcmp(snapshot, "medium-256-training") == 0 ? 4 : 3; }
 
 static void the_steady_state_calls_no_driver(void **state) {
-    tarn_trace *trace = open_trace(*state);
+    tarn_trace *trace = recorded_open(*state);
     for (unsigned round = steady_round(*state); round <= 4; round++) {
         tarn_replay_result result = replay(trace, "sim:80GiB", "caching", round);
         assert_int_equal(result.failed_allocations, 0);
@@ -84,7 +59,7 @@ static void the_steady_state_calls_no_driver(void **state) {
 }
 
 static void every_allocator_serves_the_whole_trace(void **state) {
-    tarn_trace *trace = open_trace(*state);
+    tarn_trace *trace = recorded_open(*state);
     tarn_trace_info info = {.struct_size = sizeof info};
     EXPECT_OK(tarn_trace_info_get(trace, &info));
     static const char *const specs[] = {"direct", "caching:expandable=off", "caching:settle=0",
@@ -108,12 +83,13 @@ int main(void) {
         {"every_allocator_serves_the_whole_trace", every_allocator_serves_the_whole_trace},
     };
     enum { KINDS = sizeof kinds / sizeof kinds[0] };
-    static struct CMUnitTest tests[KINDS * SNAPSHOTS];
-    static char names[KINDS * SNAPSHOTS][128];
-    for (size_t i = 0; i < KINDS * SNAPSHOTS; i++) {
-        const char *snapshot = snapshots[i % SNAPSHOTS];
-        snprintf(names[i], sizeof names[i], "%s [%s]", kinds[i / SNAPSHOTS].name, snapshot);
-        tests[i] = (struct CMUnitTest){names[i], kinds[i / SNAPSHOTS].run, NULL, NULL, (void *)(uintptr_t)snapshot};
+    static struct CMUnitTest tests[KINDS * RECORDED_SNAPSHOTS];
+    static char names[KINDS * RECORDED_SNAPSHOTS][128];
+    for (size_t i = 0; i < KINDS * RECORDED_SNAPSHOTS; i++) {
+        const char *snapshot = recorded_snapshots[i % RECORDED_SNAPSHOTS];
+        snprintf(names[i], sizeof names[i], "%s [%s]", kinds[i / RECORDED_SNAPSHOTS].name, snapshot);
+        tests[i] =
+            (struct CMUnitTest){names[i], kinds[i / RECORDED_SNAPSHOTS].run, NULL, NULL, (void *)(uintptr_t)snapshot};
     }
-    return _cmocka_run_group_tests("memory replay", tests, KINDS * SNAPSHOTS, NULL, NULL);
+    return _cmocka_run_group_tests("memory replay", tests, KINDS * RECORDED_SNAPSHOTS, NULL, NULL);
 }
