@@ -196,6 +196,7 @@ static tarn_status allocate(pytorch *owner, const memory_request *request, memor
         return status;
     }
     block->kind = PYTORCH_USED;
+    block->stream = stream->number;
     memory_block_fill(block, request, &owner->base);
     reserve->next = NULL;
     block->live.uses = reserve;
@@ -303,7 +304,7 @@ static tarn_status pytorch_each_block(tarn_allocator *allocator, int (*visit)(vo
             .segment = pytorch_segment_of(block)->address,
             .size = block->capacity,
             .requested = is_live ? block->live.requested : 0,
-            .stream = block->stream,
+            .stream = is_live ? block->stream : pytorch_stream_of(block)->number,
             .state = state,
             .tag = is_live ? block->live.tag : NULL,
         };
@@ -318,7 +319,7 @@ static tarn_status pytorch_find(tarn_allocator *allocator, const void *pointer, 
     pthread_mutex_lock(&owner->lock);
     memory_block *block = pytorch_tree_at_least(&owner->blocks, 0, (uintptr_t)pointer);
     bool is_live = block != NULL && block->address == pointer && block->kind == PYTORCH_USED &&
-                   (atomic_load_explicit(&block->life, memory_order_acquire) & 1u) != 0;
+                   (atomic_load_explicit(&block->life, memory_order_acquire) & BLOCK_IS_LIVE) != 0;
     pthread_mutex_unlock(&owner->lock);
     if (!is_live) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: no live buffer begins at %p", allocator->spec,

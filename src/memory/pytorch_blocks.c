@@ -16,19 +16,34 @@ static void begin_pool(pytorch_pool *pool, pytorch_stream *stream, bool is_small
         .stream = stream, .is_small = is_small, .free.order = PYTORCH_BY_SIZE, .unmapped.order = PYTORCH_BY_ADDRESS};
 }
 
+/* One that has ended and still holds memory, which is all idle: the new stream goes on with it. */
+static pytorch_stream *adopt(pytorch *owner) {
+    pytorch_stream *stream = owner->streams;
+    while (stream != NULL && stream->stream != NULL) stream = stream->next;
+    if (stream != NULL) stream->settled = stream->sequence++;
+    return stream;
+}
+
+static pytorch_stream *create_stream(pytorch *owner) {
+    pytorch_stream *stream = base_allocate(1, sizeof *stream);
+    if (stream == NULL) return NULL;
+    stream->owner = owner;
+    stream->sequence = 1;
+    begin_pool(&stream->large, stream, false);
+    begin_pool(&stream->small, stream, true);
+    stream->next = owner->streams;
+    owner->streams = stream;
+    return stream;
+}
+
 tarn_status pytorch_stream_get(pytorch *owner, tarn_stream *stream, pytorch_stream **out_stream) {
     pytorch_stream *found = pytorch_stream_find(owner, hal_stream_number(stream));
     if (found == NULL) {
-        found = base_allocate(1, sizeof *found);
+        found = adopt(owner);
+        if (found == NULL) found = create_stream(owner);
         if (found == NULL) return base_fail(TARN_OUT_OF_MEMORY, "no host memory for a stream's pools");
-        found->owner = owner;
         found->number = hal_stream_number(stream);
         found->stream = stream;
-        found->sequence = 1;
-        begin_pool(&found->large, found, false);
-        begin_pool(&found->small, found, true);
-        found->next = owner->streams;
-        owner->streams = found;
     }
     *out_stream = found;
     return TARN_OK;
@@ -116,7 +131,7 @@ memory_block *pytorch_join(memory_block *block) {
 }
 
 void pytorch_give(memory_block *block) {
-    pytorch_stream *stream = pytorch_segment_of(block)->pool->stream;
+    pytorch_stream *stream = pytorch_stream_of(block);
     block->kind = PYTORCH_FREE;
     block->flags = 0;
     block->resting.freed_at = stream->last_freed = stream->sequence;

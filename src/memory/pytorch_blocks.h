@@ -7,7 +7,7 @@
 
 /* The stream of that number, or NULL. */
 pytorch_stream *pytorch_stream_find(const pytorch *owner, uint32_t number);
-/* The same, made when it is not there. OUT_OF_MEMORY. */
+/* The same; when it is not there, one that has ended is given to it, or it is made. OUT_OF_MEMORY. */
 tarn_status pytorch_stream_get(pytorch *owner, tarn_stream *stream, pytorch_stream **out_stream);
 /* Forgets streams that have ended and hold nothing. */
 void pytorch_streams_sweep(pytorch *owner);

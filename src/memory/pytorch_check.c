@@ -34,7 +34,8 @@ static tarn_status check_block(const pytorch *owner, const memory_block *block) 
         return broken(block, "the next one does not begin at its end");
     if (is_resting && next != NULL && next->kind == block->kind)
         return broken(block, "it should be merged with the next one");
-    if (is_resting && (atomic_load(&block->life) & 1) != 0) return broken(block, "it is live and not in use");
+    if (is_resting && (atomic_load(&block->life) & BLOCK_IS_LIVE) != 0)
+        return broken(block, "it is live and not in use");
     if (is_resting && !is_in(block->kind == PYTORCH_FREE ? &pool->free : &pool->unmapped, block))
         return broken(block, "its pool does not know it");
     if ((block->kind == PYTORCH_PENDING) != (block->flags != 0)) return broken(block, "its count of streams is wrong");
@@ -61,7 +62,7 @@ tarn_status pytorch_check_all(const pytorch *owner) {
     for (const memory_block *block = pytorch_tree_first(&owner->blocks); block != NULL && status == TARN_OK;
          block = pytorch_tree_next(&owner->blocks, block)) {
         status = check_block(owner, block);
-        if (block->kind == PYTORCH_USED && (atomic_load(&block->life) & 1) != 0) used += block->capacity;
+        if (block->kind == PYTORCH_USED && (atomic_load(&block->life) & BLOCK_IS_LIVE) != 0) used += block->capacity;
         pending += block->flags;
     }
     for (const pytorch_use *queue = owner->queues; queue != NULL; queue = queue->next_queue)

@@ -37,7 +37,7 @@ void pytorch_use_put(pytorch *owner, pytorch_use *use) {
 
 tarn_status pytorch_use_add(pytorch *owner, memory_block *block, tarn_stream *stream) {
     uint32_t number = hal_stream_number(stream);
-    if (number == block->stream) return TARN_OK;
+    if (number == pytorch_stream_of(block)->number) return TARN_OK;
     pytorch_use *reserve = block->live.uses;
     for (const pytorch_use *use = reserve->next; use != NULL; use = use->next)
         if (use->stream == number) return TARN_OK;
@@ -103,8 +103,9 @@ static void finish(pytorch *owner, pytorch_use *use) {
 
 void pytorch_part(pytorch *owner, memory_block *block, tarn_stream *last) {
     pytorch_use *reserve = block->live.uses, *uses = reserve->next;
-    uint32_t last_number = last != NULL ? hal_stream_number(last) : block->stream, count = 0;
-    bool has_last = last_number == block->stream;
+    uint32_t own = pytorch_stream_of(block)->number, count = 0;
+    uint32_t last_number = last != NULL ? hal_stream_number(last) : own;
+    bool has_last = last_number == own;
     for (const pytorch_use *use = uses; use != NULL; use = use->next) has_last = has_last || use->stream == last_number;
     if (has_last) {
         pytorch_use_put(owner, reserve);

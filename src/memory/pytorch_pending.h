@@ -31,7 +31,7 @@ tarn_status pytorch_stream_wait(pytorch_stream *stream);
 
 /* Whether the stream's work is known to be done with a FREE block. */
 static inline bool pytorch_is_idle(const memory_block *block) {
-    const pytorch_stream *stream = pytorch_segment_of(block)->pool->stream;
+    const pytorch_stream *stream = pytorch_stream_of(block);
     return stream->stream == NULL || block->resting.freed_at <= stream->settled;
 }
 

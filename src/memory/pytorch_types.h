@@ -13,7 +13,8 @@
  * that is cached is given back.
  *
  * A stream counts: whatever becomes FREE notes the stream's `sequence` in `freed_at`, and when the stream's work has been waited for,
- * all that was freed up to then is idle: `settled`. Only idle memory goes back to the driver. */
+ * all that was freed up to then is idle: `settled`. Only idle memory goes back to the driver. PyTorch's streams never end; here, what
+ * one that has ended leaves behind is given to the next new one. */
 #ifndef MEMORY_PYTORCH_TYPES_H
 #define MEMORY_PYTORCH_TYPES_H
 
@@ -41,7 +42,7 @@ typedef struct pytorch_pool {
 struct pytorch_stream {
     pytorch *owner;
     pytorch_stream *next;
-    uint32_t number;
+    uint32_t number;     /* of the stream, or of the one that has ended */
     tarn_stream *stream; /* borrowed; NULL when it has ended */
     unsigned waiters;    /* threads that wait for it, whose end waits for them */
     uint64_t sequence, settled, last_freed;
@@ -109,9 +110,11 @@ struct pytorch {
 
 static inline pytorch *pytorch_of(tarn_allocator *allocator) { return (pytorch *)(void *)allocator; }
 static inline pytorch_segment *pytorch_segment_of(const memory_block *block) { return block->home; }
-static inline pytorch *pytorch_owner_of(const memory_block *block) {
-    return pytorch_segment_of(block)->pool->stream->owner;
+/* The stream on which the block will be used next, when it is FREE: not always the one of a live buffer, which may have ended. */
+static inline pytorch_stream *pytorch_stream_of(const memory_block *block) {
+    return pytorch_segment_of(block)->pool->stream;
 }
+static inline pytorch *pytorch_owner_of(const memory_block *block) { return pytorch_stream_of(block)->owner; }
 /* Whether the block is all of its segment. */
 static inline bool pytorch_is_whole(const memory_block *block) {
     return block->capacity == pytorch_segment_of(block)->size;

@@ -45,6 +45,10 @@ static const test_exception exceptions[] = {
     {"memory_of_another_stream_is_waited_for_rather_than_refused",
      "fallback:\"track | direct\" | fail:every=2 | caching", NULL,
      "its first allocator fails on schedule, with its cache full"},
+    {"a_heap_begins_with_few_addresses", "pytorch:expandable_segments=True", NULL,
+     "PyTorch reserves nine eighths of the device's memory for each pool"},
+    {"one_large_request_reserves_what_it_needs", "pytorch:expandable_segments=True", NULL,
+     "PyTorch reserves nine eighths of the device's memory for each pool"},
 };
 
 static bool names(const char *pattern, const char *name) { return pattern == NULL || strcmp(pattern, name) == 0; }
