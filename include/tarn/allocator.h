@@ -11,11 +11,12 @@
  *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE]
  *     pytorch[:SETTING=VALUE, …]   a model of PyTorch's allocator, to see what its settings would do:
  *         max_split_size_mb=N, max_non_split_rounding_mb=N, large_segment_size_mb=N
- *         roundup_power2_divisions=N, or for sizes in MiB from … on: roundup_power2_divisions="[256:1,512:2,>:4]"
+ *         roundup_power2_divisions=N, or for sizes in MiB from … on: roundup_power2_divisions=[256:1,512:2,>:4]
  *         garbage_collection_threshold=FRACTION  (has an effect with the next one alone)
  *         per_process_memory_fraction=FRACTION
  *         expandable_segments=True|False  (without virtual memory: a warning, once, and plain segments)
  *         release_lock_on_cudamalloc=True|False
+ *         as-recorded  (alone, in a replay: the settings that the snapshot carries)
  *         backend=native, pinned_…, graph_capture_record_stream_reuse: read, without effect
  *     limit:SIZE             at most SIZE bytes in use, LIMIT_EXCEEDED beyond
  *     record:FILE            writes a trace of every call (docs/trace-format.md); whole after the release, the shutdown

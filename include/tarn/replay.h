@@ -48,7 +48,8 @@ typedef struct tarn_replay_result {
 
 /* Runs the trace on a fresh stack named `spec` on `device` and frees everything afterwards. A failed allocation is
  * counted, and its free skipped. The allocations alive before the recording are made first, unmeasured, in address order.
- * On a simulated device the trace's clock drives the device's. Other failures end the replay with their status. */
+ * `pytorch:as-recorded` in `spec` stands for `pytorch` with the settings that a PyTorch snapshot carries; INVALID_ARGUMENT for a trace
+ * that carries none. On a simulated device the trace's clock drives the device's. Other failures end the replay with their status. */
 TARN_API tarn_status tarn_replay_run(const tarn_trace *trace, tarn_device *device, const char *spec,
                                      const tarn_replay_options *options, tarn_replay_result *out_result);
 

@@ -157,6 +157,8 @@ tarn_status pytorch_settings_read(memory_arguments *arguments, pytorch_settings 
     if (status == TARN_OK) status = read_switch(arguments, "expandable_segments", &read.is_expandable);
     if (status == TARN_OK) status = read_switch(arguments, "release_lock_on_cudamalloc", &read.releases_lock);
     if (status == TARN_OK) status = read_foreign(arguments);
+    if (status == TARN_OK && text_of(arguments, "") != NULL)
+        status = memory_argument_refuse(arguments, "", "settings as NAME=VALUE (or, in a replay, as-recorded)");
     if (status == TARN_OK) status = memory_arguments_check(arguments);
     if (status == TARN_OK) *out_settings = read;
     return status;

@@ -3,7 +3,8 @@
  *     spec      element { '|' element }
  *     element   name [ ':' [ argument { ',' argument } ] ]
  *     argument  [ key '=' ] value
- *     value     characters other than '|', ',' and '"', or '"' characters '"', where '""' stands for one quotation mark
+ *     value     characters other than '|', ',' and '"', or '"' characters '"', where '""' stands for one quotation mark;
+ *               one that begins with '[' may have commas up to its ']'
  *
  * Blanks around each part do not count. A key is letters, digits and '_'; what stands before another kind of '=' is
  * part of a value. All strings are copied into one buffer, which the elements point into. */
@@ -78,7 +79,9 @@ static const char *read_quotation(spec_reader *reader) {
 
 static const char *read_bare_value(spec_reader *reader) {
     const char *begin = reader->next;
-    const char *end = begin + strcspn(begin, "|,\"");
+    const char *list_end = begin + strcspn(begin, "]|\"");
+    const char *end = *begin == '[' && *list_end == ']' ? list_end : begin;
+    end += strcspn(end, "|,\"");
     reader->next = end;
     while (end > begin && isspace((unsigned char)end[-1])) end--;
     return keep(reader, begin, (size_t)(end - begin));

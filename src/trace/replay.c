@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "hal/device.h"
+#include "recorded_spec.h"
 
 /* Durations of one kind of call, in the order they were made; `room` is known before the run. */
 typedef struct replay_durations {
@@ -313,7 +314,11 @@ static tarn_status prepare(replay_run *run, const char *spec) {
     run->base_in_use = counters.memory_in_use;
     run->base_peak = counters.memory_peak;
     run->clock_overhead = clock_overhead();
-    return tarn_allocator_create(run->device, spec, &run->allocator);
+    char *resolved = NULL;
+    if (spec != NULL) status = trace_resolve_spec(run->trace, spec, &resolved);
+    if (status == TARN_OK) status = tarn_allocator_create(run->device, resolved, &run->allocator);
+    base_free(resolved);
+    return status;
 }
 
 /* The device's own peak also sees what was held only inside one call; it counts where this run is what raised it. */

@@ -57,6 +57,10 @@ static void every_documented_form_is_understood(void **state) {
         "limit:8GiB|caching",
         "limit:1048576 | direct",
         "limit:1.5g|limit:1GiB|caching",
+        "pytorch",
+        "pytorch:expandable_segments=True,max_split_size_mb=256",
+        "limit:1GiB | pytorch:roundup_power2_divisions=[256:1,512:2,1024:4,>:8],garbage_collection_threshold=0.8",
+        "pytorch:roundup_power2_divisions = [ 256:1 , >:8 ] , max_split_size_mb=64",
         "fail:at=1000|caching",
         "fail:every=7,at=100,count=1,status=OUT_OF_MEMORY|direct",
         "fail:|caching",
@@ -81,6 +85,19 @@ static void spaces_do_not_matter_between_words(void **state) {
     assert_string_equal(tarn_allocator_spec(spaced), tarn_allocator_spec(plain));
     EXPECT_OK(tarn_allocator_release(spaced));
     EXPECT_OK(tarn_allocator_release(plain));
+}
+
+static void a_list_may_have_commas_with_quotation_marks_and_without(void **state) {
+    tarn_allocator *bare = NULL, *quoted = NULL;
+    EXPECT_OK(
+        tarn_allocator_create(*state, "pytorch:roundup_power2_divisions=[256:1,>:4],max_split_size_mb=64", &bare));
+    EXPECT_OK(tarn_allocator_create(*state, "pytorch:roundup_power2_divisions=\"[256:1,>:4]\",max_split_size_mb=64",
+                                    &quoted));
+    assert_string_equal(tarn_allocator_spec(bare), tarn_allocator_spec(quoted));
+    EXPECT_OK(tarn_allocator_release(bare));
+    EXPECT_OK(tarn_allocator_release(quoted));
+    expect_refused(*state, "pytorch:roundup_power2_divisions=[256:1,>:4", 9);
+    expect_refused(*state, "pytorch:roundup_power2_divisions=[256:1]],max_split_size_mb=64", 9);
 }
 
 static void unknown_names_are_refused_with_their_column(void **state) {
@@ -299,6 +316,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_documented_form_is_understood),
         cmocka_unit_test(spaces_do_not_matter_between_words),
+        cmocka_unit_test(a_list_may_have_commas_with_quotation_marks_and_without),
         cmocka_unit_test(unknown_names_are_refused_with_their_column),
         cmocka_unit_test(the_order_of_elements_is_kept),
         cmocka_unit_test(bad_values_are_refused_with_their_column),

@@ -127,7 +127,7 @@ class Devices(ToolTest):
 class Replay(ToolTest):
     def test_json_has_the_documented_keys(self):
         results = self.results(self.snapshot)
-        self.assertEqual([result["allocator"] for result in results], ["direct", "caching"])
+        self.assertEqual([result["allocator"] for result in results], ["direct", "caching", "pytorch:as-recorded"])
         for result in results:
             self.assertEqual(list(result)[:len(RESULT_KEYS)], RESULT_KEYS)
             self.assertEqual(list(result["allocate_ns"]), LATENCY)
@@ -147,6 +147,21 @@ class Replay(ToolTest):
     def test_direct_makes_one_driver_call_for_each(self):
         direct = self.results(self.snapshot, "--allocator", "direct")[0]
         self.assertEqual((direct["driver_allocs"], direct["driver_frees"]), (60, 20))
+
+    def test_pytorch_takes_settings_and_those_of_the_snapshot(self):
+        plain, split = self.results(self.snapshot, "--allocator", "pytorch:as-recorded", "--allocator", "pytorch:large_segment_size_mb=64")
+        self.assertEqual(plain["allocator"], "pytorch:as-recorded")
+        self.assertNotEqual(split["peak_reserved_bytes"], plain["peak_reserved_bytes"])
+        path = self.path("set.pickle")
+        traces.write_snapshot(path, settings={"PYTORCH_CUDA_ALLOC_CONF": "large_segment_size_mb:64"})
+        recorded = self.results(path, "--allocator", "pytorch:as-recorded")[0]
+        self.assertEqual(recorded["peak_reserved_bytes"], split["peak_reserved_bytes"])
+
+    def test_a_trace_without_settings_has_none_to_take(self):
+        path = self.path("log.csv")
+        traces.write_rmm(path)
+        self.check_refused(tarn("replay", path, "--allocator", "pytorch:as-recorded"), 2)
+        self.assertEqual([result["allocator"] for result in self.results(path)], ["direct", "caching", "pytorch"])
 
     def test_a_trace_without_reserved_memory_has_null(self):
         path = self.path("log.csv")
@@ -182,7 +197,7 @@ class Replay(ToolTest):
 
     def test_the_processors_memory_is_a_device_too(self):
         result = self.results(self.snapshot, "--device", "cpu")
-        self.assertEqual([one["peak_live_bytes"] for one in result], [self.peak] * 2)
+        self.assertEqual([one["peak_live_bytes"] for one in result], [self.peak] * 3)
 
     def test_memory_that_does_not_suffice_exits_with_3(self):
         results = self.results(self.snapshot, "--device", "sim:32MiB", code=3)
@@ -206,7 +221,7 @@ class Replay(ToolTest):
     def test_the_table_begins_with_the_recorded_allocator(self):
         lines = self.check(tarn("replay", self.snapshot), 0).out.splitlines()
         names = [line.split("  ")[1].strip() for line in lines[2:]]
-        self.assertEqual(names, ["allocator", "as recorded", "direct", "caching"])
+        self.assertEqual(names, ["allocator", "as recorded", "direct", "caching", "pytorch:as-recorded"])
 
     def test_the_page_stands_alone_and_escapes_what_files_say(self):
         hostile = self.path("</script><img src=x onerror=alert(1)>.pickle".replace("/", "\u2215"))
@@ -236,7 +251,7 @@ class Replay(ToolTest):
         with open(path) as file:
             events = json.load(file)["traceEvents"]
         names = [event["args"]["name"] for event in events if event["ph"] == "M"]
-        for name in ("as recorded", "direct", "caching"):
+        for name in ("as recorded", "direct", "caching", "pytorch:as-recorded"):
             self.assertIn(f"job.pickle: {name}", names)
         counters = [event for event in events if event["ph"] == "C"]
         self.assertEqual({event["name"] for event in counters}, {"live", "reserved"})

@@ -58,7 +58,7 @@ class PageTest(unittest.TestCase):
 
     def test_it_opens_at_the_peak_with_every_allocator(self):
         rows = self.page.run("[...document.querySelectorAll('#results tbody tr')].map((row) => row.cells[0].textContent)")
-        self.assertEqual(rows, ["as recorded", "direct", "caching"])
+        self.assertEqual(rows, ["as recorded", "direct", "caching", "pytorch:as-recorded"])
         mib = self.page.run(f"sizeText({self.peak})")
         self.assertIn(f"live {mib}", self.page.text("#moment"))
         self.assertEqual(self.page.text("#title"), "job.pickle")
@@ -166,7 +166,7 @@ class PageTest(unittest.TestCase):
 
     def test_each_allocator_has_its_own_map(self):
         names = self.page.run("[...document.querySelectorAll('#lines button')].map((one) => one.textContent)")
-        self.assertEqual(names, ["as recorded", "direct", "caching"])
+        self.assertEqual(names, ["as recorded", "direct", "caching", "pytorch:as-recorded"])
         pictures = set()
         for i in range(3):
             self.page.click(f"#lines button:nth-child({i + 1})")

@@ -8,7 +8,7 @@ MIB = 1 << 20
 BASE = 0x7F0000000000
 
 
-def snapshot(steps=60, seed=1, site="forward", initial=3):
+def snapshot(steps=60, seed=1, site="forward", initial=3, settings=None):
     """A snapshot as torch.cuda.memory._dump_snapshot writes one, of a made-up job, and its peak of live bytes."""
     choose = random.Random(seed)
     frames = [{"name": site, "filename": "model.py", "line": 12}, {"name": "main", "filename": "train.py", "line": 40}]
@@ -44,7 +44,7 @@ def snapshot(steps=60, seed=1, site="forward", initial=3):
     segment = {"device": 0, "address": BASE, "total_size": total, "allocated_size": current, "active_size": current,
                "requested_size": current, "stream": 0, "segment_type": "large", "segment_pool_id": (0, 0), "is_expandable": False,
                "frames": [], "blocks": listed}
-    return {"segments": [segment], "device_traces": [events], "allocator_settings": {"PYTORCH_CUDA_ALLOC_CONF": ""},
+    return {"segments": [segment], "device_traces": [events], "allocator_settings": settings or {"PYTORCH_CUDA_ALLOC_CONF": ""},
             "external_annotations": []}, peak
 
 

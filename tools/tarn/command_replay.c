@@ -10,9 +10,11 @@
 #include "analysis.h"
 #include "comparison.h"
 #include "progress.h"
+#include "trace/recorded_spec.h"
 
 static const char *const command = "tarn replay";
-static const char *const default_allocators[] = {"direct", "caching"};
+static const char *const default_allocators[] = {"direct", "caching", "pytorch"};
+enum { DEFAULT_ALLOCATORS = sizeof default_allocators / sizeof default_allocators[0] };
 
 typedef struct replay_options {
     const char **files, **allocators; /* as many as there are arguments at most */
@@ -21,6 +23,7 @@ typedef struct replay_options {
     unsigned repeat;
     int trace_device; /* -1: the one with the largest peak */
     bool as_json;
+    bool has_defaults; /* no allocator was named */
 } replay_options;
 
 /* What the callback after an event needs. */
@@ -126,6 +129,13 @@ static int choose_device(const replay_options *options, tool_comparison *compari
     return TOOL_INPUT;
 }
 
+/* By default the model of PyTorch has the settings that the snapshot carries, where it does. */
+static const char *allocator_for(const replay_options *options, const tool_comparison *comparison, size_t index) {
+    const char *allocator = options->allocators[index];
+    bool is_model = options->has_defaults && strcmp(allocator, "pytorch") == 0;
+    return is_model && trace_has_recorded_spec(comparison->trace) ? TRACE_AS_RECORDED : allocator;
+}
+
 static int replay_file(const replay_options *options, tool_comparison *comparison, tool_progress *progress) {
     tarn_status status = tarn_trace_read(comparison->path, &comparison->trace);
     comparison->info.struct_size = sizeof comparison->info;
@@ -139,7 +149,7 @@ static int replay_file(const replay_options *options, tool_comparison *compariso
     if (has_picture && !timeline_from_recording(&comparison->recording, comparison->trace, comparison->trace_device))
         return tool_no_memory(command);
     for (size_t i = 0; i < options->allocator_count && result == TOOL_DONE; i++)
-        result = run_allocator(options, comparison, options->allocators[i], progress);
+        result = run_allocator(options, comparison, allocator_for(options, comparison, i), progress);
     return result;
 }
 
@@ -218,7 +228,7 @@ int replay_command(int argc, char **argv) {
     static const struct argp_option option_list[] = {
         {"device", OPTION_DEVICE, "D", 0, "Replay on device D (default: sim, as large as the trace needs)", 0},
         {"allocator", OPTION_ALLOCATOR, "SPEC", 0,
-         "Replay through this stack; may be given again (default: direct, caching)", 0},
+         "Replay through this stack; may be given again (default: direct, caching, pytorch)", 0},
         {"repeat", OPTION_REPEAT, "N", 0, "Run each trace N times, one after the other", 0},
         {"html", OPTION_HTML, "FILE", 0, "Write a page that shows memory over time and the block map", 0},
         {"perfetto", OPTION_PERFETTO, "FILE", 0, "Write counter tracks for the Perfetto UI", 0},
@@ -238,16 +248,16 @@ int replay_command(int argc, char **argv) {
     };
     replay_options options = {.repeat = 1, .trace_device = -1};
     options.files = calloc((size_t)argc, sizeof *options.files);
-    options.allocators = calloc((size_t)argc + 2, sizeof *options.allocators);
+    options.allocators = calloc((size_t)argc + DEFAULT_ALLOCATORS, sizeof *options.allocators);
     int result = TOOL_MEMORY;
     if (options.files == NULL || options.allocators == NULL) {
         tool_no_memory(command);
     } else if (argp_parse(&argp, argc, argv, 0, NULL, &options) != 0) {
         result = TOOL_USAGE;
     } else {
-        if (options.allocator_count == 0)
-            for (size_t i = 0; i < sizeof default_allocators / sizeof default_allocators[0]; i++)
-                options.allocators[options.allocator_count++] = default_allocators[i];
+        options.has_defaults = options.allocator_count == 0;
+        for (size_t i = 0; options.has_defaults && i < DEFAULT_ALLOCATORS; i++)
+            options.allocators[options.allocator_count++] = default_allocators[i];
         result = run_all(&options);
     }
     free(options.files);
