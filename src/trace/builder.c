@@ -83,6 +83,11 @@ static bool grow_slots(trace_builder *builder) {
     return true;
 }
 
+const char *trace_builder_text(const trace_builder *builder, uint32_t string, size_t *out_length) {
+    *out_length = string_length(builder, string);
+    return builder->trace.text + builder->trace.string_offsets[string];
+}
+
 tarn_status trace_builder_string(trace_builder *builder, const char *text, size_t length, uint32_t *out_string) {
     tarn_trace *trace = &builder->trace;
     if (trace->string_count >= builder->string_slot_count / 2 && !grow_slots(builder)) return no_memory(builder);

@@ -1,71 +1,30 @@
 /* The stack machine of pickle.h.
  *
  * Values that are not yet in a container lie on one stack; MARK remembers its height on a second one. An
- * instruction that fills a container takes everything above the last mark into a new chunk at the container's end.
- * The memo is an array, since picklers number from 0 without gaps. The memory for all of it is a small multiple of
- * the bytes read so far. */
+ * instruction that fills a container shows everything above the last mark to the sink, and drops it. */
 #include "pickle.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "pickle_machine.h"
 #include "pickle_opcodes.h"
 
-/* A memo number may be so far beyond the count of numbers used: room for picklers that leave gaps, none for a file
- * that names one huge number. */
-static const uint64_t memo_slack = 4096;
 /* No snapshot is nested deeper than ten. */
-static const uint32_t depth_limit = 1000;
+static const size_t depth_limit = 1000;
 /* Picklers fill containers a thousand items at a time; only nesting and single large tuples need more. */
-static const size_t stack_limit = 1 << 20;
-static const size_t arena_block_size = 256 * 1024;
-typedef struct arena_block {
-    struct arena_block *next;
-    size_t used, size;
-    _Alignas(16) uint8_t bytes[];
-} arena_block;
+static const size_t stack_limit = 1 << 18;
 
-struct pickle {
-    arena_block *blocks; /* the newest first */
-    pickle_value top;
-};
-
-static tarn_status no_memory(const pickle_machine *m) {
+tarn_status pickle_no_memory(const pickle_machine *m) {
     return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory left at byte %zu of the pickle", m->input->path,
                      m->opcode);
 }
 
 tarn_status pickle_corrupt(const pickle_machine *m, const char *what) {
     return base_fail(TARN_CORRUPT_DATA, "%s: byte %zu: %s", m->input->path, m->opcode, what);
-}
-
-static void *arena_take(pickle_machine *m, size_t size) {
-    arena_block *block = m->result->blocks;
-    size = round_up(size, 16);
-    if (block == NULL || block->size - block->used < size) {
-        size_t room = size > arena_block_size ? size : arena_block_size;
-        /* A block is filled before it is read; reallocating nothing does not zero it. */
-        block = base_reallocate(NULL, sizeof *block + room, 1);
-        if (block == NULL) return NULL;
-        *block = (arena_block){.next = m->result->blocks, .size = room};
-        m->result->blocks = block;
-    }
-    void *memory = block->bytes + block->used;
-    block->used += size;
-    return memory;
-}
-
-/* The next `count` bytes; NULL when the file ends before. */
-const uint8_t *pickle_take(pickle_machine *m, uint64_t count) {
-    if (count > m->input->size - m->at) return NULL;
-    const uint8_t *bytes = m->input->data + m->at;
-    m->at += (size_t)count;
-    return bytes;
 }
 
 tarn_status pickle_truncated(const pickle_machine *m) {
@@ -75,22 +34,10 @@ tarn_status pickle_truncated(const pickle_machine *m) {
         m->input->path, m->opcode, m->input->size);
 }
 
-tarn_status pickle_take_number(pickle_machine *m, unsigned width, uint64_t *out_number) {
-    const uint8_t *bytes = pickle_take(m, width);
-    if (bytes == NULL) return pickle_truncated(m);
-    uint64_t number = 0;
-    for (unsigned i = width; i-- > 0;) number = number << 8 | bytes[i];
-    *out_number = number;
-    return TARN_OK;
-}
-
-tarn_status pickle_push(pickle_machine *m, pickle_value value) {
-    if (m->stack_count == stack_limit) return pickle_corrupt(m, "more than a million values outside of any container");
-    if (m->stack_count == m->stack_capacity &&
-        !trace_reserve((void **)&m->stack, &m->stack_capacity, m->stack_count, sizeof *m->stack))
-        return no_memory(m);
-    m->stack[m->stack_count++] = value;
-    return TARN_OK;
+tarn_status pickle_grow_stack(pickle_machine *m) {
+    if (m->stack_count >= stack_limit) return pickle_corrupt(m, "more than 262,144 values outside of any container");
+    bool has_grown = trace_reserve((void **)&m->stack, &m->stack_capacity, m->stack_count, sizeof *m->stack);
+    return has_grown ? TARN_OK : pickle_no_memory(m);
 }
 
 /* Values that the current instruction may take: those above the last mark. */
@@ -111,46 +58,37 @@ static tarn_status push_text(pickle_machine *m, pickle_type type, unsigned lengt
         return base_fail(TARN_CORRUPT_DATA, "%s: byte %zu: a text of %llu bytes, but the file has only %zu more",
                          m->input->path, m->opcode, (unsigned long long)length, m->input->size - m->at);
     if (length > UINT32_MAX) return pickle_corrupt(m, "a text of 4 GiB or more");
+    m->text = (const char *)bytes;
+    m->text_at = (size_t)(bytes - m->input->data) - length_width - 1;
     return pickle_push(
         m, (pickle_value){.type = (uint8_t)type, .length = (uint32_t)length, .is.text = (const char *)bytes});
 }
 
-/* Moves the top `count` values into a new chunk at the end of `object`. */
-static tarn_status append_top(pickle_machine *m, pickle_object *object, size_t count) {
+/* Shows the top `count` values to the sink, as items of the container, and drops them. The container lies outside of
+ * them. */
+static tarn_status fill_with_top(pickle_machine *m, pickle_value *container, size_t count) {
     if (count == 0) return TARN_OK;
-    pickle_chunk *chunk = arena_take(m, sizeof *chunk + count * sizeof chunk->items[0]);
-    if (chunk == NULL) return no_memory(m);
-    chunk->next = NULL;
-    chunk->count = count;
     const pickle_value *items = m->stack + m->stack_count - count;
-    for (size_t i = 0; i < count; i++) {
-        if (items[i].type >= PICKLE_LIST && items[i].is.object->depth >= object->depth)
-            object->depth = items[i].is.object->depth + 1;
-        chunk->items[i] = items[i];
-    }
-    if (object->depth > depth_limit)
-        return base_fail(TARN_CORRUPT_DATA, "%s: byte %zu: containers nested deeper than %u", m->input->path, m->opcode,
-                         depth_limit);
+    tarn_status status = m->sink->fill(m->sink->context, container, items, count);
+    if (status != TARN_OK) return status;
     m->stack_count -= count;
-    if (object->last == NULL) object->first = chunk;
-    else object->last->next = chunk;
-    object->last = chunk;
-    object->count += count;
+    uint32_t added = (uint32_t)count; /* at most stack_limit */
+    container->length = container->length > UINT32_MAX - added ? UINT32_MAX : container->length + added;
+    pickle_memo_update(m, container);
     return TARN_OK;
 }
 
 /* A new container of the top `count` values, in their place. */
 static tarn_status push_container(pickle_machine *m, pickle_type type, size_t count) {
-    pickle_object *object = arena_take(m, sizeof *object);
-    if (object == NULL) return no_memory(m);
-    *object = (pickle_object){.note = PICKLE_NO_NOTE};
-    tarn_status status = append_top(m, object, count);
-    if (status != TARN_OK) return status;
-    return pickle_push(m, (pickle_value){.type = (uint8_t)type, .is.object = object});
+    pickle_value container = {.type = (uint8_t)type};
+    tarn_status status = fill_with_top(m, &container, count);
+    return status == TARN_OK ? pickle_push(m, container) : status;
 }
 
 static tarn_status push_mark(pickle_machine *m) {
-    if (!trace_reserve((void **)&m->marks, &m->mark_capacity, m->mark_count, sizeof *m->marks)) return no_memory(m);
+    if (m->mark_count == depth_limit) return pickle_corrupt(m, "containers nested deeper than 1,000");
+    if (!trace_reserve((void **)&m->marks, &m->mark_capacity, m->mark_count, sizeof *m->marks))
+        return pickle_no_memory(m);
     m->marks[m->mark_count++] = m->stack_count;
     return TARN_OK;
 }
@@ -180,47 +118,19 @@ static tarn_status container_of_top(pickle_machine *m, pickle_type type, size_t 
 static tarn_status fill(pickle_machine *m, pickle_type type, size_t count) {
     if (pickle_available(m) < count + 1)
         return pickle_corrupt(m, "an instruction that takes more values than there are");
-    pickle_value container = m->stack[m->stack_count - count - 1];
-    if (container.type != type)
+    pickle_value *container = &m->stack[m->stack_count - count - 1];
+    if (container->type != type)
         return base_fail(TARN_CORRUPT_DATA, "%s: byte %zu: items are added to %s", m->input->path, m->opcode,
-                         pickle_type_name(container));
+                         pickle_type_name(*container));
+    if (container->is_shared) return pickle_corrupt(m, "items are added to a container that is elsewhere already");
     if (type == PICKLE_DICT && count % 2 != 0) return pickle_corrupt(m, "a dict whose last key has no value");
-    return append_top(m, container.is.object, count);
+    return fill_with_top(m, container, count);
 }
 
 static tarn_status fill_marked(pickle_machine *m, pickle_type type) {
     size_t count = 0;
     tarn_status status = pop_mark(m, &count);
     return status == TARN_OK ? fill(m, type, count) : status;
-}
-
-static tarn_status memo_put(pickle_machine *m, uint64_t number) {
-    if (pickle_available(m) == 0) return pickle_corrupt(m, "nothing to remember");
-    if (number > m->memo_count + memo_slack)
-        return base_fail(TARN_CORRUPT_DATA, "%s: byte %zu: memo number %llu, after only %llu of them", m->input->path,
-                         m->opcode, (unsigned long long)number, (unsigned long long)m->memo_count);
-    if (number >= m->memo_capacity) {
-        size_t capacity = (size_t)(number + number / 2 + 256);
-        pickle_value *memo = base_reallocate(m->memo, capacity, sizeof *memo);
-        if (memo == NULL) return no_memory(m);
-        m->memo = memo;
-        bool *taken = base_reallocate(m->memo_taken, capacity, sizeof *taken);
-        if (taken == NULL) return no_memory(m);
-        m->memo_taken = taken;
-        memset(taken + m->memo_capacity, 0, (capacity - m->memo_capacity) * sizeof *taken);
-        m->memo_capacity = capacity;
-    }
-    if (!m->memo_taken[number]) m->memo_count++;
-    m->memo_taken[number] = true;
-    m->memo[number] = m->stack[m->stack_count - 1];
-    return TARN_OK;
-}
-
-static tarn_status memo_get(pickle_machine *m, uint64_t number) {
-    if (number >= m->memo_capacity || !m->memo_taken[number])
-        return base_fail(TARN_CORRUPT_DATA, "%s: byte %zu: memo number %llu was never set", m->input->path, m->opcode,
-                         (unsigned long long)number);
-    return pickle_push(m, m->memo[number]);
 }
 
 static tarn_status memo_instruction(pickle_machine *m, unsigned width, tarn_status (*act)(pickle_machine *, uint64_t)) {
@@ -258,7 +168,11 @@ static tarn_status pop_marked(pickle_machine *m) {
 
 static tarn_status duplicate(pickle_machine *m) {
     if (pickle_available(m) == 0) return pickle_corrupt(m, "nothing to duplicate");
-    return pickle_push(m, m->stack[m->stack_count - 1]);
+    pickle_value value = m->stack[m->stack_count - 1];
+    /* Both would be the same container; only one of them could go on being filled. */
+    value.is_shared = value.type >= PICKLE_LIST;
+    value.memo = 0;
+    return pickle_push(m, value);
 }
 
 static tarn_status protocol(pickle_machine *m) {
@@ -335,13 +249,13 @@ static tarn_status step(pickle_machine *m, uint8_t opcode) {
     case OP_APPENDS: return fill_marked(m, PICKLE_LIST);
     case OP_SETITEMS: return fill_marked(m, PICKLE_DICT);
     case OP_ADDITEMS: return fill_marked(m, PICKLE_SET);
-    case OP_PUT: return memo_instruction(m, 0, memo_put);
-    case OP_BINPUT: return memo_instruction(m, 1, memo_put);
-    case OP_LONG_BINPUT: return memo_instruction(m, 4, memo_put);
-    case OP_MEMOIZE: return memo_put(m, m->memo_count);
-    case OP_GET: return memo_instruction(m, 0, memo_get);
-    case OP_BINGET: return memo_instruction(m, 1, memo_get);
-    case OP_LONG_BINGET: return memo_instruction(m, 4, memo_get);
+    case OP_PUT: return memo_instruction(m, 0, pickle_memo_put);
+    case OP_BINPUT: return memo_instruction(m, 1, pickle_memo_put);
+    case OP_LONG_BINPUT: return memo_instruction(m, 4, pickle_memo_put);
+    case OP_MEMOIZE: return pickle_memo_put(m, m->memo_count);
+    case OP_GET: return memo_instruction(m, 0, pickle_memo_get);
+    case OP_BINGET: return memo_instruction(m, 1, pickle_memo_get);
+    case OP_LONG_BINGET: return memo_instruction(m, 4, pickle_memo_get);
     default: return pickle_refuse(m, opcode);
     }
 }
@@ -361,35 +275,15 @@ static tarn_status run(pickle_machine *m) {
         return base_fail(TARN_CORRUPT_DATA,
                          "%s: byte %zu: the pickle stops with %zu values and %zu open marks; one value is right",
                          m->input->path, m->opcode, m->stack_count, m->mark_count);
-    m->result->top = m->stack[0];
     return TARN_OK;
 }
 
-tarn_status pickle_read(const trace_input *input, pickle **out_pickle) {
-    pickle_machine m = {.input = input, .result = base_allocate(1, sizeof *m.result)};
-    if (m.result == NULL) return no_memory(&m);
+tarn_status pickle_run(const trace_input *input, const pickle_sink *sink, pickle_value *out_top) {
+    pickle_machine m = {.input = input, .sink = sink};
     tarn_status status = run(&m);
+    if (status == TARN_OK) *out_top = m.stack[0];
     base_free(m.stack);
     base_free(m.marks);
     base_free(m.memo);
-    base_free(m.memo_taken);
-    if (status != TARN_OK) {
-        pickle_release(m.result);
-        return status;
-    }
-    *out_pickle = m.result;
-    return TARN_OK;
+    return status;
 }
-
-void pickle_release(pickle *loaded) {
-    if (loaded == NULL) return;
-    arena_block *block = loaded->blocks;
-    while (block != NULL) {
-        arena_block *next = block->next;
-        base_free(block);
-        block = next;
-    }
-    base_free(loaded);
-}
-
-pickle_value pickle_top(const pickle *loaded) { return loaded->top; }

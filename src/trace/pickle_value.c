@@ -1,17 +1,5 @@
-/* Looking at the values of a pickle. */
+/* What the values of a pickle are called. */
 #include "pickle.h"
-
-bool pickle_find(pickle_value dict, const char *key, pickle_value *out_value) {
-    if (dict.type != PICKLE_DICT) return false;
-    bool found = false;
-    pickle_value name, value;
-    for (pickle_cursor cursor = pickle_begin(dict); pickle_next_entry(&cursor, &name, &value);) {
-        if (!pickle_is_text(name, key)) continue;
-        *out_value = value;
-        found = true;
-    }
-    return found;
-}
 
 const char *pickle_type_name(pickle_value value) {
     switch ((pickle_type)value.type) {

@@ -1,350 +1,165 @@
 /* Reads a memory snapshot of PyTorch's CUDA allocator: a pickle of dicts and lists, in the forms of all its
  * versions.
  *
- * Fields are taken by name wherever they stand, and what is missing in older versions has a default. The same
- * object may stand in many places of a pickle, so what is walked at each place is bounded: by fields in a dict,
- * and by blocks and entries for the size of the file. pytorch_history.c makes a trace of what is found here. */
+ * Dicts are recognised by their fields, innermost first, and at once become records: a history entry, a block, a segment.
+ * A list of records is a range of them, since they lie in the order in which they were made. Which ranges count is known
+ * only when the outermost dict has its fields; whatever is not recognised, or in a list that nobody asks for, is
+ * passed over.
+ *
+ * The file is gone through twice. The first time everything is checked and counted and nothing kept, so that a file that
+ * is no whole snapshot costs no more than itself. The second time the records are made, in arrays of the right size, and texts
+ * collected. pytorch_history.c makes a trace of them, when the file is no longer needed. */
+#include "pytorch_records.h"
+
+#include <stdio.h>
 #include <string.h>
 
-#include "base/checked.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "pickle.h"
-#include "pytorch_history.h"
-#include "pytorch_text.h"
 
-#include <tarn/allocator.h>
-
-/* PyTorch writes about ten. */
-static const size_t field_limit = 64;
-/* No block or entry of a real snapshot takes fewer bytes of the file. */
-static const size_t least_bytes = 16;
-static const uint64_t device_limit = 65535;
-
-typedef struct reader {
-    const trace_input *input;
-    trace_builder *builder;
-    trace_history *history;
-} reader;
-
-static tarn_status corrupt(const reader *r, const char *what) {
-    return base_fail(TARN_CORRUPT_DATA, "%s: %s", r->input->path, what);
+static tarn_status no_memory(const pytorch_reader *r) {
+    return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for the snapshot", r->path);
 }
 
-static tarn_status no_memory(const reader *r) {
-    return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for the snapshot", r->input->path);
+/* Whether the list is one of records of that kind, or empty. */
+static bool is_list_of(const pickle_value *list, pytorch_kind kind) {
+    if (list->type != PICKLE_LIST || list->is_shared) return false;
+    return list->kind == kind || (list->kind == KIND_NONE && list->length == 0);
 }
 
-static tarn_status check_dict(const reader *r, pickle_value value, const char *what) {
-    if (value.type != PICKLE_DICT)
-        return base_fail(TARN_CORRUPT_DATA, "%s: %s is %s, and should be a dict", r->input->path, what,
-                         pickle_type_name(value));
-    if (value.is.object->count / 2 > field_limit)
-        return base_fail(TARN_CORRUPT_DATA, "%s: %s has %zu fields, at most %zu are expected", r->input->path, what,
-                         value.is.object->count / 2, field_limit);
-    return TARN_OK;
+static tarn_status wrong_part(const pytorch_reader *r, const char *name, const pickle_value *value, const char *what) {
+    if (r->complaint[0] != '\0') return base_fail(TARN_CORRUPT_DATA, "%s: %s", r->path, r->complaint);
+    return base_fail(TARN_CORRUPT_DATA, "%s: %s is %s, and should be a list of %s", r->path, name,
+                     pickle_type_name(*value), what);
 }
 
-/* A number of 64 bits; addresses were written as signed ones by old versions. */
-static tarn_status take_number(const reader *r, pickle_value value, const char *what, bool may_be_negative,
-                               uint64_t *out_number) {
-    if (value.type == PICKLE_UNSIGNED) *out_number = value.is.unsigned_integer;
-    else if (value.type == PICKLE_INTEGER && (value.is.integer >= 0 || may_be_negative))
-        *out_number = (uint64_t)value.is.integer;
-    else if (value.type == PICKLE_INTEGER)
-        return base_fail(TARN_CORRUPT_DATA, "%s: %s is %lld", r->input->path, what, (long long)value.is.integer);
+/* Finds the parts of the snapshot that the pickle stands for. The oldest form is the list of segments alone. */
+static tarn_status find_parts(const pytorch_reader *r, const pickle_value *top, pytorch_parts *out_parts) {
+    static const pickle_value empty_list = {.type = PICKLE_LIST}, none = {.type = PICKLE_NONE};
+    *out_parts = (pytorch_parts){empty_list, empty_list, empty_list, none, none};
+    bool is_snapshot = top->type == PICKLE_DICT && top->kind == KIND_SNAPSHOT && top->is.range.first == r->snapshots;
+    if (is_snapshot) *out_parts = r->parts;
+    else if (top->type == PICKLE_LIST && top->kind == KIND_SEGMENT) out_parts->segments = *top;
     else
-        return base_fail(TARN_CORRUPT_DATA, "%s: %s is %s, and should be a number of 64 bits", r->input->path, what,
-                         pickle_type_name(value));
+        return base_fail(TARN_CORRUPT_DATA, "%s: a pickle, but not a memory snapshot: it is %s%s", r->path,
+                         pickle_type_name(*top), top->type == PICKLE_DICT ? " without \"segments\"" : "");
+    if (!is_list_of(&out_parts->segments, KIND_SEGMENT))
+        return wrong_part(r, "segments", &out_parts->segments, "segments");
+    if (!is_list_of(&out_parts->traces, KIND_TRACE))
+        return wrong_part(r, "device_traces", &out_parts->traces, "lists of history entries");
+    /* Annotations are extra; a version that writes them otherwise is read without them. */
+    bool has_peak = out_parts->peak.type == PICKLE_INTEGER && out_parts->peak.is.integer >= 0;
+    if (!has_peak && out_parts->peak.type != PICKLE_NONE && out_parts->peak.type != PICKLE_UNSIGNED)
+        return base_fail(TARN_CORRUPT_DATA, "%s: the peak of reserved bytes is %s", r->path,
+                         pickle_type_name(out_parts->peak));
+    if (!is_list_of(&out_parts->annotations, KIND_ANNOTATION)) out_parts->annotations = empty_list;
     return TARN_OK;
 }
 
-static tarn_status take_device(const reader *r, pickle_value value, uint16_t *out_device) {
-    uint64_t device = 0;
-    tarn_status status = take_number(r, value, "a device", false, &device);
-    if (status != TARN_OK) return status;
-    if (device >= device_limit)
-        return base_fail(TARN_CORRUPT_DATA, "%s: device %llu", r->input->path, (unsigned long long)device);
-    *out_device = (uint16_t)device;
-    if (device >= r->history->device_count) r->history->device_count = (uint16_t)(device + 1);
-    return TARN_OK;
+/* Goes through the file once. */
+static tarn_status pass(const trace_input *input, pytorch_reader *r, pytorch_parts *out_parts) {
+    r->count = (pytorch_counts){0};
+    r->snapshots = 0;
+    pickle_value top;
+    pickle_sink sink = {.context = r, .fill = pytorch_fill};
+    tarn_status status = pickle_run(input, &sink, &top);
+    return status == TARN_OK ? find_parts(r, &top, out_parts) : status;
 }
 
-/* Microseconds of the file as nanoseconds; what does not fit is the latest time there is. */
-static tarn_status take_time(const reader *r, pickle_value value, int64_t *out_time_ns) {
-    if (value.type == PICKLE_FLOAT && value.is.real >= -9e15 && value.is.real <= 9e15) {
-        *out_time_ns = (int64_t)(value.is.real * 1e3);
-        return TARN_OK;
-    }
-    uint64_t microseconds = 0;
-    tarn_status status = take_number(r, value, "a time", true, &microseconds);
-    if (status == TARN_OK && __builtin_mul_overflow((int64_t)microseconds, (int64_t)1000, out_time_ns))
-        *out_time_ns = INT64_MAX;
-    return status;
-}
-
-typedef struct named_action {
-    const char *name;
-    history_action action;
-} named_action;
-
-static tarn_status take_action(const reader *r, pickle_value value, history_entry *entry) {
-    static const named_action actions[] = {
-        {"alloc", HISTORY_ALLOC},
-        {"free_requested", HISTORY_FREE_REQUESTED},
-        {"free_completed", HISTORY_FREE_COMPLETED},
-        {"segment_alloc", HISTORY_SEGMENT_ALLOC},
-        {"segment_free", HISTORY_SEGMENT_FREE},
-        {"segment_map", HISTORY_SEGMENT_ALLOC},
-        {"segment_unmap", HISTORY_SEGMENT_FREE},
-        {"oom", HISTORY_OUT_OF_MEMORY},
-        {"snapshot", HISTORY_MARK},
-        {"annotate", HISTORY_MARK},
-        {"user_defined", HISTORY_MARK},
-    };
-    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
-        if (pickle_is_text(value, actions[i].name)) {
-            entry->action = (uint8_t)actions[i].action;
-            return TARN_OK;
-        }
-    if (value.type != PICKLE_TEXT) return corrupt(r, "the action of a history entry is not a text");
-    int length = value.length < 40 ? (int)value.length : 40;
-    return base_fail(TARN_CORRUPT_DATA, "%s: the history has an unknown action \"%.*s\"", r->input->path, length,
-                     value.is.text);
-}
-
-static tarn_status take_text(const reader *r, pickle_value value, uint32_t *out_string) {
-    bool says_something = value.type == PICKLE_TEXT && value.length > 0 && !pickle_is_text(value, "N/A");
-    return says_something ? trace_builder_string(r->builder, value.is.text, value.length, out_string) : TARN_OK;
-}
-
-static tarn_status take_entry_field(const reader *r, pickle_value key, pickle_value value, history_entry *entry,
-                                    uint32_t *context) {
-    if (key.type != PICKLE_TEXT) return TARN_OK;
-    if (pickle_is_text(key, "action")) return take_action(r, value, entry);
-    if (pickle_is_text(key, "addr")) return take_number(r, value, "an address", true, &entry->address);
-    if (pickle_is_text(key, "size")) return take_number(r, value, "a size", false, &entry->size);
-    if (pickle_is_text(key, "stream")) return take_number(r, value, "a stream", true, &entry->stream);
-    if (pickle_is_text(key, "time_us")) return take_time(r, value, &entry->time_ns);
-    if (pickle_is_text(key, "frames")) return pytorch_site(r->input, r->builder, value, &entry->site);
-    if (pickle_is_text(key, "user_metadata")) return take_text(r, value, &entry->tag);
-    if (pickle_is_text(key, "compile_context")) return take_text(r, value, context);
-    return TARN_OK;
-}
-
-static tarn_status add_entry(const reader *r, history_entry entry) {
+/* Makes room for all that the first pass has counted. */
+static tarn_status make_room(pytorch_reader *r) {
     trace_history *history = r->history;
-    if (history->entry_count >= r->input->size / least_bytes)
-        return corrupt(r, "the history has more entries than the file has room for");
-    if (!trace_reserve((void **)&history->entries, &history->entry_capacity, history->entry_count, sizeof entry))
-        return no_memory(r);
-    if (history->entry_count >= UINT32_MAX) return corrupt(r, "the history has 2^32 entries or more");
-    entry.sequence = (uint32_t)history->entry_count;
-    history->entries[history->entry_count++] = entry;
-    return TARN_OK;
+    if (r->count.entries + r->count.annotations + r->count.blocks >= UINT32_MAX)
+        return base_fail(TARN_CORRUPT_DATA, "%s: the snapshot has 2^32 entries and blocks or more", r->path);
+    history->entries = base_allocate((size_t)(r->count.entries + r->count.annotations), sizeof history->entries[0]);
+    history->blocks = base_allocate((size_t)r->count.blocks, sizeof history->blocks[0]);
+    r->segments = base_allocate((size_t)r->count.segments, sizeof r->segments[0]);
+    r->annotations = base_allocate((size_t)r->count.annotations, sizeof r->annotations[0]);
+    bool has_room =
+        history->entries != NULL && history->blocks != NULL && r->segments != NULL && r->annotations != NULL;
+    return has_room ? TARN_OK : no_memory(r);
 }
 
-static tarn_status take_entry(const reader *r, pickle_value value, uint16_t device, int64_t *last_time_ns) {
-    tarn_status status = check_dict(r, value, "a history entry");
-    if (status != TARN_OK) return status;
-    history_entry entry = {.site = TARN_TRACE_NO_STRING,
-                           .tag = TARN_TRACE_NO_STRING,
-                           .device = device,
-                           .time_ns = *last_time_ns,
-                           .action = HISTORY_DROPPED};
-    uint32_t context = TARN_TRACE_NO_STRING;
-    pickle_value key, field;
-    for (pickle_cursor cursor = pickle_begin(value); pickle_next_entry(&cursor, &key, &field);) {
-        status = take_entry_field(r, key, field, &entry, &context);
-        if (status != TARN_OK) return status;
+static void see_device(trace_history *history, uint16_t device) {
+    if (device >= history->device_count) history->device_count = (uint16_t)(device + 1);
+}
+
+/* Leaves the entries of the snapshot's own lists, and numbers them. */
+static void keep_entries(pytorch_reader *r, const pickle_value *traces) {
+    trace_history *history = r->history;
+    history->entry_count = traces->is.range.count;
+    memmove(history->entries, history->entries + traces->is.range.first,
+            history->entry_count * sizeof history->entries[0]);
+    for (size_t i = 0; i < history->entry_count; i++) {
+        history->entries[i].sequence = (uint32_t)i;
+        see_device(history, history->entries[i].device);
     }
-    if (entry.tag == TARN_TRACE_NO_STRING) entry.tag = context;
-    if (entry.action == HISTORY_MARK && entry.tag == TARN_TRACE_NO_STRING) {
-        status = trace_builder_string(r->builder, "snapshot", 8, &entry.tag);
-        if (status != TARN_OK) return status;
-    }
-    /* Of an out-of-memory entry the address is none, or in some versions the bytes that are free. */
-    if (entry.action == HISTORY_OUT_OF_MEMORY || entry.action == HISTORY_MARK) entry.address = 0;
-    if (entry.time_ns < *last_time_ns) entry.time_ns = *last_time_ns;
-    *last_time_ns = entry.time_ns;
-    return add_entry(r, entry);
 }
 
-static tarn_status take_traces(const reader *r, pickle_value traces) {
-    if (traces.type != PICKLE_LIST)
-        return base_fail(TARN_CORRUPT_DATA, "%s: device_traces is %s, and should be a list", r->input->path,
-                         pickle_type_name(traces));
-    pickle_value trace, entry;
-    uint64_t device = 0;
-    for (pickle_cursor cursor = pickle_begin(traces); pickle_next(&cursor, &trace); device++) {
-        if (trace.type != PICKLE_LIST)
-            return base_fail(TARN_CORRUPT_DATA, "%s: device_traces[%llu] is %s, and should be a list", r->input->path,
-                             (unsigned long long)device, pickle_type_name(trace));
-        if (trace.is.object->count == 0) continue;
-        if (device >= device_limit) return corrupt(r, "more devices than there can be");
-        if (device >= r->history->device_count) r->history->device_count = (uint16_t)(device + 1);
-        int64_t last_time_ns = INT64_MIN;
-        for (pickle_cursor entries = pickle_begin(trace); pickle_next(&entries, &entry);) {
-            tarn_status status = take_entry(r, entry, (uint16_t)device, &last_time_ns);
-            if (status != TARN_OK) return status;
-        }
-    }
-    return TARN_OK;
-}
-
-/* "START name" at the time when the program entered a range, "END name" when it left. Older ones than the history
- * say nothing about it. */
-static tarn_status take_annotation(const reader *r, pickle_value value, int64_t begin_ns) {
-    tarn_status status = check_dict(r, value, "an annotation");
-    if (status != TARN_OK) return status;
-    pickle_value name, stage, device, time;
-    history_entry entry = {.site = TARN_TRACE_NO_STRING, .tag = TARN_TRACE_NO_STRING, .action = HISTORY_MARK};
-    if (!pickle_find(value, "time_us", &time) || !pickle_find(value, "name", &name) || name.type != PICKLE_TEXT)
-        return TARN_OK;
-    status = take_time(r, time, &entry.time_ns);
-    if (status == TARN_OK && pickle_find(value, "device", &device)) status = take_device(r, device, &entry.device);
-    if (status != TARN_OK || entry.time_ns < begin_ns) return status;
-    if (!pickle_find(value, "stage", &stage)) stage = (pickle_value){.type = PICKLE_NONE};
-    status = pytorch_joined(r->builder, stage, name, &entry.tag);
-    return status == TARN_OK ? add_entry(r, entry) : status;
-}
-
-static tarn_status take_annotations(const reader *r, pickle_value annotations) {
-    if (annotations.type != PICKLE_LIST) return TARN_OK;
+/* Annotations older than the history say nothing about it. */
+static void keep_annotations(pytorch_reader *r, const pickle_value *annotations) {
+    trace_history *history = r->history;
     int64_t begin_ns = INT64_MAX;
-    for (size_t i = 0; i < r->history->entry_count; i++)
-        if (r->history->entries[i].time_ns < begin_ns) begin_ns = r->history->entries[i].time_ns;
-    pickle_value annotation;
-    for (pickle_cursor cursor = pickle_begin(annotations); pickle_next(&cursor, &annotation);) {
-        tarn_status status = take_annotation(r, annotation, begin_ns);
-        if (status != TARN_OK) return status;
+    for (size_t i = 0; i < history->entry_count; i++)
+        if (history->entries[i].time_ns < begin_ns) begin_ns = history->entries[i].time_ns;
+    for (size_t i = 0; i < annotations->is.range.count; i++) {
+        history_entry entry = r->annotations[annotations->is.range.first + i];
+        if (entry.time_ns < begin_ns || entry.action == HISTORY_DROPPED) continue;
+        entry.sequence = (uint32_t)history->entry_count;
+        see_device(history, entry.device);
+        history->entries[history->entry_count++] = entry;
     }
-    return TARN_OK;
 }
 
-static uint8_t state_of(pickle_value state) {
-    if (pickle_is_text(state, "active_allocated")) return TARN_BLOCK_IN_USE;
-    if (pickle_is_text(state, "inactive")) return TARN_BLOCK_CACHED;
-    return TARN_BLOCK_PENDING; /* active_pending_free, once called active_awaiting_free */
-}
-
-/* The oldest versions had the requested size in the block's first history item. */
-static bool find_requested(pickle_value block, pickle_value *out_requested) {
-    pickle_value history, item;
-    if (pickle_find(block, "requested_size", out_requested)) return true;
-    if (!pickle_find(block, "history", &history) || history.type != PICKLE_LIST) return false;
-    pickle_cursor cursor = pickle_begin(history);
-    return pickle_next(&cursor, &item) && item.type == PICKLE_DICT && item.is.object->count / 2 <= field_limit &&
-           pickle_find(item, "real_size", out_requested);
-}
-
-/* `*address` is where the block lies if it does not say; it moves on to the block's end. */
-static tarn_status take_block(const reader *r, pickle_value value, history_block found, uint64_t *address) {
-    tarn_status status = check_dict(r, value, "a block");
-    if (status != TARN_OK) return status;
+/* Leaves the blocks of the snapshot's own segments. */
+static tarn_status keep_blocks(pytorch_reader *r, const pickle_value *segments) {
     trace_history *history = r->history;
-    pickle_value field;
-    tarn_trace_block *block = &found.block;
-    block->address = *address;
-    if (pickle_find(value, "address", &field))
-        status = take_number(r, field, "a block's address", true, &block->address);
-    if (status == TARN_OK && !pickle_find(value, "size", &field)) return corrupt(r, "a block without a size");
-    if (status == TARN_OK) status = take_number(r, field, "a block's size", false, &block->size);
-    block->requested = block->size;
-    if (status == TARN_OK && find_requested(value, &field))
-        status = take_number(r, field, "a block's requested size", false, &block->requested);
-    if (status == TARN_OK && pickle_find(value, "frames", &field))
-        status = pytorch_site(r->input, r->builder, field, &block->site);
-    if (status == TARN_OK && pickle_find(value, "user_metadata", &field)) status = take_text(r, field, &block->tag);
-    if (status != TARN_OK) return status;
-    if (!pickle_find(value, "state", &field)) return corrupt(r, "a block without a state");
-    block->state = state_of(field);
-    if (block->state == TARN_BLOCK_CACHED) block->requested = 0;
-    if (__builtin_add_overflow(block->address, block->size, address))
-        return corrupt(r, "a block that ends beyond 64 bits");
-
-    if (history->block_count >= r->input->size / least_bytes)
-        return corrupt(r, "the segments have more blocks than the file has room for");
-    if (!trace_reserve((void **)&history->blocks, &history->block_capacity, history->block_count, sizeof found))
-        return no_memory(r);
-    history->blocks[history->block_count++] = found;
-    return TARN_OK;
-}
-
-static tarn_status take_segment(const reader *r, pickle_value value) {
-    tarn_status status = check_dict(r, value, "a segment");
-    if (status != TARN_OK) return status;
-    history_block common = {.block.site = TARN_TRACE_NO_STRING, .block.tag = TARN_TRACE_NO_STRING};
-    pickle_value field;
-    uint64_t total = 0;
-    if (pickle_find(value, "device", &field)) status = take_device(r, field, &common.block.device);
-    if (status == TARN_OK && pickle_find(value, "address", &field))
-        status = take_number(r, field, "a segment's address", true, &common.block.segment);
-    if (status == TARN_OK && pickle_find(value, "stream", &field))
-        status = take_number(r, field, "a segment's stream", true, &common.stream);
-    if (status == TARN_OK && !pickle_find(value, "total_size", &field))
-        return corrupt(r, "a segment without a total size");
-    if (status == TARN_OK) status = take_number(r, field, "a segment's size", false, &total);
-    if (status != TARN_OK) return status;
-    if (__builtin_add_overflow(r->history->final_reserved, total, &r->history->final_reserved))
-        return corrupt(r, "the segments add up to more than 64 bits");
-
-    if (!pickle_find(value, "blocks", &field) || field.type != PICKLE_LIST)
-        return corrupt(r, "a segment without a list of blocks");
-    uint64_t address = common.block.segment;
-    pickle_value block;
-    for (pickle_cursor cursor = pickle_begin(field); pickle_next(&cursor, &block);) {
-        status = take_block(r, block, common, &address);
-        if (status != TARN_OK) return status;
+    for (size_t i = 0; i < segments->is.range.count; i++) {
+        const pytorch_segment *segment = &r->segments[segments->is.range.first + i];
+        memmove(history->blocks + history->block_count, history->blocks + segment->first_block,
+                segment->block_count * sizeof history->blocks[0]);
+        history->block_count += segment->block_count;
+        see_device(history, segment->device);
+        if (__builtin_add_overflow(history->final_reserved, segment->size, &history->final_reserved))
+            return base_fail(TARN_CORRUPT_DATA, "%s: the segments add up to more than 64 bits", r->path);
     }
     return TARN_OK;
 }
 
-static tarn_status take_segments(const reader *r, pickle_value segments) {
-    if (segments.type != PICKLE_LIST)
-        return base_fail(TARN_CORRUPT_DATA, "%s: segments is %s, and should be a list", r->input->path,
-                         pickle_type_name(segments));
-    pickle_value segment;
-    for (pickle_cursor cursor = pickle_begin(segments); pickle_next(&cursor, &segment);) {
-        tarn_status status = take_segment(r, segment);
-        if (status != TARN_OK) return status;
-    }
-    return TARN_OK;
-}
-
-/* The oldest form is the list of segments alone. */
-static bool is_segment_list(pickle_value top) {
-    pickle_value first, blocks;
-    if (top.type != PICKLE_LIST) return false;
-    pickle_cursor cursor = pickle_begin(top);
-    return pickle_next(&cursor, &first) && pickle_find(first, "blocks", &blocks);
-}
-
-static tarn_status take_top(const reader *r, pickle_value top) {
-    pickle_value part;
+static tarn_status keep(pytorch_reader *r, const pytorch_parts *parts) {
     r->history->device_count = 1;
-    if (is_segment_list(top)) return take_segments(r, top);
-    if (top.type != PICKLE_DICT || !pickle_find(top, "segments", &part))
-        return base_fail(TARN_CORRUPT_DATA, "%s: a pickle, but not a memory snapshot: it is %s%s", r->input->path,
-                         pickle_type_name(top), top.type == PICKLE_DICT ? " without \"segments\"" : "");
-    tarn_status status = take_segments(r, part);
-    if (status == TARN_OK && pickle_find(top, "device_traces", &part)) status = take_traces(r, part);
-    if (status == TARN_OK && pickle_find(top, "external_annotations", &part)) status = take_annotations(r, part);
-    if (status == TARN_OK && pickle_find(top, "allocator_settings", &part)) status = pytorch_settings(r->builder, part);
-    if (status == TARN_OK && pickle_find(top, PYTORCH_PEAK_FIELD, &part))
-        status = take_number(r, part, "the peak of reserved bytes", false, &r->history->told_peak);
-    return status;
+    if (parts->peak.type != PICKLE_NONE) r->history->told_peak = parts->peak.is.unsigned_integer;
+    keep_entries(r, &parts->traces);
+    keep_annotations(r, &parts->annotations);
+    tarn_status status = keep_blocks(r, &parts->segments);
+    if (status != TARN_OK || parts->settings.type != PICKLE_DICT || parts->settings.kind != KIND_SETTINGS)
+        return status;
+    size_t length;
+    const char *text = trace_builder_text(&r->pieces, parts->settings.is.range.count, &length);
+    return trace_builder_settings(r->builder, text, length);
+}
+
+static tarn_status read_records(const trace_input *input, pytorch_reader *r) {
+    pytorch_parts parts;
+    tarn_status status = pass(input, r, &parts);
+    if (status == TARN_OK) status = make_room(r);
+    r->keeps = true;
+    if (status == TARN_OK) status = pass(input, r, &parts);
+    return status == TARN_OK ? keep(r, &parts) : status;
 }
 
 tarn_status trace_read_pytorch(const trace_input *input, tarn_trace **out_trace) {
-    pickle *loaded = NULL;
     trace_builder builder = {0};
     trace_history history = {.path = input->path};
-    reader r = {.input = input, .builder = &builder, .history = &history};
-    tarn_status status = pickle_read(input, &loaded);
-    if (status == TARN_OK) status = take_top(&r, pickle_top(loaded));
-    pickle_release(loaded);
-    if (status == TARN_OK) status = trace_history_emit(&history, &builder);
+    pytorch_reader r = {.path = input->path, .builder = &builder, .history = &history};
+    tarn_status status = read_records(input, &r);
+    base_free(r.segments);
+    base_free(r.annotations);
+    trace_builder_discard(&r.pieces);
+    if (status == TARN_OK) {
+        trace_input_drop(input);
+        status = trace_history_emit(&history, &builder);
+    }
     trace_history_discard(&history);
     if (status == TARN_OK) status = trace_builder_finish(&builder, input->path, TARN_TRACE_PYTORCH_SNAPSHOT, out_trace);
     trace_builder_discard(&builder);

@@ -14,7 +14,8 @@
 
 #include <tarn/allocator.h>
 
-static const uint64_t no_allocation = UINT64_MAX;
+/* There are fewer entries and blocks. */
+static const uint32_t no_allocation = UINT32_MAX;
 /* A completion that follows its request at once belongs to the same call, though the clock may tick in between. */
 static const int64_t at_once_ns = 1000000;
 
@@ -40,13 +41,13 @@ static tarn_status no_memory(const trace_history *history) {
                      history->entry_count);
 }
 
-static bool add_allocation(trace_history *history, history_allocation allocation, uint64_t *out_index) {
+static bool add_allocation(trace_history *history, history_allocation allocation, uint32_t *out_index) {
     if (!trace_reserve((void **)&history->allocations, &history->allocation_capacity, history->allocation_count,
                        sizeof *history->allocations))
         return false;
-    allocation.id = no_allocation;
+    allocation.id = 0;
     history->allocations[history->allocation_count] = allocation;
-    *out_index = history->allocation_count++;
+    *out_index = (uint32_t)history->allocation_count++;
     return true;
 }
 
@@ -76,7 +77,7 @@ static tarn_status freed_twice(const trace_history *history, const history_entry
 }
 
 static tarn_status follow_alloc(trace_history *history, trace_map *map, history_entry *entry, findings *found) {
-    uint64_t index;
+    uint32_t index;
     bool added;
     if (!add_allocation(history, allocation_of(entry), &index)) return no_memory(history);
     uint64_t *last = trace_map_insert(map, entry->address, index, &added);
@@ -84,7 +85,7 @@ static tarn_status follow_alloc(trace_history *history, trace_map *map, history_
     entry->allocation = index;
     if (!added && history->allocations[*last].state == TRACE_LIVE) {
         history->allocations[*last].state = TRACE_COMPLETED;
-        entry->replaced = *last;
+        entry->replaced = (uint32_t)*last;
         found->missing_frees++;
     }
     *last = index;
@@ -93,12 +94,12 @@ static tarn_status follow_alloc(trace_history *history, trace_map *map, history_
 
 static tarn_status follow_free(trace_history *history, trace_map *map, history_entry *entry) {
     uint64_t *last = trace_map_find(map, entry->address);
-    uint64_t index;
+    uint32_t index;
     if (last == NULL) {
         if (!add_allocation(history, initial_of(entry), &index)) return no_memory(history);
         if (trace_map_insert(map, entry->address, index, NULL) == NULL) return no_memory(history);
     } else {
-        index = *last;
+        index = (uint32_t)*last;
         if (history->allocations[index].state != TRACE_LIVE) return freed_twice(history, entry);
     }
     history->allocations[index].state = TRACE_FREED;
@@ -125,7 +126,7 @@ static tarn_status follow_completion(trace_history *history, trace_map *map, his
     }
     if (history->allocations[*last].state == TRACE_COMPLETED) return freed_twice(history, entry);
     history->allocations[*last].state = TRACE_COMPLETED;
-    entry->allocation = *last;
+    entry->allocation = (uint32_t)*last;
     bool at_once = previous != NULL && previous->action == HISTORY_FREE_REQUESTED &&
                    previous->address == entry->address && entry->time_ns - previous->time_ns <= at_once_ns;
     if (at_once) entry->action = HISTORY_DROPPED;
@@ -188,7 +189,7 @@ static tarn_status add_final_blocks(trace_history *history, trace_map *maps, fin
                                       .device = final->block.device,
                                       .initial = true,
                                       .still_there = true};
-        uint64_t index;
+        uint32_t index;
         if (!add_allocation(history, initial, &index)) return no_memory(history);
         if (trace_map_insert(map, final->block.address, index, NULL) == NULL) return no_memory(history);
     }
@@ -224,7 +225,7 @@ static void merge_devices(trace_history *history) {
 /* An initial allocation's place in the array, with what it is sorted by. */
 typedef struct initial_place {
     uint64_t address;
-    uint64_t index;
+    uint32_t index;
 } initial_place;
 
 static int compare_places(const void *left, const void *right) {
@@ -252,7 +253,8 @@ static tarn_status emit_initial(trace_history *history, trace_builder *builder) 
     initial_place *places = base_allocate(history->allocation_count, sizeof *places);
     if (places == NULL) return no_memory(history);
     for (size_t i = 0; i < history->allocation_count; i++)
-        if (history->allocations[i].initial) places[count++] = (initial_place){history->allocations[i].address, i};
+        if (history->allocations[i].initial)
+            places[count++] = (initial_place){history->allocations[i].address, (uint32_t)i};
     qsort(places, count, sizeof *places, compare_places);
     tarn_status status = TARN_OK;
     for (size_t i = 0; i < count && status == TARN_OK; i++)

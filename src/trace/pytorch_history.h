@@ -24,8 +24,8 @@ typedef struct history_entry {
     int64_t time_ns; /* never decreasing within one device */
     uint64_t address, size;
     uint64_t stream;     /* as in the file */
-    uint64_t allocation; /* index of what it allocates or frees; set by trace_history_emit */
-    uint64_t replaced;   /* of an alloc: the allocation whose free is missing; set likewise */
+    uint32_t allocation; /* index of what it allocates or frees; set by trace_history_emit */
+    uint32_t replaced;   /* of an alloc: the allocation whose free is missing; set likewise */
     uint32_t sequence;   /* place in the file: orders entries of the same time */
     uint32_t site, tag;
     uint16_t device;
@@ -41,9 +41,9 @@ typedef struct history_block {
 typedef struct trace_history {
     const char *path;
     history_entry *entries;
-    size_t entry_count, entry_capacity;
+    size_t entry_count;
     history_block *blocks;
-    size_t block_count, block_capacity;
+    size_t block_count;
     uint16_t device_count;   /* one more than the highest number used */
     uint64_t final_reserved; /* bytes in the final segments */
     uint64_t told_peak;      /* bytes reserved at most, where the file says so; else 0 */

@@ -11,7 +11,6 @@
 enum { text_limit = 8192 };
 /* Deeper frames say nothing about who asked for memory. */
 static const size_t frame_limit = 64;
-static const size_t frame_field_limit = 16;
 static const size_t setting_limit = 64;
 
 typedef struct text {
@@ -46,63 +45,48 @@ static void put_file(text *t, pickle_value path) {
     put(t, name, path.length - (size_t)(name - path.is.text));
 }
 
-static void put_frame(text *t, pickle_value frame) {
-    pickle_value key, value;
-    pickle_value name = {.type = PICKLE_NONE}, file = {.type = PICKLE_NONE}, line = {.type = PICKLE_NONE};
-    for (pickle_cursor cursor = pickle_begin(frame); pickle_next_entry(&cursor, &key, &value);) {
-        if (pickle_is_text(key, "name")) name = value;
-        else if (pickle_is_text(key, "filename")) file = value;
-        else if (pickle_is_text(key, "line")) line = value;
-    }
-    bool has_line = line.type == PICKLE_INTEGER && line.is.integer != 0;
-    if (name.type == PICKLE_TEXT) put(t, name.is.text, name.length);
-    else put(t, "?", 1);
+tarn_status pytorch_frame(trace_builder *pieces, const pytorch_fields *frame, uint32_t *out_piece) {
+    const pickle_value *name = frame->of[FIELD_NAME], *file = frame->of[FIELD_FILENAME], *line = frame->of[FIELD_LINE];
+    bool has_name = name != NULL && name->type == PICKLE_TEXT;
+    bool has_line = line != NULL && line->type == PICKLE_INTEGER && line->is.integer != 0;
     /* What is not known says nothing. */
-    if (file.type != PICKLE_TEXT || (pickle_is_text(file, "??") && !has_line)) return;
-    put(t, " (", 2);
-    put_file(t, file);
-    if (has_line) {
-        put(t, ":", 1);
-        put_number(t, line.is.integer);
-    }
-    put(t, ")", 1);
-}
-
-static bool stands_for_a_tag(pickle_value frames) {
-    pickle_value frame, file;
-    pickle_cursor cursor = pickle_begin(frames);
-    return frames.is.object->count == 1 && pickle_next(&cursor, &frame) && frame.type == PICKLE_DICT &&
-           frame.is.object->count / 2 <= frame_field_limit && pickle_find(frame, "filename", &file) &&
-           pickle_is_text(file, PYTORCH_TAG_FILE);
-}
-
-tarn_status pytorch_site(const trace_input *input, trace_builder *builder, pickle_value frames, uint32_t *out_site) {
-    if (frames.type != PICKLE_LIST && frames.type != PICKLE_TUPLE) return TARN_OK;
-    pickle_object *list = frames.is.object;
-    if (list->count == 0) return TARN_OK;
-    if (list->note != PICKLE_NO_NOTE) {
-        *out_site = list->note;
-        return TARN_OK;
-    }
+    bool has_file = file != NULL && file->type == PICKLE_TEXT && (has_line || !pickle_is_text(*file, "??"));
     text t;
     t.length = 0;
-    size_t count = 0;
-    pickle_value frame;
-    if (stands_for_a_tag(frames)) return TARN_OK;
-    for (pickle_cursor cursor = pickle_begin(frames); count < frame_limit && pickle_next(&cursor, &frame); count++) {
-        if (frame.type != PICKLE_DICT || frame.is.object->count / 2 > frame_field_limit)
-            return base_fail(TARN_CORRUPT_DATA, "%s: a stack frame is %s of %zu fields, and should be a dict of a few",
-                             input->path, pickle_type_name(frame),
-                             frame.type == PICKLE_DICT ? frame.is.object->count / 2 : 0);
-        if (count > 0) put(&t, " < ", 3);
-        put_frame(&t, frame);
+    if (has_name) put(&t, name->is.text, name->length);
+    else put(&t, "?", 1);
+    if (has_file) {
+        put(&t, " (", 2);
+        put_file(&t, *file);
+        if (has_line) {
+            put(&t, ":", 1);
+            put_number(&t, line->is.integer);
+        }
+        put(&t, ")", 1);
     }
-    tarn_status status = trace_builder_string(builder, t.bytes, t.length, out_site);
-    if (status == TARN_OK) list->note = *out_site;
-    return status;
+    return trace_builder_string(pieces, t.bytes, t.length, out_piece);
 }
 
-static void put_scalar(text *t, pickle_value value) {
+static void put_piece(text *t, const trace_builder *pieces, uint32_t piece) {
+    size_t length;
+    const char *bytes = trace_builder_text(pieces, piece, &length);
+    put(t, bytes, length);
+}
+
+tarn_status pytorch_site(const trace_builder *pieces, const pickle_value *frames, size_t count, trace_builder *builder,
+                         uint32_t *out_site) {
+    text t;
+    t.length = 0;
+    if (count > frame_limit) count = frame_limit;
+    for (size_t i = 0; i < count; i++) {
+        if (i > 0) put(&t, " < ", 3);
+        put_piece(&t, pieces, frames[i].is.range.first);
+    }
+    return trace_builder_string(builder, t.bytes, t.length, out_site);
+}
+
+static void put_scalar(text *t, const pickle_value *of) {
+    const pickle_value value = of != NULL ? *of : (pickle_value){.type = PICKLE_NONE};
     char number[32];
     switch ((pickle_type)value.type) {
     case PICKLE_TEXT: put(t, value.is.text, value.length); break;
@@ -122,7 +106,8 @@ static void put_scalar(text *t, pickle_value value) {
     }
 }
 
-tarn_status pytorch_joined(trace_builder *builder, pickle_value first, pickle_value second, uint32_t *out_string) {
+tarn_status pytorch_joined(trace_builder *builder, const pickle_value *first, const pickle_value *second,
+                           uint32_t *out_string) {
     text t;
     t.length = 0;
     put_scalar(&t, first);
@@ -131,29 +116,28 @@ tarn_status pytorch_joined(trace_builder *builder, pickle_value first, pickle_va
     return trace_builder_string(builder, t.bytes, t.length, out_string);
 }
 
-static void put_dict(text *t, pickle_value dict, const char *between, const char *equals) {
-    size_t count = 0;
-    pickle_value key, value;
-    for (pickle_cursor cursor = pickle_begin(dict); count < setting_limit && pickle_next_entry(&cursor, &key, &value);
-         count++) {
-        if (count > 0) put(t, between, strlen(between));
-        put_scalar(t, key);
-        put(t, equals, strlen(equals));
-        bool nested = value.type == PICKLE_DICT && between[1] != '\0';
-        if (nested) {
-            put(t, "[", 1);
-            put_dict(t, value, ",", ":");
-            put(t, "]", 1);
-        } else {
-            put_scalar(t, value);
-        }
-    }
-}
-
-tarn_status pytorch_settings(trace_builder *builder, pickle_value settings) {
-    if (settings.type != PICKLE_DICT) return TARN_OK;
+static tarn_status put_settings(trace_builder *pieces, const pickle_value *items, size_t count, uint8_t settings,
+                                const char *between, const char *equals, uint32_t *out_piece) {
     text t;
     t.length = 0;
-    put_dict(&t, settings, ", ", "=");
-    return trace_builder_settings(builder, t.bytes, t.length);
+    for (size_t i = 0; i + 1 < count && i / 2 < setting_limit; i += 2) {
+        const pickle_value *value = &items[i + 1];
+        if (i > 0) put(&t, between, strlen(between));
+        put_scalar(&t, &items[i]);
+        put(&t, equals, strlen(equals));
+        if (value->type == PICKLE_DICT && value->kind == settings) {
+            put(&t, "[", 1);
+            put_piece(&t, pieces, value->is.range.first);
+            put(&t, "]", 1);
+        } else {
+            put_scalar(&t, value);
+        }
+    }
+    return trace_builder_string(pieces, t.bytes, t.length, out_piece);
+}
+
+tarn_status pytorch_settings(trace_builder *pieces, const pickle_value *items, size_t count, uint8_t settings,
+                             uint32_t *out_inner, uint32_t *out_outer) {
+    tarn_status status = put_settings(pieces, items, count, settings, ",", ":", out_inner);
+    return status == TARN_OK ? put_settings(pieces, items, count, settings, ", ", "=", out_outer) : status;
 }

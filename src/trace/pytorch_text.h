@@ -1,8 +1,9 @@
-/* Texts made of a snapshot's parts: call sites, marks, settings. */
+/* Texts made of a snapshot's parts: call sites, marks, settings. They are put together from pieces, which lie in a table of
+ * strings of their own. */
 #ifndef TRACE_PYTORCH_TEXT_H
 #define TRACE_PYTORCH_TEXT_H
 
-#include "pickle.h"
+#include "pytorch_fields.h"
 #include "trace_internal.h"
 
 /* Where the layout has no place for what Tarn's own snapshots say. The frame of an allocation without a call site that
@@ -11,12 +12,18 @@
 /* In the top dict: bytes that the allocator held at most. */
 #define PYTORCH_PEAK_FIELD "peak_reserved_bytes"
 
-/* The string for a list of frames, "name (file.py:line) < …"; untouched where there are none. The list keeps its
- * string's number, since events of one place share the list. */
-tarn_status pytorch_site(const trace_input *input, trace_builder *builder, pickle_value frames, uint32_t *out_site);
-/* "first second"; either may be anything. */
-tarn_status pytorch_joined(trace_builder *builder, pickle_value first, pickle_value second, uint32_t *out_string);
-/* The allocator's settings, "name=value, name=value". */
-tarn_status pytorch_settings(trace_builder *builder, pickle_value settings);
+/* The piece "name (file.py:line)" for a frame. */
+tarn_status pytorch_frame(trace_builder *pieces, const pytorch_fields *frame, uint32_t *out_piece);
+/* The builder's string "name (file.py:line) < …" for frames, whose `is.range.first` are their pieces. */
+tarn_status pytorch_site(const trace_builder *pieces, const pickle_value *frames, size_t count, trace_builder *builder,
+                         uint32_t *out_site);
+/* "first second"; either may be NULL. */
+tarn_status pytorch_joined(trace_builder *builder, const pickle_value *first, const pickle_value *second,
+                           uint32_t *out_string);
+
+/* The two forms of a dict of settings, "name=value, name=value" and, for one that is a value itself, "name:value,name:value".
+ * Dicts among the values have the kind `settings`, and their inner piece as `is.range.first`. */
+tarn_status pytorch_settings(trace_builder *pieces, const pickle_value *items, size_t count, uint8_t settings,
+                             uint32_t *out_inner, uint32_t *out_outer);
 
 #endif

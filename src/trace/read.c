@@ -101,6 +101,12 @@ static tarn_status recognise(const trace_input *input, trace_reader *out_reader)
     return *out_reader == NULL ? unknown_format(input) : TARN_OK;
 }
 
+void trace_input_drop(const trace_input *input) {
+    if (input->owner == NULL) return;
+    base_free(*input->owner);
+    *input->owner = NULL;
+}
+
 tarn_status trace_read_memory(const void *data, size_t size, const char *path, tarn_trace **out_trace) {
     trace_input input = {.path = path, .data = data, .size = size};
     trace_reader reader;
@@ -156,7 +162,7 @@ static tarn_status read_file(int file, const char *path, tarn_trace **out_trace)
     size_t rest;
     status = read_bytes(file, path, data + read_size, size - read_size, &rest);
     if (status == TARN_OK) {
-        input = (trace_input){.path = path, .data = data, .size = read_size + rest};
+        input = (trace_input){.path = path, .data = data, .size = read_size + rest, .owner = &data};
         status = reader(&input, out_trace);
     }
     base_free(data);

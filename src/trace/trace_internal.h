@@ -61,6 +61,8 @@ typedef struct trace_builder {
 
 /* The number of a string, the same for the same text. NUL bytes in the text become spaces. */
 tarn_status trace_builder_string(trace_builder *builder, const char *text, size_t length, uint32_t *out_string);
+/* A string by its number; valid until the next one is added. */
+const char *trace_builder_text(const trace_builder *builder, uint32_t string, size_t *out_length);
 /* The trace's number for a stream of the file (0 is the default one) or for a thread. LIMIT_EXCEEDED past 2^32 of
  * them. */
 tarn_status trace_builder_stream(trace_builder *builder, uint64_t number, uint32_t *out_stream);
@@ -91,7 +93,11 @@ typedef struct trace_input {
     const char *path; /* for sentences */
     const uint8_t *data;
     size_t size;
+    uint8_t **owner; /* where the data are kept that a reader may free early; NULL: it may not */
 } trace_input;
+
+/* Frees the data where that may be: for readers that are done with them and need memory for more. */
+void trace_input_drop(const trace_input *input);
 
 /* One for each format that is read. They fail with CORRUPT_DATA, the sentence naming the file and the byte or
  * line. */

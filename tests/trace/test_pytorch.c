@@ -328,11 +328,32 @@ static void wrong_kinds_of_fields_are_told(void **state) {
     p = history();
     put_op(&p, OP_NONE);
     snapshot_device_end(&p);
-    refused(&p, "a history entry is None, and should be a dict");
+    refused(&p, "device_traces is a list, and should be a list of lists of history entries");
+    p = history();
+    snapshot_entry(&p, "alloc", base, 1, 0, 1);
+    put_op(&p, OP_NONE);
+    snapshot_device_end(&p);
+    refused(&p, "a list of records has None among them");
+    p = history();
+    put_bytes(&p, "}(", 2);
+    put_text_pair(&p, "action", "alloc");
+    put_pair(&p, "addr", base);
+    put_op(&p, OP_SETITEMS);
+    snapshot_device_end(&p);
+    refused(&p, "a history entry without a size");
     p = pickler_begin(4);
     snapshot_begin(&p);
     snapshot_segment(&p, 0, base, 10, 0);
     put_bytes(&p, "}", 1);
+    snapshot_segment_end(&p);
+    snapshot_traces(&p);
+    refused(&p, "a segment without a list of blocks");
+    p = pickler_begin(4);
+    snapshot_begin(&p);
+    snapshot_segment(&p, 0, base, 10, 0);
+    put_bytes(&p, "}(", 2);
+    put_text_pair(&p, "state", "inactive");
+    put_op(&p, OP_SETITEMS);
     snapshot_segment_end(&p);
     snapshot_traces(&p);
     refused(&p, "a block without a size");
@@ -350,14 +371,85 @@ static void wrong_kinds_of_fields_are_told(void **state) {
 }
 
 /* One entry that stands in a list many times costs the file two bytes and a reader sixty. */
-static void a_history_larger_than_its_file_is_refused(void **state) {
+static void an_entry_stands_in_one_place(void **state) {
     (void)state;
     pickler p = history();
     snapshot_entry(&p, "oom", 0, 1, 0, 1);
     put_bytes(&p, "q\x05", 2);
     for (int i = 0; i < 10000; i++) put_bytes(&p, "h\x05", 2);
     snapshot_device_end(&p);
-    refused(&p, "more entries than the file has room for");
+    refused(&p, "a list of records has a dict among them that is none, or that stands in two places");
+}
+
+static void a_later_field_hides_an_earlier_one(void **state) {
+    (void)state;
+    pickler p = history();
+    put_bytes(&p, "}(", 2);
+    put_text_pair(&p, "action", "alloc");
+    put_pair(&p, "addr", base);
+    put_pair(&p, "size", 1);
+    put_pair(&p, "size", 3);
+    put_op(&p, OP_SETITEMS);
+    snapshot_device_end(&p);
+    tarn_trace *trace = finished(&p);
+    assert_int_equal(info_of(trace).peak_live, 3);
+    tarn_trace_release(trace);
+}
+
+/* Newer versions have lists of the host's memory, of the same form. */
+static void what_belongs_to_other_memory_is_passed_over(void **state) {
+    (void)state;
+    pickler p = pickler_begin(4);
+    put_bytes(&p, "}(", 2);
+    for (int own = 0; own < 2; own++) {
+        put_text(&p, own ? "segments" : "host_segments");
+        put_bytes(&p, "](", 2);
+        for (unsigned i = 0; i < 2; i++) {
+            snapshot_segment(&p, i, base + i * 8192, own ? 4096 : 7777, 0);
+            snapshot_block(&p, base + i * 8192, 4096, own ? 1000 + i : 5, "active_allocated");
+            snapshot_segment_end(&p);
+        }
+        put_op(&p, OP_APPENDS);
+        put_text(&p, own ? "device_traces" : "host_traces");
+        put_bytes(&p, "](]](", 5);
+        snapshot_entry(&p, "alloc", base + 65536, own ? 10 : 20, 0, 1);
+        snapshot_entry(&p, "alloc", base + 131072, 30, 0, 2);
+        put_bytes(&p, "ee", 2);
+    }
+    put_text(&p, "more");
+    put_bytes(&p, "](}(", 4);
+    put_text_pair(&p, "action", "unheard of");
+    put_bytes(&p, "ueu.", 4);
+    tarn_trace *trace = trace_of(p.bytes, p.size);
+    pickler_end(&p);
+    tarn_trace_info info = info_of(trace);
+    assert_int_equal(info.block_count, 2);
+    assert_int_equal(info.initial_count, 2);
+    assert_int_equal(info.allocation_count, 4);
+    assert_int_equal(info.peak_live, 1000 + 1001 + 10 + 30);
+    assert_int_equal(info.recorded_peak_reserved, 2 * 4096);
+    assert_int_equal(tarn_trace_events(trace)[2].device, 1);
+    tarn_trace_release(trace);
+}
+
+static void settings_are_told_as_text(void **state) {
+    (void)state;
+    pickler p = history();
+    snapshot_device_end(&p);
+    put_op(&p, OP_APPENDS);
+    put_text(&p, "allocator_settings");
+    put_bytes(&p, "}(", 2);
+    put_text(&p, "expandable_segments");
+    put_op(&p, OP_NEWTRUE);
+    put_text(&p, "roundup");
+    put_bytes(&p, "}(", 2);
+    put_pair(&p, "1", 4);
+    put_pair(&p, "2", 8);
+    put_bytes(&p, "uuu.", 4);
+    tarn_trace *trace = trace_of(p.bytes, p.size);
+    pickler_end(&p);
+    assert_string_equal(info_of(trace).settings, "expandable_segments=on, roundup=[1:4,2:8]");
+    tarn_trace_release(trace);
 }
 
 /* Figures from an independent walk back over each history with Python's own pickle module. */
@@ -415,7 +507,10 @@ int main(void) {
         cmocka_unit_test(out_of_memory_and_marks_are_kept),
         cmocka_unit_test(sites_and_tags_come_from_frames_and_metadata),
         cmocka_unit_test(wrong_kinds_of_fields_are_told),
-        cmocka_unit_test(a_history_larger_than_its_file_is_refused),
+        cmocka_unit_test(an_entry_stands_in_one_place),
+        cmocka_unit_test(a_later_field_hides_an_earlier_one),
+        cmocka_unit_test(what_belongs_to_other_memory_is_passed_over),
+        cmocka_unit_test(settings_are_told_as_text),
         cmocka_unit_test(real_snapshots_add_up_exactly),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,125 @@
+/* Pickles of 50 MB that want to make a reader eat memory. Each is refused with one sentence, and needs no more than a hundred
+ * million bytes, of which the file itself is half. Each is read in a process of its own, whose memory is its own. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "stand.h"
+#include "trace/trace_internal.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { sanitized = 1 };
+#else
+enum { sanitized = 0 };
+#endif
+
+/* Pickles as they are written here: a beginning, and what follows it again and again. */
+typedef struct hostile {
+    const char *what, *begin;
+    size_t begin_size;
+    const char *again;
+    size_t again_size;
+    const char *sentence;
+} hostile;
+
+#define BYTES(text) (text), sizeof(text) - 1
+
+/* The names of a history entry's fields, and the entry's texts, as numbers 1 to 4 of the memo. */
+#define NAMES            \
+    "\x8c\x06"           \
+    "action\x94\x8c\x05" \
+    "alloc\x94\x8c\x04"  \
+    "addr\x94\x8c\x04size\x94"
+
+static const hostile pickles[] = {
+    {"batches of one", BYTES("\x80\x04]"), BYTES("(Ne"), "cut off"},
+    {"single items", BYTES("\x80\x04]"), BYTES("Na"), "cut off"},
+    {"empty lists in a list", BYTES("\x80\x04]"), BYTES("]a"), "cut off"},
+    {"marks", BYTES("\x80\x04"), BYTES("("), "nested deeper than 1,000"},
+    {"nested lists", BYTES("\x80\x04"), BYTES("]"), "more than 262,144 values"},
+    {"nested lists with marks", BYTES("\x80\x04"), BYTES("]("), "nested deeper than 1,000"},
+    {"nested dicts", BYTES("\x80\x04"), BYTES("}(K\x01"), "nested deeper than 1,000"},
+    {"nested tuples", BYTES("\x80\x04)"), BYTES("\x85"), "cut off"},
+    {"tuples that grow", BYTES("\x80\x04)"), BYTES("h\x00\x86"), "never set"},
+    {"values without a container", BYTES("\x80\x04"), BYTES("N"), "more than 262,144 values"},
+    {"a value doubled", BYTES("\x80\x04N"), BYTES("2"), "more than 262,144 values"},
+    {"one value remembered", BYTES("\x80\x04N"), BYTES("\x94"), "too many for"},
+    {"lists remembered and dropped", BYTES("\x80\x04"),
+     BYTES("]\x94"
+           "0"),
+     "too many for"},
+    {"texts remembered and dropped", BYTES("\x80\x04"),
+     BYTES("\x8c\x05"
+           "abcde\x94"
+           "0"),
+     "cut off"},
+    {"memo numbers far apart", BYTES("\x80\x04N"), BYTES("r\xff\xff\xff\x7f"), "memo number 2147483647"},
+    {"long integers", BYTES("\x80\x04"),
+     BYTES("\x8a\xff"
+           "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+           "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+           "0123456789012345678901234567890123456789012345678901234"
+           "0"),
+     "cut off"},
+    {"one integer as long as the file", BYTES("\x80\x04\x8b\x00\x00\x00\x7f"), BYTES("7"), "reaches past the end"},
+    {"a text longer than the file", BYTES("\x80\x04X\xff\xff\xff\xff"), BYTES("x"), "a text of 4294967295 bytes"},
+    {"a frame longer than the file", BYTES("\x80\x04\x95\xff\xff\xff\xff\xff\xff\xff\x0f"), BYTES("N"),
+     "declares a frame"},
+    {"dicts of settings", BYTES("\x80\x04]"), BYTES("}K\x01K\x02sa"), "cut off"},
+    {"frames", BYTES("\x80\x04](\x8c\x04name\x94"),
+     BYTES("]}h\x00\x8c\x01"
+           "xsa0"),
+     "cut off"},
+    {"entries of a history", BYTES("\x80\x04]\x94(" NAMES "]"), BYTES("}(h\x01h\x02h\x03K\x05h\x04K\x07ua"), "cut off"},
+    {"entries of no list", BYTES("\x80\x04]\x94(" NAMES "]"), BYTES("}(h\x01h\x02h\x03K\x05h\x04K\x07u0"), "cut off"},
+};
+
+enum { WHOLE = 50000000, MOST = 100000000 };
+
+/* Zero when the pickle is refused as it should be, and in how much memory. */
+static int read_one(const hostile *about, size_t size) {
+    char *data = malloc(size);
+    if (data == NULL) return 1;
+    memcpy(data, about->begin, about->begin_size);
+    size_t used = about->begin_size;
+    for (; used + about->again_size <= size; used += about->again_size)
+        memcpy(data + used, about->again, about->again_size);
+    tarn_trace *trace = NULL;
+    if (trace_read_memory(data, used, "input", &trace) != TARN_CORRUPT_DATA) return 2;
+    if (strstr(tarn_last_error(), about->sentence) == NULL) {
+        print_error("%s: %s\n", about->what, tarn_last_error());
+        return 3;
+    }
+    struct rusage usage;
+    getrusage(RUSAGE_SELF, &usage);
+    free(data);
+    if (sanitized || getenv("TARN_TEST_SLOWNESS") != NULL || usage.ru_maxrss <= MOST / 1024) return 0;
+    print_error("%s: %ld KiB\n", about->what, usage.ru_maxrss);
+    return 4;
+}
+
+/* Under a sanitizer or valgrind, which have memory of their own, a small file shows the rest. */
+static void hostile_pickles_are_refused_in_little_memory(void **state) {
+    (void)state;
+    size_t size = sanitized || getenv("TARN_TEST_SLOWNESS") != NULL ? WHOLE / 25 : WHOLE;
+    int failures = 0;
+    for (size_t i = 0; i < sizeof pickles / sizeof pickles[0]; i++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) _exit(read_one(&pickles[i], size));
+        int status = -1;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (status != 0) {
+            print_error("%s: status %#x\n", pickles[i].what, (unsigned)status);
+            failures++;
+        }
+    }
+    assert_int_equal(failures, 0);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(hostile_pickles_are_refused_in_little_memory)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
