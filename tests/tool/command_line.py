@@ -386,52 +386,6 @@ class Record(ToolTest):
         self.assertIn("tarn.trace", os.listdir(self.folder))
 
 
-class Bench(ToolTest):
-    """What the benchmarks print, not how fast they are."""
-
-    def run_one(self, name, *arguments):
-        benchmarks = json.loads(self.check(tarn("bench", name, "--quick", "--json", *arguments), 0).out)["benchmarks"]
-        self.assertEqual([benchmark["benchmark"] for benchmark in benchmarks], [name])
-        return benchmarks[0]
-
-    def test_alloc_compares_the_same_peers_in_each_pattern(self):
-        if is_sanitized():
-            self.skipTest("a sanitizer and a preloaded allocator do not mix")
-        result = self.run_one("alloc")
-        peers = {"glibc", "mimalloc", "jemalloc", "tcmalloc", "caching", "direct"} - set(result["absent"])
-        self.assertTrue({"glibc", "caching", "direct"} <= peers, result["absent"])
-        self.assertGreaterEqual(len(result["patterns"]), 10)
-        for pattern in result["patterns"]:
-            with self.subTest(pattern=pattern["pattern"]):
-                self.assertEqual(set(pattern), {"pattern", "ns", "caching_times_peer", "target", "value", "met"})
-                self.assertEqual(set(pattern["ns"]), peers)
-                self.assertEqual(set(pattern["caching_times_peer"]), peers - {"caching", "direct"})
-                for peer, ratio in pattern["caching_times_peer"].items():
-                    self.assertAlmostEqual(ratio * pattern["ns"][peer], pattern["ns"]["caching"], places=3)
-                self.assertEqual(pattern["met"] is None, pattern["value"] is None)
-
-    def test_replay_measures_each_trace_of_the_folder(self):
-        result = self.run_one("replay", "--data", self.folder)
-        self.assertEqual([row["file"] for row in result["results"]], [self.snapshot])
-        row = result["results"][0]
-        self.assertEqual(set(row), {"file", "events", "recorded_utilization", "utilization", "failed_allocations", "event_ns",
-                                    "allocate_p50_ns", "free_p50_ns", "target", "met"})
-        self.assertEqual(row["met"], row["utilization"] >= row["target"])
-        self.assertEqual(self.check(tarn("bench", "replay", "--data", self.path("nowhere")), 2).out, "")
-
-    def test_record_compares_with_a_plain_run(self):
-        if is_sanitized() or not os.path.exists(RECORDER):
-            self.skipTest("needs a recorder that is not sanitized")
-        result = self.run_one("record")
-        if result["results"] is None:
-            self.skipTest("python3 with NumPy does not run here")
-        self.assertEqual([row["run"] for row in result["results"]],
-                         ["plain", "recorded, every block", "recorded, from 64 KiB"])
-        for row in result["results"]:
-            self.assertEqual(set(row), {"run", "seconds", "times_plain", "target", "met"})
-            self.assertAlmostEqual(row["seconds"], row["times_plain"] * result["results"][0]["seconds"], places=6)
-
-
 class BadInput(ToolTest):
     def test_bad_files_are_refused_in_little_memory(self):
         limit = None if is_sanitized() else 100 << 20
