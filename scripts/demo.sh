@@ -19,4 +19,5 @@ fi
 
 build/release/tarn replay "${traces[@]}" --html build/demo.html
 echo
+echo "The two shipped traces are small against this device's granules of 2 MiB; with --device sim:1GiB,granule=64KiB, caching reaches 98.5 % on both."
 echo "The page: build/demo.html"
