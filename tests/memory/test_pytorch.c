@@ -362,6 +362,80 @@ static void polling_does_not_grow_with_the_blocks_that_wait(void **state) {
     stand_close(&stand);
 }
 
+static void a_stream_that_has_ended_is_not_waited_for(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "pytorch", "fake:1GiB,flat");
+    tarn_stream *gone = NULL;
+    EXPECT_OK(tarn_stream_create(stand.device, &gone));
+    tarn_buffer *buffer = take(&stand, 5 * MIB, NULL);
+    uintptr_t place = address_of(buffer);
+    EXPECT_OK(tarn_buffer_record_stream(buffer, gone));
+    EXPECT_OK(tarn_stream_release(gone));
+    fake_fail(FAKE_EVENTS, 0, 0, TARN_OK);
+    give(&stand, buffer, NULL);
+    buffer = take(&stand, 5 * MIB, NULL);
+    assert_int_equal(address_of(buffer), place);
+    assert_int_equal(fake_calls(), 0);
+    give(&stand, buffer, NULL);
+    stand_close(&stand);
+}
+
+/* A reclaimer's buffer fits as it is: the driver is not asked for it again. */
+static size_t spare(void *context, size_t wanted) {
+    tarn_buffer **kept = context;
+    if (*kept == NULL) return 0;
+    size_t bytes = tarn_buffer_capacity(*kept);
+    EXPECT_OK(tarn_buffer_free(*kept, NULL));
+    *kept = NULL;
+    return bytes > wanted ? bytes : wanted;
+}
+
+static void what_a_reclaimer_frees_is_used_as_it_is(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "pytorch", "fake:400MiB,flat");
+    tarn_buffer *most = take(&stand, 290 * MIB, NULL), *kept = take(&stand, 100 * MIB, NULL);
+    uintptr_t place = address_of(kept);
+    EXPECT_OK(tarn_allocator_add_reclaimer(stand.allocator, spare, &kept));
+    tarn_buffer *buffer = take(&stand, 100 * MIB, NULL);
+    assert_int_equal(address_of(buffer), place);
+    assert_int_equal(reserved(&stand), 390 * MIB);
+    EXPECT_OK(tarn_allocator_remove_reclaimer(stand.allocator, spare, &kept));
+    give(&stand, buffer, NULL);
+    give(&stand, most, NULL);
+    stand_close(&stand);
+}
+
+static void an_allocator_ends_although_the_driver_takes_nothing_back(void **state) {
+    (void)state;
+    static const char *const specs[] = {"pytorch", "pytorch:expandable_segments=True"};
+    for (size_t i = 0; i < 2; i++) {
+        tarn_device *device = NULL;
+        tarn_allocator *allocator = NULL;
+        tarn_stream *stream = NULL;
+        tarn_buffer *buffer = NULL;
+        fake_install();
+        EXPECT_OK(tarn_device_open("fake:2GiB", &device));
+        EXPECT_OK(tarn_stream_create(device, &stream));
+        EXPECT_OK(tarn_allocator_create(device, specs[i], &allocator));
+        EXPECT_OK(tarn_allocator_allocate(allocator, 50 * MIB, stream, &buffer));
+        EXPECT_OK(tarn_allocator_free(allocator, buffer, NULL));
+        EXPECT_OK(tarn_allocator_allocate(allocator, 50 * MIB, NULL, &buffer));
+        EXPECT_OK(tarn_allocator_free(allocator, buffer, stream));
+        log_listen();
+        fake_fail(FAKE_TAKING_MEMORY | FAKE_WAITS | FAKE_EVENTS, 1, 1, TARN_INTERNAL);
+        EXPECT_OK(tarn_allocator_release(allocator));
+        assert_non_null(strstr(log_heard(), "could not be given back"));
+        fake_reset();
+        log_silence();
+        EXPECT_OK(tarn_stream_release(stream));
+        tarn_device_release(device);
+        /* The driver closes with memory in use, as it wanted it. */
+        fake_reset();
+    }
+}
+
 /* 9 */
 static void garbage_in_the_settings_is_refused_with_its_column(void **state) {
     (void)state;
@@ -458,6 +532,9 @@ int main(void) {
         cmocka_unit_test(a_block_followed_by_unmapped_addresses_is_the_last_choice),
         cmocka_unit_test(blocks_wait_for_each_stream_in_the_order_of_the_frees),
         cmocka_unit_test(polling_does_not_grow_with_the_blocks_that_wait),
+        cmocka_unit_test(a_stream_that_has_ended_is_not_waited_for),
+        cmocka_unit_test(what_a_reclaimer_frees_is_used_as_it_is),
+        cmocka_unit_test(an_allocator_ends_although_the_driver_takes_nothing_back),
         cmocka_unit_test(garbage_in_the_settings_is_refused_with_its_column),
         cmocka_unit_test(settings_of_other_parts_are_read_and_change_nothing),
         cmocka_unit_test(without_virtual_memory_expandable_segments_are_plain_ones),
