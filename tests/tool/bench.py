@@ -34,6 +34,16 @@ class Bench(command_line.ToolTest):
                     self.assertAlmostEqual(ratio * pattern["ns"][peer], pattern["ns"]["caching"], places=3)
                 self.assertEqual(pattern["met"] is None, pattern["value"] is None)
 
+    def test_stacks_compares_the_stacks_that_are_named(self):
+        specs = ["caching", "limit:1GiB | caching", "pytorch"]
+        result = self.run_one("stacks", *[argument for spec in specs for argument in ("--allocator", spec)])
+        self.assertEqual([stack["allocator"] for stack in result["allocators"]], specs)
+        first = result["allocators"][0]["ns"]["training step, written"]
+        for stack in result["allocators"]:
+            self.assertEqual(set(stack), {"allocator", "ns", "written_step_against_first"})
+            self.assertAlmostEqual(stack["written_step_against_first"] * first, stack["ns"]["training step, written"], places=3)
+        self.assertIn("nonsense", self.check(command_line.tarn("bench", "stacks", "--quick", "--allocator", "nonsense"), 2).err)
+
     def test_replay_measures_each_trace_of_the_folder(self):
         result = self.run_one("replay", "--data", self.folder)
         self.assertEqual([row["file"] for row in result["results"]], [self.snapshot])

@@ -7,7 +7,8 @@
 #include "harness.h"
 #include "peers.h"
 
-static const benchmark benchmarks[] = {{"alloc", bench_alloc}, {"replay", bench_replay}, {"record", bench_record}};
+static const benchmark benchmarks[] = {
+    {"alloc", bench_alloc}, {"stacks", bench_stacks}, {"replay", bench_replay}, {"record", bench_record}};
 enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };
 
 typedef struct bench_settings {
@@ -17,7 +18,7 @@ typedef struct bench_settings {
     const char *measure; /* this process is a contender's */
 } bench_settings;
 
-enum { OPTION_JSON = 'j', OPTION_QUICK = 'q', OPTION_DATA = 'd', OPTION_MEASURE = 0x100 };
+enum { OPTION_JSON = 'j', OPTION_QUICK = 'q', OPTION_DATA = 'd', OPTION_ALLOCATOR = 'a', OPTION_MEASURE = 0x100 };
 
 static error_t parse_option(int key, char *argument, struct argp_state *state) {
     bench_settings *settings = state->input;
@@ -25,6 +26,11 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
     case OPTION_JSON: settings->options.as_json = true; return 0;
     case OPTION_QUICK: settings->options.quick = true; return 0;
     case OPTION_DATA: settings->options.data = argument; return 0;
+    case OPTION_ALLOCATOR:
+        if (settings->options.spec_count == BENCH_MOST_SPECS)
+            argp_error(state, "at most %d allocators are compared", BENCH_MOST_SPECS);
+        settings->options.specs[settings->options.spec_count++] = argument;
+        return 0;
     case OPTION_MEASURE: settings->measure = argument; return 0;
     case ARGP_KEY_ARG:
         for (size_t i = 0; i < BENCHMARKS; i++) {
@@ -32,7 +38,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
             settings->is_wanted[i] = settings->any_named = true;
             return 0;
         }
-        argp_error(state, "no benchmark is called '%s'; there are alloc, replay and record", argument);
+        argp_error(state, "no benchmark is called '%s'; there are alloc, stacks, replay and record", argument);
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -60,6 +66,9 @@ int bench_command(int argc, char **argv) {
         {"json", OPTION_JSON, NULL, 0, "Print one JSON document", 0},
         {"quick", OPTION_QUICK, NULL, 0, "Measure for seconds instead of a minute; the figures are rougher", 0},
         {"data", OPTION_DATA, "FOLDER", 0, "Where replay finds traces (default: TARN_SHARED_DATA)", 0},
+        {"allocator", OPTION_ALLOCATOR, "SPEC", 0,
+         "Measure this stack in `stacks`; may be given more than once, and the first is what the others are held against",
+         0},
         {PEER_OPTION, OPTION_MEASURE, "SPEC:BUDGET", OPTION_HIDDEN, NULL, 0},
         {0}};
     static const struct argp argp = {
@@ -68,7 +77,7 @@ int bench_command(int argc, char **argv) {
         .args_doc = "[NAME…]",
         .doc =
             "Runs the benchmarks that are named, or all: `alloc` measures the host's cost of an allocation and its free on Tarn "
-            "and, in the same run, on malloc and the allocators installed here; `replay` measures on recorded traces how much "
+            "and, in the same run, on malloc and the allocators installed here; `stacks` compares Tarn's own stacks; `replay` measures on recorded traces how much "
             "of the memory taken is in use; `record` measures what recording a NumPy program costs."
             "\vExample:\n\n  tarn bench alloc --quick",
     };

@@ -10,11 +10,14 @@
 #include "tarn/tool.h"
 
 #define BENCH_COMMAND "tarn bench"
+#define BENCH_MOST_SPECS 32
 
 typedef struct bench_options {
     bool quick;
     bool as_json;
-    const char *data; /* folder with snapshots; NULL: none was named */
+    const char *data;                    /* folder with snapshots; NULL: none was named */
+    const char *specs[BENCH_MOST_SPECS]; /* stacks to measure instead of the usual ones */
+    size_t spec_count;
 } bench_options;
 
 /* A benchmark prints its table, unless JSON is asked for, and gives its JSON object. It returns an exit code of the tool, and
@@ -25,6 +28,7 @@ typedef struct benchmark {
 } benchmark;
 
 int bench_alloc(const bench_options *options, json_t **out_result);
+int bench_stacks(const bench_options *options, json_t **out_result);
 int bench_replay(const bench_options *options, json_t **out_result);
 int bench_record(const bench_options *options, json_t **out_result);
 

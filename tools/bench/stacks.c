@@ -1,0 +1,105 @@
+/* `tarn bench stacks`: what each of Tarn's own stacks of allocators costs the host, side by side.
+ *
+ * Which strategy to take is a question of time among others, and what an adaptor adds is one of ratios: so all stacks are measured
+ * in this process, taking turns round after round. Each figure is the least of its rounds: what else the machine does only
+ * ever adds, and here no contender brings an allocator of its own that would have good and bad starts. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "harness.h"
+#include "patterns.h"
+#include "tarn/progress.h"
+
+/* Of the patterns, those that one thread goes through: an arena is for one. */
+static const char *const measured[] = {"64 B", "64 KiB", "1 MiB", "16 MiB", "training step", "training step, written"};
+enum { MEASURED = sizeof measured / sizeof measured[0] };
+
+/* The first one is what the others are held against. */
+static const char *const usual[] = {
+    "caching",         "direct",
+    "pytorch",         "limit:64GiB | caching",
+    "fail: | caching", "fallback:direct | caching",
+    "track | caching", "record:/dev/null | caching",
+};
+
+typedef struct stack_figures {
+    const char *spec;
+    double ns[MEASURED]; /* the least of the rounds */
+    double ratio;        /* of the last pattern to the first stack's */
+} stack_figures;
+
+static const bench_pattern *pattern_named(const char *name) {
+    size_t i = 0;
+    while (strcmp(bench_patterns[i].name, name) != 0) i++;
+    return &bench_patterns[i];
+}
+
+static tarn_status measure_stack(stack_figures *stack, double budget_ns) {
+    for (size_t k = 0; k < MEASURED; k++) {
+        double ns;
+        tarn_status status = bench_measure(pattern_named(measured[k]), stack->spec, budget_ns, &ns);
+        if (status != TARN_OK) return status;
+        if (stack->ns[k] == 0 || ns < stack->ns[k]) stack->ns[k] = ns;
+    }
+    return TARN_OK;
+}
+
+static int run_rounds(stack_figures *stacks, size_t count, size_t rounds, double budget_ns) {
+    tool_progress progress = {.total_runs = rounds};
+    for (size_t round = 0; round < rounds; round++) {
+        progress_begin(&progress, "stacks", "round", count);
+        for (size_t i = 0; i < count; i++) {
+            progress_step(&progress);
+            tarn_status status = measure_stack(&stacks[i], budget_ns);
+            if (status != TARN_OK) return tool_fail(BENCH_COMMAND, stacks[i].spec, status);
+        }
+        progress_end(&progress);
+    }
+    for (size_t i = 0; i < count; i++) stacks[i].ratio = stacks[i].ns[MEASURED - 1] / stacks[0].ns[MEASURED - 1];
+    return TOOL_DONE;
+}
+
+static void print_table(const stack_figures *stacks, size_t count, size_t rounds) {
+    printf("stacks: time of one allocation and its free on the host, the least of %zu rounds\n", rounds);
+    tool_table table = {.columns = MEASURED + 2, .left = 1};
+    char text[TOOL_TEXT];
+    table_add(&table, "allocator");
+    for (size_t k = 0; k < MEASURED; k++) table_add(&table, "%s", measured[k]);
+    table_add(&table, "that against the first");
+    for (size_t i = 0; i < count; i++) {
+        table_add(&table, "%s", stacks[i].spec);
+        for (size_t k = 0; k < MEASURED; k++) table_add(&table, "%s", bench_duration(stacks[i].ns[k], text));
+        table_add(&table, "%.2f", stacks[i].ratio);
+    }
+    table_print(&table);
+}
+
+static json_t *to_json(const stack_figures *stacks, size_t count, size_t rounds) {
+    json_t *list = json_array();
+    for (size_t i = 0; i < count; i++) {
+        json_t *figures = json_object();
+        for (size_t k = 0; k < MEASURED; k++) json_object_set_new(figures, measured[k], json_real(stacks[i].ns[k]));
+        json_array_append_new(list, json_pack("{s:o,s:o,s:f}", "allocator", tool_json_text(stacks[i].spec), "ns",
+                                              figures, "written_step_against_first", stacks[i].ratio));
+    }
+    return json_pack("{s:s,s:o,s:o}", "benchmark", "stacks", "rounds", tool_json_size(rounds), "allocators", list);
+}
+
+int bench_stacks(const bench_options *options, json_t **out_result) {
+    bool is_named = options->spec_count > 0;
+    const char *const *specs = is_named ? options->specs : usual;
+    size_t count = is_named ? options->spec_count : sizeof usual / sizeof usual[0];
+    size_t rounds = options->quick ? 3 : 7;
+    stack_figures *stacks = calloc(count, sizeof *stacks);
+    if (!stacks) return tool_no_memory(BENCH_COMMAND);
+    for (size_t i = 0; i < count; i++) stacks[i].spec = specs[i];
+    int code = run_rounds(stacks, count, rounds, options->quick ? 3e6 : 1e7);
+    if (code == TOOL_DONE) {
+        if (!options->as_json) print_table(stacks, count, rounds);
+        *out_result = to_json(stacks, count, rounds);
+        if (!*out_result) code = tool_no_memory(BENCH_COMMAND);
+    }
+    free(stacks);
+    return code;
+}
