@@ -1,7 +1,7 @@
-/* The streams of a direct allocator.
+/* The streams of an allocator that keeps its memory in pieces.
  *
  * Waiting for a stream is recording an event and waiting for that. Where no event can be had, the stream as a whole is
- * waited for. */
+ * waited for. Asking without waiting is recording an event too, and looking at it again each time. */
 #include "memory/direct_streams.h"
 
 #include "base/memory.h"
@@ -59,11 +59,15 @@ void direct_streams_end(direct_streams *streams) {
     pthread_mutex_destroy(&streams->lock);
 }
 
+static bool has_use(const direct_use *uses, uint32_t number) {
+    while (uses != NULL && uses->stream != number) uses = uses->next;
+    return uses != NULL;
+}
+
 /* Must be called with the lock held. False when there is no host memory. */
 static bool add_use(direct_streams *streams, tarn_stream *stream, direct_use **inout_uses) {
     uint32_t number = hal_stream_number(stream);
-    for (const direct_use *use = *inout_uses; use != NULL; use = use->next)
-        if (use->stream == number) return true;
+    if (has_use(*inout_uses, number)) return true;
     direct_use *use = base_allocate(1, sizeof *use);
     if (use == NULL) return false;
     if (find_stream(streams, number) == NULL) {
@@ -137,21 +141,100 @@ static tarn_status wait_for_stream(direct_streams *streams, tarn_stream *stream)
     return is_over(status) ? TARN_OK : status;
 }
 
+direct_stream *direct_streams_hold(direct_streams *streams, uint32_t number) {
+    pthread_mutex_lock(&streams->lock);
+    direct_stream *entry = find_stream(streams, number);
+    if (entry != NULL) entry->waiting++;
+    pthread_mutex_unlock(&streams->lock);
+    return entry;
+}
+
+void direct_streams_hold_end(direct_streams *streams, direct_stream *entry) {
+    pthread_mutex_lock(&streams->lock);
+    entry->waiting--;
+    pthread_cond_broadcast(&streams->waited);
+    pthread_mutex_unlock(&streams->lock);
+}
+
 tarn_status direct_streams_wait(direct_streams *streams, const direct_use *uses) {
     for (const direct_use *use = uses; use != NULL; use = use->next) {
-        pthread_mutex_lock(&streams->lock);
-        direct_stream *entry = find_stream(streams, use->stream);
-        if (entry != NULL) entry->waiting++;
-        pthread_mutex_unlock(&streams->lock);
+        direct_stream *entry = direct_streams_hold(streams, use->stream);
         if (entry == NULL) continue;
         tarn_status status = wait_for_stream(streams, entry->stream);
-        pthread_mutex_lock(&streams->lock);
-        entry->waiting--;
-        pthread_cond_broadcast(&streams->waited);
-        pthread_mutex_unlock(&streams->lock);
+        direct_streams_hold_end(streams, entry);
         if (status != TARN_OK) return status;
     }
     return TARN_OK;
+}
+
+/* Looks at the event of a use, and records it if that has not been done. */
+static bool is_idle(direct_streams *streams, direct_use *use) {
+    if (use->is_over) return true;
+    if (use->event == NULL) {
+        direct_stream *entry = direct_streams_hold(streams, use->stream);
+        tarn_status status = TARN_OK;
+        if (entry != NULL) {
+            status = take_event(streams, &use->event);
+            if (status == TARN_OK) status = hal_event_record(use->event, entry->stream);
+            direct_streams_hold_end(streams, entry);
+        }
+        /* A stream that has ended has nothing left to do. */
+        if (entry == NULL) use->is_over = true;
+        if (status != TARN_OK) {
+            hal_event_destroy(use->event);
+            use->event = NULL;
+        }
+    }
+    if (use->event != NULL && hal_event_query(use->event, &use->is_over) == TARN_OK && use->is_over) {
+        put_event(streams, use->event);
+        use->event = NULL;
+    }
+    return use->is_over;
+}
+
+bool direct_streams_are_idle(direct_streams *streams, direct_use *uses, uint32_t except) {
+    bool are_idle = true;
+    for (direct_use *use = uses; use != NULL; use = use->next) {
+        if (use->stream != except) are_idle = is_idle(streams, use) && are_idle;
+    }
+    return are_idle;
+}
+
+void direct_streams_ask_anew(direct_streams *streams, direct_use *uses) {
+    for (direct_use *use = uses; use != NULL; use = use->next) {
+        if (use->event != NULL) put_event(streams, use->event);
+        use->event = NULL;
+        use->is_over = false;
+    }
+}
+
+tarn_status direct_streams_share(direct_streams *streams, const direct_use *from, direct_use **inout_uses) {
+    for (const direct_use *use = from; use != NULL; use = use->next) {
+        if (has_use(*inout_uses, use->stream)) continue;
+        direct_use *added = base_allocate(1, sizeof *added);
+        if (added == NULL) {
+            return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to remember that a stream uses a buffer",
+                             tarn_device_name(streams->device));
+        }
+        added->stream = use->stream;
+        added->next = *inout_uses;
+        *inout_uses = added;
+    }
+    return TARN_OK;
+}
+
+void direct_streams_keep_only(direct_streams *streams, uint32_t number, direct_use **inout_uses) {
+    direct_use **link = inout_uses;
+    while (*link != NULL) {
+        direct_use *use = *link;
+        if (use->stream == number) {
+            link = &use->next;
+            continue;
+        }
+        *link = use->next;
+        if (use->event != NULL) put_event(streams, use->event);
+        base_free(use);
+    }
 }
 
 uint64_t direct_streams_waits(direct_streams *streams) {
@@ -164,6 +247,7 @@ uint64_t direct_streams_waits(direct_streams *streams) {
 void direct_uses_free(direct_use *uses) {
     while (uses != NULL) {
         direct_use *next = uses->next;
+        hal_event_destroy(uses->event);
         base_free(uses);
         uses = next;
     }

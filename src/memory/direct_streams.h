@@ -1,4 +1,5 @@
-/* Which streams use the memory of a direct allocator, and waiting for them.
+/* Which streams use the memory of an allocator that keeps its memory in pieces of one driver call or one range each (`direct`,
+ * `predictive`), and waiting for them.
  *
  * A buffer remembers numbers of streams, for a stream may end before the buffer does. The streams themselves are kept in
  * one list; a stream that is not in it has ended, and its work with it. */
@@ -12,7 +13,9 @@
 
 /* A stream that a buffer is used on. */
 typedef struct direct_use {
-    uint32_t stream; /* its number */
+    uint32_t stream;  /* its number */
+    bool is_over;     /* direct_streams_are_idle found the work that it asked about finished */
+    hal_event *event; /* recorded when direct_streams_are_idle first asked; NULL: it has not, or needs it no more */
     struct direct_use *next;
 } direct_use;
 
@@ -43,7 +46,22 @@ tarn_status direct_streams_use(direct_streams *streams, tarn_stream *stream, dir
 /* Waits for the work so far of all streams of the list. What fails to be waited for is returned; a device that is lost or out
  * of reach does nothing any more and counts as waited for. */
 tarn_status direct_streams_wait(direct_streams *streams, const direct_use *uses);
+/* Whether the work on the streams of the list, but for the stream with the number `except`, has finished: the work that was there
+ * when this was first asked since direct_streams_ask_anew. Never waits; where the driver does not say, the answer is no. The list
+ * is the caller's alone meanwhile. */
+bool direct_streams_are_idle(direct_streams *streams, direct_use *uses, uint32_t except);
+/* The next direct_streams_are_idle asks about the work up to then. */
+void direct_streams_ask_anew(direct_streams *streams, direct_use *uses);
+/* Adds the streams of one list to another. OUT_OF_MEMORY, with some of them added. */
+tarn_status direct_streams_share(direct_streams *streams, const direct_use *from, direct_use **inout_uses);
+/* Takes all streams but that one off the list. */
+void direct_streams_keep_only(direct_streams *streams, uint32_t number, direct_use **inout_uses);
+/* The stream with that number, which does not end before direct_streams_hold_end; NULL when it has ended already. */
+direct_stream *direct_streams_hold(direct_streams *streams, uint32_t number);
+void direct_streams_hold_end(direct_streams *streams, direct_stream *entry);
 uint64_t direct_streams_waits(direct_streams *streams);
 void direct_uses_free(direct_use *uses);
+
+#define DIRECT_NO_STREAM UINT32_MAX
 
 #endif
