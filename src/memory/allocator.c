@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/structure.h"
 #include "memory/stack.h"
 
 #define IS_LIKELY(condition) __builtin_expect(!!(condition), 1)
@@ -60,28 +61,6 @@ static void drop(tarn_allocator *allocator) {
 
 /* Allocating. */
 
-/* Reads what the caller's structure has; a member beyond its size is zero. */
-static tarn_status read_options(const tarn_allocator *allocator, const tarn_allocate_options *options,
-                                tarn_allocate_options *out_options) {
-    *out_options = (tarn_allocate_options){.struct_size = sizeof *out_options};
-    if (options == NULL) return TARN_OK;
-    size_t size = options->struct_size;
-    if (size < sizeof options->struct_size || size > 4096) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: options have struct_size %zu; this version's is %zu",
-                         allocator->spec, memory_device_name(allocator), size, sizeof *options);
-    }
-    /* A newer program's members are fine as long as they ask for nothing. */
-    const unsigned char *bytes = (const unsigned char *)options;
-    for (size_t i = sizeof *options; i < size; i++) {
-        if (bytes[i] == 0) continue;
-        return base_fail(TARN_INVALID_ARGUMENT,
-                         "%s on %s: options of %zu bytes ask for what this version does not know", allocator->spec,
-                         memory_device_name(allocator), size);
-    }
-    memcpy(out_options, options, size < sizeof *options ? size : sizeof *options);
-    return TARN_OK;
-}
-
 static tarn_status make_request(tarn_allocator *allocator, size_t size, const tarn_allocate_options *options,
                                 const void *site, memory_request *out_request) {
     const tarn_device_properties *properties = hal_device_properties(allocator->device);
@@ -120,18 +99,20 @@ static tarn_status check_open(const tarn_allocator *allocator) {
     return TARN_OK;
 }
 
-static tarn_status allocate_generic(tarn_allocator *allocator, size_t size, const tarn_allocate_options *options,
-                                    const void *site, tarn_buffer **out_buffer) {
+tarn_status memory_allocate_shaped(tarn_allocator *allocator, size_t size, const memory_shape *shape,
+                                   const tarn_allocate_options *options, const void *site, tarn_buffer **out_buffer) {
     if (allocator == NULL || out_buffer == NULL) {
         return base_fail(TARN_INVALID_ARGUMENT, "the allocator or the place for the buffer is NULL");
     }
     tarn_allocate_options read;
     memory_request request;
     memory_block *block;
-    tarn_status status = read_options(allocator, options, &read);
+    tarn_status status = base_read_structure(allocator->spec, options, &read, sizeof read);
     if (status == TARN_OK) status = make_request(allocator, size, &read, site, &request);
     if (status == TARN_OK) status = check_open(allocator);
-    if (status == TARN_OK) status = memory_allocate(allocator, &request, &block);
+    if (status != TARN_OK) return status;
+    request.shape = shape;
+    status = memory_allocate(allocator, &request, &block);
     if (status != TARN_OK) return status;
     if (allocator->strategy->retire == NULL) {
         atomic_fetch_add_explicit(&allocator->live, 1, memory_order_relaxed);
@@ -144,7 +125,7 @@ static __attribute__((noinline)) tarn_status allocate_on_stream(tarn_allocator *
                                                                 tarn_stream *stream, const void *site,
                                                                 tarn_buffer **out_buffer) {
     tarn_allocate_options options = {.struct_size = sizeof options, .stream = stream};
-    return allocate_generic(allocator, size, &options, site, out_buffer);
+    return memory_allocate_shaped(allocator, size, NULL, &options, site, out_buffer);
 }
 
 /* Who gets here has no adaptor above, so that nobody asks for the site. */
@@ -168,7 +149,7 @@ tarn_status tarn_allocator_allocate(tarn_allocator *allocator, size_t size, tarn
 
 tarn_status tarn_allocator_allocate_with(tarn_allocator *allocator, size_t size, const tarn_allocate_options *options,
                                          tarn_buffer **out_buffer) {
-    return allocate_generic(allocator, size, options, MEMORY_CALL_SITE(), out_buffer);
+    return memory_allocate_shaped(allocator, size, NULL, options, MEMORY_CALL_SITE(), out_buffer);
 }
 
 /* Freeing. */

@@ -49,7 +49,7 @@ tarn_status memory_argument_number(memory_arguments *arguments, const char *key,
 }
 
 /* Digits and one point; whatever the locale, so not by strtod. Digits after the fifteenth place change nothing. */
-static bool read_fraction(const char *text, double *out_value) {
+static bool read_decimal(const char *text, double lowest, double highest, double *out_value) {
     double value = 0, unit = 1;
     int digits = 0;
     bool has_point = false;
@@ -63,7 +63,7 @@ static bool read_fraction(const char *text, double *out_value) {
         if (has_point) unit /= 10;
         if (unit >= 1e-15) value = has_point ? value + unit * (*c - '0') : value * 10 + (*c - '0');
     }
-    if (digits == 0 || !(value >= 0 && value <= 1)) return false;
+    if (digits == 0 || !(value >= lowest && value <= highest)) return false;
     *out_value = value;
     return true;
 }
@@ -71,7 +71,16 @@ static bool read_fraction(const char *text, double *out_value) {
 tarn_status memory_argument_fraction(memory_arguments *arguments, const char *key, double *inout_value) {
     const memory_argument *argument = use(arguments, key);
     if (argument == NULL) return TARN_OK;
-    if (!read_fraction(argument->value, inout_value)) return refuse(arguments, argument, "a number from 0 to 1");
+    if (!read_decimal(argument->value, 0, 1, inout_value)) return refuse(arguments, argument, "a number from 0 to 1");
+    return TARN_OK;
+}
+
+tarn_status memory_argument_factor(memory_arguments *arguments, const char *key, double *inout_value) {
+    const memory_argument *argument = use(arguments, key);
+    if (argument == NULL) return TARN_OK;
+    if (!read_decimal(argument->value, 1, 1000, inout_value)) {
+        return refuse(arguments, argument, "a number from 1 to 1000");
+    }
     return TARN_OK;
 }
 

@@ -29,6 +29,11 @@ static inline const char *memory_device_name(const tarn_allocator *allocator) {
     return tarn_device_name(allocator->device);
 }
 
+/* tarn_allocator_allocate_with, for a request of which more is known than its size; `shape` may be NULL. `site` is where the
+ * caller's call returns to. */
+tarn_status memory_allocate_shaped(tarn_allocator *allocator, size_t size, const memory_shape *shape,
+                                   const tarn_allocate_options *options, const void *site, tarn_buffer **out_buffer);
+
 /* Frees through whatever allocator handed the buffer out; with `allocator` not NULL, only if that was the one. `site` is
  * where the caller's call returns to. */
 tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream, const void *site);

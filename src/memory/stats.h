@@ -16,6 +16,12 @@ static inline void memory_figure_subtract(tarn_figure *figure, uint64_t amount) 
     figure->current = figure->current > amount ? figure->current - amount : 0;
 }
 
+/* For an amount that becomes another one. */
+static inline void memory_figure_change(tarn_figure *figure, uint64_t from, uint64_t to) {
+    if (to > from) memory_figure_add(figure, to - from);
+    else memory_figure_subtract(figure, from - to);
+}
+
 /* For a figure that is the difference of others. */
 static inline void memory_figure_set(tarn_figure *figure, uint64_t current) {
     if (current > figure->current) memory_figure_add(figure, current - figure->current);

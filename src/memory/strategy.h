@@ -13,8 +13,15 @@
 #include <stdbool.h>
 
 #include <tarn/allocator.h>
+#include <tarn/shape.h>
 
 #include "memory/block.h"
+
+/* What a request is for, where more is known than bytes. */
+typedef struct memory_shape {
+    const tarn_shape_bounds *bounds; /* checked */
+    tarn_element_type type;
+} memory_shape;
 
 /* A request as strategies see it: valid, with the stream never NULL and the alignment never 0. */
 typedef struct memory_request {
@@ -22,8 +29,9 @@ typedef struct memory_request {
     size_t alignment;
     tarn_stream *stream;
     const char *tag;
-    const void *site;      /* where the caller's call returns to; NULL: not known */
-    tarn_allocator *outer; /* the top of the stack it came through */
+    const void *site;          /* where the caller's call returns to; NULL: not known */
+    tarn_allocator *outer;     /* the top of the stack it came through */
+    const memory_shape *shape; /* NULL: nothing but the size is known */
 } memory_request;
 
 /* One argument of an element of a spec: "gc=0.9" has key "gc", "8GiB" has key "". */
@@ -159,6 +167,8 @@ size_t memory_reclaim(tarn_allocator *outer, size_t wanted_bytes);
 tarn_status memory_argument_size(memory_arguments *arguments, const char *key, size_t *inout_value);
 tarn_status memory_argument_number(memory_arguments *arguments, const char *key, uint64_t *inout_value);
 tarn_status memory_argument_fraction(memory_arguments *arguments, const char *key, double *inout_value);
+/* A decimal number from 1 to 1000. */
+tarn_status memory_argument_factor(memory_arguments *arguments, const char *key, double *inout_value);
 tarn_status memory_argument_switch(memory_arguments *arguments, const char *key, bool *inout_value);
 tarn_status memory_argument_kind(memory_arguments *arguments, const char *key, tarn_memory_kind *inout_value);
 /* The text itself, which lives as long as the arguments do. */

@@ -37,10 +37,41 @@ static void a_size_that_no_version_had_is_refused(void **state) {
     }
 }
 
+static void options_are_read_as_far_as_the_caller_knows_them(void **state) {
+    (void)state;
+    figures caller = {.struct_size = offsetof(figures, second), .first = 5, .second = 77}, read;
+    assert_int_equal(base_read_structure("figures", &caller, &read, sizeof read), TARN_OK);
+    assert_int_equal(read.first, 5);
+    assert_int_equal(read.second, 0);
+    assert_int_equal(base_read_structure("figures", NULL, &read, sizeof read), TARN_OK);
+    assert_int_equal(read.struct_size, sizeof read);
+    assert_int_equal(read.first + read.second, 0);
+}
+
+/* Fault 11: a newer caller's members are fine as long as they ask for nothing. */
+static void options_that_ask_for_the_unknown_are_refused(void **state) {
+    (void)state;
+    struct newer {
+        figures known;
+        long unknown;
+    } newer = {.known = {.struct_size = sizeof newer, .first = 5}};
+    figures read;
+    assert_int_equal(base_read_structure("figures", &newer, &read, sizeof read), TARN_OK);
+    assert_int_equal(read.first, 5);
+    newer.unknown = 1;
+    assert_int_equal(base_read_structure("figures", &newer, &read, sizeof read), TARN_INVALID_ARGUMENT);
+    newer.known.struct_size = 0;
+    assert_int_equal(base_read_structure("figures", &newer, &read, sizeof read), TARN_INVALID_ARGUMENT);
+    newer.known.struct_size = SIZE_MAX;
+    assert_int_equal(base_read_structure("figures", &newer, &read, sizeof read), TARN_INVALID_ARGUMENT);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_structure_is_filled_as_far_as_the_caller_knows_it),
         cmocka_unit_test(a_size_that_no_version_had_is_refused),
+        cmocka_unit_test(options_are_read_as_far_as_the_caller_knows_them),
+        cmocka_unit_test(options_that_ask_for_the_unknown_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
