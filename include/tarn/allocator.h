@@ -5,10 +5,12 @@
  *     record:out.tarn | limit:8GiB | caching:gc=0.9
  *
  * Each element is a name, and after a colon its arguments: values and key=value pairs, parted by commas. `direct`,
- * `caching` and `pytorch` are strategies and stand last; the adaptors stand before them:
+ * `caching`, `predictive` and `pytorch` are strategies and stand last; the adaptors stand before them:
  *
  *     direct[:kind=device|pinned|managed|host]
  *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE]
+ *     predictive[:strategy=fixed|adaptive|quantile, factor=1.2, growth=1.5, shrink=0.5, quantile=0.95, max=SIZE, kind=…,
+ *                in_place=on|off]   buffers for shapes that vary: tarn/predictive.h
  *     pytorch[:SETTING=VALUE, …]   a model of PyTorch's allocator, to see what its settings would do:
  *         max_split_size_mb=N, max_non_split_rounding_mb=N, large_segment_size_mb=N
  *         roundup_power2_divisions=N, or for sizes in MiB from … on: roundup_power2_divisions=[256:1,512:2,>:4]

@@ -9,9 +9,10 @@
 #include <tarn/event.h>
 #include <tarn/graph.h>
 #include <tarn/log.h>
+#include <tarn/predictive.h>
 #include <tarn/replay.h>
-#include <tarn/shape.h>
 #include <tarn/report.h>
+#include <tarn/shape.h>
 #include <tarn/size.h>
 #include <tarn/snapshot.h>
 #include <tarn/stats.h>

@@ -19,7 +19,10 @@ static const char *const swept_specs[] = {"direct",
                                           "limit:4GiB | caching",
                                           "record:FILE | fail: | caching",
                                           "track:frames=2 | limit:4GiB | caching",
-                                          "fallback:\"track | direct\" | track | caching"};
+                                          "fallback:\"track | direct\" | track | caching",
+                                          "predictive",
+                                          "predictive:strategy=adaptive",
+                                          "predictive:strategy=adaptive,in_place=off,max=170MiB"};
 static const char *const swept_devices[] = {"fake:176MiB", "fake:176MiB,aliasing", "fake:176MiB,flat"};
 #define SPECS (sizeof swept_specs / sizeof swept_specs[0])
 #define DEVICES (sizeof swept_devices / sizeof swept_devices[0])
@@ -61,6 +64,23 @@ static void share(script *self, int n, tarn_stream *stream) {
     if (self->buffers[n] != NULL) judge(self, tarn_buffer_record_stream(self->buffers[n], stream), "record_stream");
 }
 
+/* Another size for a buffer whose allocator can do that: growth and shrinking in place, and moves. After a failure the buffer is as
+ * it was. */
+static void vary(script *self, int n, int64_t size, tarn_stream *stream) {
+    tarn_buffer *buffer = self->buffers[n];
+    if (buffer == NULL || strncmp(self->stand->spec, "predictive", 10) != 0) return;
+    const void *data = tarn_buffer_data(buffer);
+    size_t before = tarn_buffer_size(buffer), capacity = tarn_buffer_capacity(buffer);
+    tarn_shape shape = {.rank = 1, .dims = {size}};
+    tarn_status status = tarn_predictive_resize(buffer, &shape, stream);
+    judge(self, status, "resize");
+    assert_true(tarn_buffer_is_valid(buffer));
+    assert_int_equal(tarn_buffer_size(buffer), status == TARN_OK ? (size_t)size : before);
+    if (status == TARN_OK) return;
+    assert_ptr_equal(tarn_buffer_data(buffer), data);
+    assert_int_equal(tarn_buffer_capacity(buffer), capacity);
+}
+
 /* Splits, merges, moves between streams, memory in use by a stream that stands still, and giving back. */
 static void play(script *self) {
     test_stand *stand = self->stand;
@@ -80,6 +100,12 @@ static void play(script *self) {
     part(self, 2, NULL);
     part(self, 5, one);
     obtain(self, 7, 25 * MIB, NULL);
+    vary(self, 7, 31 * MIB, NULL);
+    vary(self, 7, 45 * MIB, two);
+    for (int i = 0; i < 20; i++) vary(self, 7, 5 * MIB, NULL);
+    vary(self, 3, 20000, one);
+    vary(self, 3, 9 * MIB, NULL);
+    vary(self, 3, 0, two);
     part(self, 1, one);
     part(self, 0, NULL);
     obtain(self, 1, 3 * MIB, two);
@@ -104,6 +130,9 @@ static void play_with_a_held_stream(script *self) {
     part(self, 1, one);
     part(self, 2, NULL);
     obtain(self, 0, 3 * MIB, two);
+    vary(self, 0, 12 * MIB, two);
+    vary(self, 0, 30 * MIB, one);
+    for (int i = 0; i < 20; i++) vary(self, 0, 3 * MIB, two);
     obtain(self, 1, 33 * MIB, one);
     obtain(self, 2, 900, NULL);
     for (int n = 0; n < BUFFERS; n++) part(self, n, NULL);

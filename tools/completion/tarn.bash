@@ -29,7 +29,7 @@ _tarn() {
         return
         ;;
     --allocator)
-        mapfile -t COMPREPLY < <(compgen -W "caching direct" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "caching direct predictive" -- "$current")
         return
         ;;
     --to)
