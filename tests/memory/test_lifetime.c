@@ -1,6 +1,7 @@
 /* The lives of allocators and of what they depend on: shutting down, releasing with live buffers, keeping the device. Numbers
  * in comments are those of the project's list of faults. */
 #include <pthread.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "stand.h"
@@ -154,6 +155,66 @@ static void shut_down_races_allocate_and_one_wins(test_stand *stand) {
     assert_int_equal(stats_of(stand->allocator).blocks.current, 0);
 }
 
+/* 19, 21: several threads free the last buffers while another drops the last reference, and each of them may be the one that
+ * ends the allocator. */
+typedef struct last_free {
+    tarn_allocator *allocator;
+    bool by_handle; /* the buffer is freed by its handle alone */
+    tarn_buffer *buffer;
+    pthread_barrier_t *start;
+    tarn_status status;
+} last_free;
+
+static void *free_the_buffer(void *context) {
+    last_free *task = context;
+    tarn_allocator *allocator = task->allocator;
+    /* From now on the thread may have a cache of its own. */
+    for (int i = 0; i < 3 && task->status == TARN_OK; i++) {
+        tarn_buffer *buffer = NULL;
+        task->status = tarn_allocator_allocate(allocator, tarn_buffer_size(task->buffer), NULL, &buffer);
+        if (task->status == TARN_OK) task->status = tarn_allocator_free(allocator, buffer, NULL);
+    }
+    pthread_barrier_wait(task->start);
+    pthread_barrier_wait(task->start);
+    if (task->status != TARN_OK) return NULL;
+    task->status =
+        task->by_handle ? tarn_buffer_free(task->buffer, NULL) : tarn_allocator_free(allocator, task->buffer, NULL);
+    return NULL;
+}
+
+static void the_last_buffers_may_be_freed_by_several_threads_while_the_allocator_is_released(test_stand *stand) {
+    enum { THREADS = 3 };
+    const int rounds = test_slowness() > 10 ? 4 : 40;
+    log_listen();
+    for (int round = 0; round < rounds; round++) {
+        tarn_allocator *allocator = NULL;
+        pthread_t threads[THREADS];
+        last_free tasks[THREADS];
+        pthread_barrier_t start;
+        EXPECT_OK(tarn_allocator_create(stand->device, tarn_allocator_spec(stand->allocator), &allocator));
+        assert_int_equal(pthread_barrier_init(&start, NULL, THREADS + 1), 0);
+        for (int i = 0; i < THREADS; i++) {
+            tasks[i] = (last_free){.allocator = allocator, .by_handle = i == 0, .start = &start};
+            EXPECT_OK(tarn_allocator_allocate(allocator, (size_t)5000 << i, NULL, &tasks[i].buffer));
+        }
+        for (int i = 0; i < THREADS; i++)
+            assert_int_equal(pthread_create(&threads[i], NULL, free_the_buffer, &tasks[i]), 0);
+        pthread_barrier_wait(&start);
+        /* Every other time the release comes first. */
+        if (round % 2 != 0) EXPECT_OK(tarn_allocator_release(allocator));
+        pthread_barrier_wait(&start);
+        if (round % 2 == 0) EXPECT_OK(tarn_allocator_release(allocator));
+        for (int i = 0; i < THREADS; i++) {
+            pthread_join(threads[i], NULL);
+            assert_int_equal(tasks[i].status, TARN_OK);
+            assert_false(tarn_buffer_is_valid(tasks[i].buffer));
+        }
+        pthread_barrier_destroy(&start);
+    }
+    log_silence();
+    assert_int_equal(counters_of(stand->device).memory_in_use, stand->memory_before);
+}
+
 int main(void) {
     static const conformance_test tests[] = {
         CONFORMANCE_TEST(release_with_live_buffers_reports_them_and_they_stay_freeable, 0),
@@ -164,6 +225,7 @@ int main(void) {
         CONFORMANCE_TEST(a_stream_may_be_released_with_frees_pending_on_it, 0),
         CONFORMANCE_TEST(a_buffer_outlives_its_stream, 0),
         CONFORMANCE_TEST(shut_down_races_allocate_and_one_wins, 0),
+        CONFORMANCE_TEST(the_last_buffers_may_be_freed_by_several_threads_while_the_allocator_is_released, 0),
     };
     return conformance_run("memory lifetime", tests, sizeof tests / sizeof tests[0]);
 }
