@@ -6,42 +6,46 @@
 #include "memory/caching_heap.h"
 #include "memory/caching_physical.h"
 
-/* The other streams of a live block, each with one reference. */
-typedef struct uses {
-    size_t count, capacity;
-    tarn_stream *streams[];
-} uses;
-
 typedef struct point {
     tarn_stream *stream; /* one reference */
     hal_event *event;    /* NULL when none could be recorded: then only waiting for the stream will do */
 } point;
 
+/* The other streams of a block, kept from the first use by one of them on, so that the free needs no host memory. */
 struct caching_pending {
     caching_pending *next;
-    memory_block *block;
-    size_t count;
+    memory_block *block;    /* once it is freed, and waits */
+    size_t count, capacity; /* while the block is live there is room for one more */
     point points[];
 };
+
+static bool is_known(const caching_pending *pending, const tarn_stream *stream) {
+    for (size_t i = 0; i < pending->count; i++) {
+        if (pending->points[i].stream == stream) return true;
+    }
+    return false;
+}
+
+static void add_point(caching_pending *pending, tarn_stream *stream) {
+    pending->points[pending->count++] = (point){.stream = tarn_stream_retain(stream)};
+}
 
 tarn_status caching_use(caching *owner, memory_block *block, tarn_stream *stream) {
     (void)owner;
     if (hal_stream_number(stream) == block->stream) return TARN_OK;
-    uses *known = block->live.uses;
+    caching_pending *known = block->live.uses;
+    if (known != NULL && is_known(known, stream)) return TARN_OK;
     size_t count = known == NULL ? 0 : known->count;
-    for (size_t i = 0; i < count; i++) {
-        if (known->streams[i] == stream) return TARN_OK;
-    }
-    if (known == NULL || count == known->capacity) {
-        size_t capacity = count == 0 ? 2 : count * 2;
-        uses *grown = base_reallocate(known, 1, sizeof *grown + capacity * sizeof(tarn_stream *));
+    if (known == NULL || count + 2 > known->capacity) {
+        size_t capacity = 2 * count + 2;
+        caching_pending *grown = base_reallocate(known, 1, sizeof *grown + capacity * sizeof(point));
         if (grown == NULL)
             return base_fail(TARN_OUT_OF_MEMORY, "no host memory to remember a stream that uses a buffer");
         grown->count = count;
         grown->capacity = capacity;
         block->live.uses = known = grown;
     }
-    known->streams[known->count++] = tarn_stream_retain(stream);
+    add_point(known, stream);
     return TARN_OK;
 }
 
@@ -73,36 +77,30 @@ static void record(caching *owner, point *at) {
     }
 }
 
+/* Without host memory to remember one stream by: waits for it, or for the whole device, with the lock released. What may still be
+ * used after that is never used again. */
+static void wait_for_last(caching *owner, memory_block *block, tarn_stream *last) {
+    pthread_mutex_unlock(&owner->lock);
+    bool is_done = has_ended(tarn_stream_synchronize(last)) || has_ended(tarn_device_synchronize(owner->base.device));
+    pthread_mutex_lock(&owner->lock);
+    if (is_done) {
+        caching_give_home(owner, block);
+    } else {
+        block->flags |= CACHING_IS_PENDING;
+    }
+}
+
 void caching_pending_add(caching *owner, memory_block *block, tarn_stream *last) {
-    uses *known = block->live.uses;
-    size_t count = known == NULL ? 0 : known->count;
+    caching_pending *pending = block->live.uses;
     bool has_last = last != NULL && hal_stream_number(last) != block->stream;
     block->live.uses = NULL;
-    caching_pending *pending = base_allocate(1, sizeof *pending + (count + 1) * sizeof(point));
+    if (pending == NULL) pending = base_allocate(1, sizeof *pending + sizeof(point));
     if (pending == NULL) {
-        pthread_mutex_unlock(&owner->lock);
-        bool is_done = !has_last || has_ended(tarn_stream_synchronize(last));
-        for (size_t i = 0; i < count; i++) {
-            if (!has_ended(tarn_stream_synchronize(known->streams[i]))) is_done = false;
-            tarn_stream_release(known->streams[i]);
-        }
-        base_free(known);
-        pthread_mutex_lock(&owner->lock);
-        /* What may still be used, and cannot be remembered, is never used again. */
-        if (is_done) {
-            caching_give_home(owner, block);
-        } else {
-            block->flags |= CACHING_IS_PENDING;
-        }
+        wait_for_last(owner, block, last);
         return;
     }
     pending->block = block;
-    for (size_t i = 0; i < count; i++) {
-        if (known->streams[i] == last) has_last = false;
-        pending->points[pending->count++].stream = known->streams[i];
-    }
-    base_free(known);
-    if (has_last) pending->points[pending->count++].stream = tarn_stream_retain(last);
+    if (has_last && !is_known(pending, last)) add_point(pending, last);
     for (size_t i = 0; i < pending->count; i++) record(owner, &pending->points[i]);
     block->flags |= CACHING_IS_PENDING;
     pending->next = owner->pending;

@@ -11,7 +11,7 @@ enum { CACHING_IS_PENDING = 2u };
 tarn_status caching_use(caching *owner, memory_block *block, tarn_stream *stream);
 
 /* Takes over a freed block that other streams use, `last` being one more when it is not the block's own. When there is no
- * host memory to remember it by, waits for the streams with the lock released. The lock is held. */
+ * host memory to remember `last` by, waits for it with the lock released. The lock is held. */
 void caching_pending_add(caching *owner, memory_block *block, tarn_stream *last);
 
 /* Gives blocks whose events are complete to their heaps. A block whose event cannot be asked stays. The lock is held. */

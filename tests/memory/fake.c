@@ -26,7 +26,7 @@ static const tarn_backend_host *host;
 static struct {
     tarn_backend_device *devices;
     unsigned failing;
-    unsigned long at, calls;
+    unsigned long at, at_too, calls;
     int for_good;
     tarn_status status;
     fake_lie lie;
@@ -40,7 +40,8 @@ static struct {
 static tarn_status enter(unsigned call) {
     if ((fake.failing & call) == 0) return TARN_OK;
     fake.calls++;
-    if (fake.at == 0 || fake.calls < fake.at || (fake.calls > fake.at && !fake.for_good)) return TARN_OK;
+    bool fails = fake.at != 0 && (fake.calls == fake.at || (fake.calls > fake.at && fake.for_good));
+    if (!fails && (fake.at_too == 0 || fake.calls != fake.at_too)) return TARN_OK;
     if (fake.status == TARN_DEVICE_LOST) fake.is_lost = true;
     return host->fail(fake.status, "the fake driver was told to fail call %lu", fake.calls);
 }
@@ -337,7 +338,7 @@ void fake_install(void) {
 void fake_reset(void) {
     pthread_mutex_lock(&fake_lock);
     fake.failing = 0;
-    fake.at = 0;
+    fake.at = fake.at_too = 0;
     fake.lie = FAKE_TRUTH;
     fake.capacity = 0;
     fake.forced_waits = fake.taken_while_held = fake.violations = 0;
@@ -351,9 +352,16 @@ void fake_fail(unsigned calls, unsigned long at, int for_good, tarn_status statu
     pthread_mutex_lock(&fake_lock);
     fake.failing = calls;
     fake.at = at;
+    fake.at_too = 0;
     fake.calls = 0;
     fake.for_good = for_good;
     fake.status = status;
+    pthread_mutex_unlock(&fake_lock);
+}
+
+void fake_fail_too(unsigned long at) {
+    pthread_mutex_lock(&fake_lock);
+    fake.at_too = at;
     pthread_mutex_unlock(&fake_lock);
 }
 

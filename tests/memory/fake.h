@@ -49,6 +49,8 @@ void fake_reset(void);
 /* The `at`-th of the calls named by `calls` fails from now on, with `for_good` all later ones too; 0: none fails, but they
  * are counted. */
 void fake_fail(unsigned calls, unsigned long at, int for_good, tarn_status status);
+/* After fake_fail: the `at`-th of those calls, counted from the same beginning, fails too; 0: none. */
+void fake_fail_too(unsigned long at);
 /* Calls of the kinds named in the last fake_fail since then. */
 unsigned long fake_calls(void);
 void fake_lies(fake_lie lie);

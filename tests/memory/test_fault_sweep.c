@@ -1,5 +1,5 @@
 /* Every driver call and every request for host memory of one scripted piece of work fails, one after the other, once and for
- * good. Each time the answers are sane, the structure is whole, the same work succeeds once the cause is gone, and nothing is
+ * good; of a short script also every pair of driver calls, and every driver call with every request for host memory. Each time the answers are sane, the structure is whole, the same work succeeds once the cause is gone, and nothing is
  * left behind. */
 #include <stdio.h>
 #include <string.h>
@@ -145,6 +145,21 @@ static unsigned run_script(test_stand *stand, tarn_status fault) {
     return self.failures;
 }
 
+/* The same in few calls, for pairs of faults: growing, reuse by another stream, an event, and giving back. */
+static unsigned run_short_script(test_stand *stand, tarn_status fault) {
+    script self = {.stand = stand, .fault = fault};
+    tarn_stream *one = stand->streams[0], *two = stand->streams[1];
+    obtain(&self, 0, 3 * MIB, NULL);
+    obtain(&self, 1, 5 * MIB, NULL);
+    share(&self, 0, one);
+    part(&self, 1, NULL);
+    part(&self, 0, NULL);
+    obtain(&self, 2, 7 * MIB, one);
+    part(&self, 2, two);
+    judge(&self, tarn_allocator_empty_cache(stand->allocator), "empty_cache");
+    return self.failures;
+}
+
 static unsigned run_held_script(test_stand *stand, tarn_status fault) {
     script self = {.stand = stand, .fault = fault};
     play_with_a_held_stream(&self);
@@ -259,6 +274,51 @@ static void every_request_for_host_memory_fails(void **state) {
     }
 }
 
+/* Runs the short script with up to two driver calls and one request for host memory failing; 0: none. */
+static void run_with_faults(size_t place, unsigned long first, unsigned long second, unsigned long request,
+                            unsigned long *out_calls, unsigned long *out_requests) {
+    test_stand stand;
+    tarn_status fault = (first + second + request) % 2 == 0 ? TARN_INTERNAL : TARN_OUT_OF_MEMORY;
+    open_swept(&stand, place);
+    fake_fail(FAKE_ALL, first, 0, fault);
+    fake_fail_too(second);
+    base_memory_fail_at(request, 0);
+    run_short_script(&stand, fault);
+    *out_calls = fake_calls();
+    *out_requests = base_memory_requests();
+    fake_fail(0, 0, 0, TARN_OK);
+    base_memory_fail_at(0, 0);
+    expect_recovery(&stand);
+    stand_close(&stand);
+    fake_reset();
+}
+
+static void every_pair_of_faults_is_survived(void **state) {
+    (void)state;
+    for (size_t place = 0; place < SPECS * DEVICES; place++) {
+        if (test_slowness() > 1 && strcmp(swept_specs[place % SPECS], "caching") != 0) continue;
+        unsigned long all_calls, all_requests, calls, requests, pairs = 0, mixed = 0;
+        run_with_faults(place, 0, 0, 0, &all_calls, &all_requests);
+        assert_in_range(all_calls, 1, 49);
+        /* What a first fault leads to may take more calls than there are without one, or fewer. */
+        for (unsigned long first = 1; first <= all_calls; first++) {
+            for (unsigned long second = first + 1; second == first + 1 || calls + 1 >= second; second++) {
+                run_with_faults(place, first, second, 0, &calls, &requests);
+                pairs += calls >= second;
+            }
+        }
+        for (unsigned long request = 1; request <= all_requests; request++) {
+            for (unsigned long call = 1; call == 1 || calls + 1 >= call; call++) {
+                run_with_faults(place, call, 0, request, &calls, &requests);
+                mixed += calls >= call && requests >= request;
+            }
+        }
+        print_message("%s on %s: %lu pairs of driver calls, %lu of a driver call and a host allocation\n",
+                      swept_specs[place % SPECS], swept_devices[place / SPECS], pairs, mixed);
+        assert_true(pairs > 0 && mixed > 0);
+    }
+}
+
 /* The device is lost at its k-th call, for all k: nothing hangs, everything can be destroyed, and a new device works. */
 static void the_device_is_lost_at_every_call(void **state) {
     (void)state;
@@ -299,6 +359,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_driver_call_fails),
         cmocka_unit_test(every_request_for_host_memory_fails),
+        cmocka_unit_test(every_pair_of_faults_is_survived),
         cmocka_unit_test(the_device_is_lost_at_every_call),
     };
     return cmocka_run_group_tests_name("memory fault sweep", tests, NULL, NULL);
