@@ -230,6 +230,11 @@ static bool is_wanted(const char *name) {
     return only == NULL || *only == '\0' || strstr(name, only) != NULL;
 }
 
+/* Where everything takes very long, each test still meets each spec and each device, but not each pair of them. */
+static bool is_spared(size_t test, size_t spec, size_t device) {
+    return test_slowness() >= 20 && (test + spec + device) % 3 != 0;
+}
+
 int conformance_run(const char *group, const conformance_test *tests, size_t count) {
     size_t capacity = count * test_spec_count * test_device_count, used = 0;
     struct CMUnitTest *units = calloc(capacity, sizeof *units);
@@ -247,7 +252,7 @@ int conformance_run(const char *group, const conformance_test *tests, size_t cou
                 if ((tests[t].needs & ~(spec->abilities | device->abilities)) != 0) continue;
                 char name[256];
                 snprintf(name, sizeof name, "%s [%s on %s]", tests[t].name, spec->text, device->name);
-                if (!is_wanted(name)) continue;
+                if (!is_wanted(name) || is_spared(t, s, d)) continue;
                 combinations[used] = (test_combination){&tests[t], spec, device,
                                                         test_not_supported(tests[t].name, spec->text, device->name)};
                 units[used] = (struct CMUnitTest){strdup(name), run_combination, NULL, settle, &combinations[used]};
