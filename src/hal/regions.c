@@ -45,6 +45,16 @@ tarn_status hal_region_add(tarn_device *device, hal_region *region, int kind, vo
     return TARN_OK;
 }
 
+bool hal_region_holds(tarn_device *device, int kind, const void *address, size_t size) {
+    uintptr_t start = (uintptr_t)address;
+    pthread_mutex_lock(&device->region_lock);
+    const base_range *range = base_range_containing(device->regions, start);
+    bool holds =
+        range != NULL && ((const hal_region *)range)->kind == kind && size <= range->size - (start - range->start);
+    pthread_mutex_unlock(&device->region_lock);
+    return holds;
+}
+
 tarn_status hal_region_take(tarn_device *device, int kind, void *address, size_t size, hal_region **out_region) {
     pthread_mutex_lock(&device->region_lock);
     hal_region *region = (hal_region *)base_range_find(device->regions, (uintptr_t)address);

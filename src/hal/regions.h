@@ -21,6 +21,8 @@ void hal_region_destroy(hal_region *region);
  * overlaps a living region; `*out_is_apart` then says whether it may be handed back without hurting another. */
 tarn_status hal_region_add(tarn_device *device, hal_region *region, int kind, void *address, size_t size,
                            size_t alignment, bool *out_is_apart);
+/* Whether [address, address + size) lies in one living region of that kind. */
+bool hal_region_holds(tarn_device *device, int kind, const void *address, size_t size);
 /* Takes the region out, to be destroyed or put back. INVALID_ARGUMENT when none starts there with that kind and size. */
 tarn_status hal_region_take(tarn_device *device, int kind, void *address, size_t size, hal_region **out_region);
 void hal_region_put_back(tarn_device *device, hal_region *region);

@@ -11,7 +11,7 @@ static tarn_status check_support(tarn_device *device) {
     return base_fail(TARN_NOT_SUPPORTED, "%s has no virtual memory", device->name);
 }
 
-/* A range must lie on granules. */
+/* A range must lie on granules, and in what was reserved. */
 static tarn_status check_range(tarn_device *device, const void *address, size_t count) {
     size_t granule = device->properties.granule;
     size_t size, end;
@@ -21,6 +21,10 @@ static tarn_status check_range(tarn_device *device, const void *address, size_t 
         !checked_multiply(count, granule, &size) || !checked_add((uintptr_t)address, size, &end)) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu granules at %p are no range of granules of %zu bytes",
                          device->name, count, address, granule);
+    }
+    if (!hal_region_holds(device, HAL_REGION_RESERVATION, address, size)) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu granules at %p are not in one reserved range", device->name,
+                         count, address);
     }
     return TARN_OK;
 }

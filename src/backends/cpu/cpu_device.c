@@ -54,6 +54,7 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
     device->page_size = page_size > 0 ? (size_t)page_size : 4096;
     device->capacity = cpu_limits_total();
     read_name(device->name, sizeof device->name);
+    device->granules.fail = cpu_host->fail;
     pthread_mutex_init(&device->virtual_lock, NULL);
     pthread_mutex_init(&device->point_lock, NULL);
     pthread_cond_init(&device->point_done, NULL);

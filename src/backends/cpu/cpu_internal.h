@@ -12,6 +12,7 @@
 
 #include <tarn/backend.h>
 
+#include "base/granules.h"
 #include "base/range_map.h"
 
 /* The size of the huge pages that transparent huge pages are made of, and of a granule. */
@@ -94,23 +95,15 @@ struct tarn_backend_event {
     cpu_point *point; /* protected by lock; NULL: never recorded */
 };
 
-/* A granule is one slot of a reservation's addresses with the pages in it. Numbers are indices + 1. */
-typedef struct cpu_granule {
-    void *address; /* the slot where its pages are; NULL: it has none yet, and no page either */
-    bool is_live, is_mapped;
-} cpu_granule;
-
 struct tarn_backend_device {
     char name[128];
     uint64_t capacity; /* bytes */
     size_t page_size;
     atomic_uint_fast64_t used; /* bytes handed out, touched or not. Relaxed: a figure */
 
-    pthread_mutex_t virtual_lock; /* protects the next six */
+    pthread_mutex_t virtual_lock; /* protects the next two */
     base_range *reservations;
-    cpu_granule *granules;
-    uint32_t *free_granules; /* numbers, a stack */
-    size_t granule_count, granule_room, free_granule_count;
+    base_granules granules; /* whose place is where their pages are; NULL: they have none yet */
 
     pthread_mutex_t point_lock;
     pthread_cond_t point_done;

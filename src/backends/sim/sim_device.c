@@ -31,6 +31,7 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
     tarn_backend_device *device = base_allocate(1, sizeof *device);
     if (device == NULL) return sim_fail(TARN_OUT_OF_MEMORY, "no host memory for the device");
     device->options = options;
+    device->granules = (base_granules){.fail = sim_host->fail, .may_alias = options.aliasing};
     device->capacity = options.capacity;
     /* The generator's state must not be 0. */
     device->random = options.seed * 0x9e3779b97f4a7c15u | 1;
@@ -46,8 +47,7 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
 
 static void device_close(tarn_backend_device *device) {
     sim_addresses_end(device);
-    base_free(device->granules);
-    base_free(device->free_granules);
+    base_granules_end(&device->granules);
     pthread_mutex_destroy(&device->lock);
     base_free(device);
 }

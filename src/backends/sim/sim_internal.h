@@ -12,6 +12,7 @@
 
 #include <tarn/backend.h>
 
+#include "base/granules.h"
 #include "base/range_map.h"
 
 /* The calls that are counted, that faults can be scheduled for and that may take simulated time. */
@@ -76,16 +77,9 @@ typedef struct sim_block {
     size_t extent;    /* bytes of addresses from base on */
     size_t size;      /* bytes as asked */
     uint32_t *slots;  /* of a reservation: for each granule of it the number mapped there, 0 for none */
-    size_t mapped;    /* how many slots are not 0 */
 } sim_block;
 
 #define SIM_RESERVATION TARN_MEMORY_KIND_COUNT
-
-/* A granule's number is its index + 1. */
-typedef struct sim_granule {
-    bool is_live;
-    uint32_t maps; /* places where it is mapped */
-} sim_granule;
 
 struct tarn_backend_stream {
     uint64_t ready_at;   /* simulated time before which later work does not begin */
@@ -114,10 +108,7 @@ struct tarn_backend_device {
 
     base_range *free_ranges;
     base_range *blocks;
-    sim_granule *granules;
-    uint32_t *free_granules; /* numbers, a stack; as large as `granules` */
-    size_t granule_count;    /* numbers in use or on the stack */
-    size_t granule_room, free_granule_count;
+    base_granules granules;
 
     struct tarn_backend_stream default_stream;
 };
