@@ -2,11 +2,21 @@
 #include "memory/adaptors.h"
 #include "memory/caching.h"
 #include "memory/direct.h"
+#include "memory/graph_pool.h"
 #include "memory/predictive.h"
 #include "memory/pytorch.h"
 #include "trace/record_adaptor.h"
 
 const memory_strategy *const memory_strategies[] = {
-    &direct_strategy, &caching_strategy, &predictive_strategy, &pytorch_strategy, &limit_adaptor,
-    &fail_adaptor,    &track_adaptor,    &fallback_adaptor,    &record_adaptor,   NULL,
+    &direct_strategy,
+    &caching_strategy,
+    &graph_strategy,
+    &predictive_strategy,
+    &pytorch_strategy,
+    &limit_adaptor,
+    &fail_adaptor,
+    &track_adaptor,
+    &fallback_adaptor,
+    &record_adaptor,
+    NULL,
 };

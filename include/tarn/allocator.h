@@ -5,10 +5,11 @@
  *     record:out.tarn | limit:8GiB | caching:gc=0.9
  *
  * Each element is a name, and after a colon its arguments: values and key=value pairs, parted by commas. `direct`,
- * `caching`, `predictive` and `pytorch` are strategies and stand last; the adaptors stand before them:
+ * `caching`, `graph`, `predictive` and `pytorch` are strategies and stand last; the adaptors stand before them:
  *
  *     direct[:kind=device|pinned|managed|host]
  *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE]
+ *     graph[:initial=SIZE, maximum=SIZE, kind=…, sequential=on|off]   fixed addresses for captured work (tarn/graph_pool.h)
  *     predictive[:strategy=fixed|adaptive|quantile, factor=1.2, growth=1.5, shrink=0.5, quantile=0.95, max=SIZE, kind=…,
  *                in_place=on|off]   buffers for shapes that vary: tarn/predictive.h
  *     pytorch[:SETTING=VALUE, …]   a model of PyTorch's allocator, to see what its settings would do:
@@ -74,7 +75,7 @@ TARN_API tarn_status tarn_allocator_allocate_with(tarn_allocator *allocator, siz
 
 /* Gives the buffer back. `stream` is where it was used last; NULL: the stream it was allocated for. NULL buffers are
  * allowed. INVALID_ARGUMENT, nothing changed: a buffer of another allocator, a stale handle, a second free, another
- * device's stream. Works after shut_down, on any thread. */
+ * device's stream. INVALID_STATE: a graph that can be launched uses the memory. Works after shut_down, on any thread. */
 TARN_API tarn_status tarn_allocator_free(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
 /* The same through whatever allocator handed the buffer out. */
 TARN_API tarn_status tarn_buffer_free(tarn_buffer *buffer, tarn_stream *stream);

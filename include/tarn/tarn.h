@@ -8,6 +8,7 @@
 #include <tarn/device.h>
 #include <tarn/event.h>
 #include <tarn/graph.h>
+#include <tarn/graph_pool.h>
 #include <tarn/log.h>
 #include <tarn/predictive.h>
 #include <tarn/replay.h>

@@ -281,7 +281,7 @@ static tarn_status set_node(tarn_graph_instance *instance, size_t place, const t
     if (instance->nodes == nodes) nodes = NULL;
     pthread_mutex_unlock(&instance->lock);
     hal_nodes_release(nodes);
-    if (status == TARN_OK) hal_graph_clients_use(instance->graph->clients, node);
+    if (status == TARN_OK) hal_graph_clients_use(instance->graph->clients, node, false);
     return status;
 }
 

@@ -45,8 +45,8 @@ void hal_graph_order_destroy(hal_graph_order *order);
 /* Who lends memory to a capture and to the graph that it becomes. Called without locks; in this order: `use` any number of
  * times, `finish`, `release` unless the capture was aborted, `end`. */
 typedef struct hal_graph_client {
-    /* Captured work reads or writes these bytes. */
-    void (*use)(void *context, const void *address, size_t size);
+    /* Captured work reads or writes these bytes: that of a capture which lasts, or of a graph that is changed later. */
+    void (*use)(void *context, const void *address, size_t size, bool is_captured);
     /* The capture has ended, with a graph or without. */
     void (*finish)(void *context, bool is_aborted);
     /* Nobody can launch the graph any more; it may still run. */
@@ -108,7 +108,7 @@ void hal_graph_clients_release(hal_graph_clients *clients);
 /* False when there is no host memory. Must be called with the device's lock held, until a graph has the list. */
 bool hal_graph_clients_add(hal_graph_clients *clients, const hal_graph_client *client, void *context);
 /* Tells each client of the memory of a node. Additions may go on meanwhile. */
-void hal_graph_clients_use(hal_graph_clients *clients, const tarn_graph_node_info *node);
+void hal_graph_clients_use(hal_graph_clients *clients, const tarn_graph_node_info *node, bool is_captured);
 void hal_graph_clients_finish(hal_graph_clients *clients, bool is_aborted);
 void hal_graph_clients_release_graph(hal_graph_clients *clients);
 /* Writes the orders of the clients, without NULL, and returns how many there are; no list is longer than this. */

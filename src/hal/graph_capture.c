@@ -259,7 +259,7 @@ bool hal_capture_work(tarn_stream *stream, const tarn_graph_node_info *node, tar
         *out_status = base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to capture work", device->name);
         return true;
     }
-    hal_graph_clients_use(clients, node);
+    hal_graph_clients_use(clients, node, true);
     hal_graph_clients_release(clients);
     *out_status = TARN_OK;
     return true;
@@ -346,14 +346,14 @@ static tarn_status attach(hal_capture *capture, const hal_graph_client *client, 
 
 tarn_status hal_capture_attach(tarn_stream *stream, const hal_graph_client *client, void *context) {
     tarn_device *device = stream->device;
-    hal_graph_clients *clients;
-    hal_nodes *earlier;
+    hal_graph_clients *clients = NULL;
+    hal_nodes *earlier = NULL;
     pthread_mutex_lock(&device->lock);
     tarn_status status = stream->capture != NULL ? attach(stream->capture, client, context, &clients, &earlier)
                                                  : refuse(device, stream, "is not being captured");
     pthread_mutex_unlock(&device->lock);
     if (status != TARN_OK) return status;
-    for (size_t i = 0; i < earlier->count; i++) hal_graph_clients_use(clients, &earlier->items[i]);
+    for (size_t i = 0; i < earlier->count; i++) hal_graph_clients_use(clients, &earlier->items[i], true);
     hal_nodes_release(earlier);
     hal_graph_clients_release(clients);
     return TARN_OK;

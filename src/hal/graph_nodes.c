@@ -91,12 +91,12 @@ bool hal_graph_clients_add(hal_graph_clients *clients, const hal_graph_client *c
     return true;
 }
 
-void hal_graph_clients_use(hal_graph_clients *clients, const tarn_graph_node_info *node) {
+void hal_graph_clients_use(hal_graph_clients *clients, const tarn_graph_node_info *node, bool is_captured) {
     if (node->size == 0) return;
     for (unsigned i = 0; i < count_of(clients); i++) {
         const client_entry *entry = &clients->entries[i];
-        if (node->destination != NULL) entry->client->use(entry->context, node->destination, node->size);
-        if (node->source != NULL) entry->client->use(entry->context, node->source, node->size);
+        if (node->destination != NULL) entry->client->use(entry->context, node->destination, node->size, is_captured);
+        if (node->source != NULL) entry->client->use(entry->context, node->source, node->size, is_captured);
     }
 }
 

@@ -185,7 +185,7 @@ void memory_take_back(memory_block *block, bool was_live) {
     if (was_live) visit_end(outer, is_counted);
 }
 
-static tarn_status check_free(const tarn_allocator *allocator, const memory_block *block, const tarn_stream *stream) {
+static tarn_status check_free(const tarn_allocator *allocator, const memory_block *block, tarn_stream *stream) {
     tarn_allocator *outer = block->live.outer;
     if (allocator != NULL && outer != allocator) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: the buffer is one of %s on %s", allocator->spec,
@@ -195,7 +195,9 @@ static tarn_status check_free(const tarn_allocator *allocator, const memory_bloc
         hal_stream_refuse(outer->device, stream);
         return TARN_INVALID_ARGUMENT;
     }
-    return memory_check_callback(outer, "free");
+    tarn_status status = memory_check_callback(outer, "free");
+    if (status != TARN_OK || block->owner->strategy->check_free == NULL) return status;
+    return block->owner->strategy->check_free(block->owner, block, stream);
 }
 
 tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream, const void *site) {

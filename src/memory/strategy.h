@@ -62,6 +62,9 @@ typedef struct memory_strategy {
 
     /* The block handed out has its address, capacity, stream, owner and live members set and is not yet live. */
     tarn_status (*allocate)(tarn_allocator *allocator, const memory_request *request, memory_block **out_block);
+    /* (optional) Whether the program may free the block now, on `stream` as in `free`; another status refuses that, and nothing
+     * has changed. The block may be losing its life to another thread. */
+    tarn_status (*check_free)(tarn_allocator *allocator, const memory_block *block, tarn_stream *stream);
     /* Takes back a block whose life the caller has ended. `stream` is where it was used last; NULL: the one it was
      * allocated for. Cannot be refused. What goes wrong on the way, such as a driver's failure, is returned after the block
      * is safe. */

@@ -17,6 +17,8 @@ static const char *const swept_specs[] = {"direct",
                                           "pytorch",
                                           "pytorch:expandable_segments=True",
                                           "limit:4GiB | caching",
+                                          "graph",
+                                          "limit:4GiB | graph",
                                           "record:FILE | fail: | caching",
                                           "track:frames=2 | limit:4GiB | caching",
                                           "fallback:\"track | direct\" | track | caching",
@@ -175,6 +177,8 @@ static void open_swept(test_stand *stand, size_t place) {
 /* After a fault: whole, and good for the same work again. */
 static void expect_recovery(test_stand *stand) {
     EXPECT_OK(tarn_allocator_check(stand->allocator));
+    /* Its addresses are fixed: what a fault left behind would be cut into pieces that cannot be moved together. */
+    if (strstr(stand->spec, "graph") != NULL) EXPECT_OK(tarn_allocator_empty_cache(stand->allocator));
     run_script(stand, TARN_OK);
     EXPECT_OK(tarn_allocator_check(stand->allocator));
     assert_int_equal(stats_of(stand->allocator).blocks.current, 0);

@@ -37,6 +37,9 @@ static const ground grounds[] = {
     {"predictive:strategy=adaptive,max=128MiB", "sim:256MiB,lag=1ms", 128 * MIB},
     {"predictive:strategy=adaptive", "cpu", 0},
     {"caching", "fake:8GiB,aliasing", 0},
+    {"graph", "fake:256MiB,flat", 256 * MIB},
+    {"graph:maximum=128MiB", "fake:256MiB", 128 * MIB},
+    {"graph", "cpu", 0},
     {"fail:every=50 | caching", "sim:256MiB", 256 * MIB},
     {"caching", "sim:256MiB,lag=1ms", 256 * MIB},
     {"caching", "sim:192MiB,aliasing=on", 192 * MIB},
@@ -88,7 +91,8 @@ static void run_ground(void **state) {
     model_plan plan = {.spec = here->spec,
                        .device = here->device,
                        .capacity = here->capacity,
-                       .is_rigid = strstr(here->device, "flat") != NULL || strstr(here->spec, "expandable=off") != NULL,
+                       .is_rigid = strstr(here->device, "flat") != NULL ||
+                                   strstr(here->spec, "expandable=off") != NULL || strstr(here->spec, "graph") != NULL,
                        .seed = test_number("TARN_MODEL_SEED", 1),
                        .operations = operations,
                        .is_told = getenv("TARN_MODEL_TELL") != NULL};

@@ -1,0 +1,555 @@
+/* graph: fixed addresses for captured work; see tarn/graph_pool.h and graph_pool.h. This file has the allocator's functions. */
+#include "memory/graph_pool.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <tarn/size.h>
+
+#include "base/checked.h"
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "base/structure.h"
+#include "memory/fork.h"
+#include "memory/stack.h"
+#include "memory/stats.h"
+
+static uint64_t bit_of(uint32_t slot) { return UINT64_C(1) << slot; }
+
+/* Allocating. */
+
+static tarn_status explain(graph_pool *pool, tarn_status status, const memory_request *request) {
+    char asked[TARN_SIZE_TEXT], used[TARN_SIZE_TEXT], cached[TARN_SIZE_TEXT], largest[TARN_SIZE_TEXT];
+    char total[TARN_SIZE_TEXT];
+    pthread_mutex_lock(&pool->lock);
+    pool->failed++;
+    uint64_t in_use = pool->in_use.current, free_bytes = pool->cached.current;
+    size_t largest_free = graph_heap_largest(&pool->heap);
+    pthread_mutex_unlock(&pool->lock);
+    if (status != TARN_OUT_OF_MEMORY && status != TARN_LIMIT_EXCEEDED) return status;
+    return base_fail_within(
+        status, "%s: %s asked, %s in use and %s cached by graph, largest free block %s, the device has %s in all",
+        tarn_device_name(pool->base.device), tarn_size_format(request->size, asked), tarn_size_format(in_use, used),
+        tarn_size_format(free_bytes, cached), tarn_size_format(largest_free, largest),
+        tarn_size_format(hal_device_properties(pool->base.device)->memory_total, total));
+}
+
+/* Under the lock. */
+static void count_allocation(graph_pool *pool, size_t size, size_t capacity) {
+    memory_figure_add(&pool->requested, size);
+    memory_figure_add(&pool->in_use, capacity);
+    memory_figure_add(&pool->blocks, 1);
+    graph_pool_count_cached(pool);
+    pool->allocations++;
+    pool->histogram[memory_histogram_bucket(size)]++;
+}
+
+/* Makes the piece the block's. Under the lock. */
+static void begin_use(graph_pool *pool, graph_piece *piece, memory_block *block, uint64_t capture) {
+    piece->block = block;
+    piece->is_in_graph = capture != 0;
+    piece->is_in_ended_capture = false;
+    piece->freed_in = (hal_capture_point){.capture = 0};
+    piece->uses = capture != 0 ? 0 : bit_of(piece->slot);
+    piece->name = (base_range){.start = (uintptr_t)++pool->last_id, .size = 1};
+    base_range_insert(&pool->heap.live, &piece->range);
+    base_range_insert(&pool->heap.names, &piece->name);
+}
+
+static tarn_status graph_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block) {
+    graph_pool *pool = graph_pool_of(allocator);
+    size_t size;
+    if (!checked_round_up(request->size, pool->heap.unit, &size)) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%zu bytes cannot be rounded up to the alignment", request->size);
+    }
+    tarn_status status = TARN_OK;
+    graph_piece *piece;
+    memory_block *block = block_create();
+    uint64_t capture = hal_capture_number(request->stream);
+    if (block == NULL) {
+        status = base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to describe a buffer",
+                           tarn_device_name(allocator->device));
+    }
+    if (status == TARN_OK && capture != 0) status = graph_pool_join(pool, request->stream, capture);
+    if (status == TARN_OK) status = graph_pool_obtain(pool, request, capture, size, &piece);
+    if (status != TARN_OK) {
+        if (block != NULL) block_destroy(block);
+        return explain(pool, status, request);
+    }
+    memory_block_fill(block, request, allocator);
+    block->address = (void *)piece->range.start; /* NOLINT(performance-no-int-to-ptr) */
+    block->capacity = size;
+    block->stream = hal_stream_number(request->stream);
+    block->home = piece;
+    begin_use(pool, piece, block, capture);
+    count_allocation(pool, request->size, size);
+    pthread_mutex_unlock(&pool->lock);
+    *out_block = block;
+    return TARN_OK;
+}
+
+/* Freeing. */
+
+/* The stream that a free of the piece names; NULL when that has ended. Under the lock. */
+static tarn_stream *stream_of_free(const graph_pool *pool, const graph_piece *piece, tarn_stream *stream) {
+    return stream != NULL ? stream : graph_streams_stream(&pool->streams, piece->slot);
+}
+
+/* Whether work of the stream goes into the capture that uses the pool. Under the lock. */
+static bool is_captured(const graph_pool *pool, const tarn_stream *stream) {
+    return pool->capture != 0 && stream != NULL && hal_capture_number(stream) == pool->capture;
+}
+
+static tarn_status graph_check_free(tarn_allocator *allocator, const memory_block *block, tarn_stream *stream) {
+    graph_pool *pool = graph_pool_of(allocator);
+    bool is_refused = false;
+    pthread_mutex_lock(&pool->lock);
+    const base_range *range = base_range_find(pool->heap.live, (uintptr_t)block->address);
+    const graph_piece *piece = (const graph_piece *)(const void *)range;
+    if (piece != NULL && piece->block == block && piece->is_in_graph && pool->holders > 0) {
+        is_refused = piece->is_in_ended_capture || !is_captured(pool, stream_of_free(pool, piece, stream));
+    }
+    pthread_mutex_unlock(&pool->lock);
+    if (!is_refused) return TARN_OK;
+    return base_fail(
+        TARN_INVALID_STATE,
+        "%s on %s: the buffer is used by captured work that can still be launched, and stays until the graph is released",
+        allocator->spec, tarn_device_name(allocator->device));
+}
+
+/* Takes the piece from its buffer, which has ended. Under the lock. */
+static void end_use(graph_pool *pool, graph_piece *piece) {
+    const memory_block *block = piece->block;
+    base_range_remove(&pool->heap.live, piece->range.start);
+    base_range_remove(&pool->heap.names, piece->name.start);
+    memory_figure_subtract(&pool->requested, block->live.requested);
+    memory_figure_subtract(&pool->in_use, block->capacity);
+    memory_figure_subtract(&pool->blocks, 1);
+    graph_pool_count_cached(pool);
+    pool->frees++;
+}
+
+/* Makes the piece free memory, used last on `stream` (NULL: it has ended). Under the lock. */
+static void give_back(graph_pool *pool, graph_piece *piece, tarn_stream *stream) {
+    piece->block = NULL;
+    if (is_captured(pool, stream) && hal_capture_mark(stream, &piece->freed_in)) {
+        piece->is_in_graph = true;
+    } else if (stream != NULL) {
+        piece->uses |= bit_of(graph_streams_slot(&pool->streams, stream));
+    }
+    piece->freed_at = graph_streams_freed(&pool->streams, piece->uses);
+    graph_heap_put(&pool->heap, piece);
+}
+
+static tarn_status graph_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
+    graph_pool *pool = graph_pool_of(allocator);
+    graph_piece *piece = block->home;
+    pthread_mutex_lock(&pool->lock);
+    end_use(pool, piece);
+    give_back(pool, piece, stream_of_free(pool, piece, stream));
+    pthread_mutex_unlock(&pool->lock);
+    block_destroy(block);
+    return TARN_OK;
+}
+
+static tarn_status graph_record_stream(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
+    graph_pool *pool = graph_pool_of(allocator);
+    uint64_t capture = hal_capture_number(stream);
+    if (capture != 0) {
+        tarn_status status = graph_pool_join(pool, stream, capture);
+        if (status != TARN_OK) return status;
+    }
+    pthread_mutex_lock(&pool->lock);
+    graph_piece *piece = block->home;
+    if (capture != 0) piece->is_in_graph = true;
+    else piece->uses |= bit_of(graph_streams_slot(&pool->streams, stream));
+    pthread_mutex_unlock(&pool->lock);
+    return TARN_OK;
+}
+
+/* Taking everything back. */
+
+typedef struct taking {
+    graph_piece *first; /* chained by next */
+} taking;
+
+static bool claim(void *context, graph_piece *piece) {
+    taking *self = context;
+    memory_block *block = piece->block;
+    /* Who frees it at this moment finishes that. */
+    if (block == NULL || !block_claim(block, block_handle(block))) return false;
+    piece->next = self->first;
+    self->first = piece;
+    return false;
+}
+
+tarn_status tarn_graph_pool_reset(tarn_allocator *pool) {
+    graph_pool *self = graph_pool_below(pool);
+    if (self == NULL) return TARN_INVALID_ARGUMENT;
+    tarn_status status = memory_check_callback(pool, "reset it");
+    if (status != TARN_OK) return status;
+    taking taken = {0};
+    pthread_mutex_lock(&self->lock);
+    bool is_capturing = self->capture != 0;
+    if (!is_capturing) (void)graph_heap_each(&self->heap, claim, &taken);
+    pthread_mutex_unlock(&self->lock);
+    if (is_capturing) {
+        return base_fail(TARN_INVALID_STATE, "%s on %s: a capture uses the pool, which cannot be reset before it ends",
+                         pool->spec, tarn_device_name(pool->device));
+    }
+    while (taken.first != NULL) {
+        graph_piece *piece = taken.first;
+        memory_block *block = piece->block;
+        taken.first = piece->next;
+        memory_take_back(block, true);
+        pthread_mutex_lock(&self->lock);
+        end_use(self, piece);
+        give_back(self, piece, stream_of_free(self, piece, NULL));
+        pthread_mutex_unlock(&self->lock);
+        block_destroy(block);
+    }
+    return TARN_OK;
+}
+
+/* Asking. */
+
+static tarn_status graph_empty_cache(tarn_allocator *allocator) {
+    graph_pool *pool = graph_pool_of(allocator);
+    size_t bytes;
+    bool is_known;
+    tarn_status waited = TARN_OK;
+    pthread_mutex_lock(&pool->lock);
+    if (pool->capture == 0) waited = graph_streams_wait(&pool->streams, &is_known);
+    pthread_mutex_unlock(&pool->lock);
+    tarn_status status = graph_pool_shrink(pool, &bytes);
+    return status == TARN_OK ? waited : status;
+}
+
+static tarn_status graph_stats(tarn_allocator *allocator, tarn_memory_stats *out_stats) {
+    graph_pool *pool = graph_pool_of(allocator);
+    pthread_mutex_lock(&pool->lock);
+    out_stats->requested_bytes = pool->requested;
+    out_stats->in_use_bytes = pool->in_use;
+    out_stats->cached_bytes = pool->cached;
+    out_stats->reserved_bytes = pool->reserved;
+    out_stats->blocks = pool->blocks;
+    out_stats->allocations = pool->allocations;
+    out_stats->frees = pool->frees;
+    out_stats->failed_allocations = pool->failed;
+    out_stats->retries = pool->retries;
+    out_stats->device_waits = pool->streams.waits;
+    out_stats->largest_free_block = graph_heap_largest(&pool->heap);
+    memcpy(out_stats->histogram, pool->histogram, sizeof pool->histogram);
+    pthread_mutex_unlock(&pool->lock);
+    return TARN_OK;
+}
+
+static tarn_status graph_reset_peaks(tarn_allocator *allocator) {
+    graph_pool *pool = graph_pool_of(allocator);
+    pthread_mutex_lock(&pool->lock);
+    memory_figure_reset_peak(&pool->requested);
+    memory_figure_reset_peak(&pool->in_use);
+    memory_figure_reset_peak(&pool->cached);
+    memory_figure_reset_peak(&pool->reserved);
+    memory_figure_reset_peak(&pool->blocks);
+    pthread_mutex_unlock(&pool->lock);
+    return TARN_OK;
+}
+
+typedef struct visiting {
+    const graph_pool *pool;
+    int (*visit)(void *context, const tarn_block_info *block);
+    void *context;
+} visiting;
+
+static bool show(void *context, graph_piece *piece) {
+    const visiting *self = context;
+    const memory_block *block = piece->block;
+    tarn_block_info info = {
+        .struct_size = sizeof info,
+        .address = piece->range.start,
+        .segment = piece->segment->range.start,
+        .size = piece->range.size,
+    };
+    if (block != NULL) {
+        info.state = TARN_BLOCK_IN_USE;
+        info.requested = block->live.requested;
+        info.stream = block->stream;
+        info.tag = block->live.tag;
+    } else {
+        info.state = graph_piece_is_idle(&self->pool->heap, piece) ? TARN_BLOCK_CACHED : TARN_BLOCK_PENDING;
+    }
+    return self->visit(self->context, &info) != 0;
+}
+
+static tarn_status graph_each_block(tarn_allocator *allocator, int (*visit)(void *, const tarn_block_info *),
+                                    void *context) {
+    graph_pool *pool = graph_pool_of(allocator);
+    visiting self = {.pool = pool, .visit = visit, .context = context};
+    pthread_mutex_lock(&pool->lock);
+    bool is_stopped = graph_heap_each(&pool->heap, show, &self);
+    for (const graph_segment *segment = pool->refused; segment != NULL && !is_stopped; segment = segment->next) {
+        is_stopped = show(&self, segment->first);
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return TARN_OK;
+}
+
+/* The live block of a piece, NULL while its life begins or ends. Under the lock. */
+static memory_block *live_block(const graph_piece *piece) {
+    if (piece == NULL || (atomic_load_explicit(&piece->block->life, memory_order_acquire) & 1u) == 0) return NULL;
+    return piece->block;
+}
+
+static tarn_status graph_find(tarn_allocator *allocator, const void *pointer, memory_block **out_block) {
+    graph_pool *pool = graph_pool_of(allocator);
+    pthread_mutex_lock(&pool->lock);
+    base_range *range = base_range_find(pool->heap.live, (uintptr_t)pointer);
+    memory_block *block = range != NULL ? live_block(graph_piece_of(range)) : NULL;
+    pthread_mutex_unlock(&pool->lock);
+    if (block == NULL) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: no live buffer begins at %p", allocator->spec,
+                         tarn_device_name(allocator->device), pointer);
+    }
+    *out_block = block;
+    return TARN_OK;
+}
+
+static tarn_status graph_check(tarn_allocator *allocator) {
+    graph_pool *pool = graph_pool_of(allocator);
+    graph_count count;
+    pthread_mutex_lock(&pool->lock);
+    tarn_status status = graph_heap_check(&pool->heap, allocator->spec, &count);
+    uint64_t in_use = pool->in_use.current, blocks = pool->blocks.current, reserved = pool->reserved.current;
+    bool is_even = pool->kept >= pool->holders && (pool->capture == 0 || pool->holders > 0);
+    pthread_mutex_unlock(&pool->lock);
+    if (status != TARN_OK) return status;
+    if (!is_even) return base_fail(TARN_INTERNAL, "%s: its graphs are not counted rightly", allocator->spec);
+    /* Segments that are being given back are in the figure alone. */
+    if (count.live_bytes != in_use || count.live_pieces != blocks || count.segments_bytes > reserved) {
+        return base_fail(TARN_INTERNAL,
+                         "%s: %llu buffers of %llu bytes in %llu bytes are there, %llu, %llu and %llu are counted",
+                         allocator->spec, (unsigned long long)count.live_pieces, (unsigned long long)count.live_bytes,
+                         (unsigned long long)count.segments_bytes, (unsigned long long)blocks,
+                         (unsigned long long)in_use, (unsigned long long)reserved);
+    }
+    return TARN_OK;
+}
+
+/* Blocks by number, and the pool's own questions. */
+
+graph_pool *graph_pool_below(tarn_allocator *stack) {
+    tarn_allocator *bottom = stack;
+    if (stack == NULL) {
+        base_fail(TARN_INVALID_ARGUMENT, "the graph pool is NULL");
+        return NULL;
+    }
+    while (bottom->upstream != NULL) bottom = bottom->upstream;
+    if (bottom->strategy == &graph_strategy) return graph_pool_of(bottom);
+    base_fail(TARN_INVALID_ARGUMENT, "%s on %s has no graph pool at its lower end", stack->spec,
+              tarn_device_name(stack->device));
+    return NULL;
+}
+
+tarn_status tarn_graph_pool_block_id(tarn_allocator *pool, tarn_buffer *buffer, uint64_t *out_id) {
+    graph_pool *self = graph_pool_below(pool);
+    if (self == NULL) return TARN_INVALID_ARGUMENT;
+    if (out_id == NULL) return base_fail(TARN_INVALID_ARGUMENT, "%s: the place for the number is NULL", pool->spec);
+    uint64_t id = 0;
+    pthread_mutex_lock(&self->lock);
+    const memory_block *block = block_of(buffer);
+    /* A block of this pool cannot leave it while the lock is held. */
+    if (block != NULL && block->owner == &self->base) id = ((const graph_piece *)block->home)->name.start;
+    pthread_mutex_unlock(&self->lock);
+    if (id == 0) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: %p is no live buffer of the pool", pool->spec,
+                         tarn_device_name(pool->device), (void *)buffer);
+    }
+    *out_id = id;
+    return TARN_OK;
+}
+
+/* NULL when no live buffer has that number. */
+static tarn_buffer *find_number(graph_pool *pool, uint64_t id) {
+    pthread_mutex_lock(&pool->lock);
+    base_range *name = base_range_find(pool->heap.names, (uintptr_t)id);
+    const memory_block *block = name != NULL ? live_block(graph_piece_of_name(name)) : NULL;
+    tarn_buffer *buffer = block != NULL ? block_handle(block) : NULL;
+    pthread_mutex_unlock(&pool->lock);
+    return buffer;
+}
+
+tarn_status tarn_graph_pool_block(tarn_allocator *pool, uint64_t id, tarn_buffer **out_buffer) {
+    graph_pool *self = graph_pool_below(pool);
+    if (self == NULL) return TARN_INVALID_ARGUMENT;
+    if (out_buffer == NULL) return base_fail(TARN_INVALID_ARGUMENT, "%s: the place for the buffer is NULL", pool->spec);
+    tarn_buffer *buffer = find_number(self, id);
+    if (buffer == NULL) {
+        return base_fail(TARN_NOT_FOUND, "%s on %s: no live buffer has the number %llu", pool->spec,
+                         tarn_device_name(pool->device), (unsigned long long)id);
+    }
+    *out_buffer = buffer;
+    return TARN_OK;
+}
+
+tarn_status tarn_graph_pool_return_block(tarn_allocator *pool, uint64_t id, tarn_stream *stream) {
+    tarn_buffer *buffer;
+    tarn_status status = tarn_graph_pool_block(pool, id, &buffer);
+    return status == TARN_OK ? tarn_buffer_free(buffer, stream) : status;
+}
+
+tarn_status tarn_graph_pool_info_get(tarn_allocator *pool, tarn_graph_pool_info *out_info) {
+    graph_pool *self = graph_pool_below(pool);
+    if (self == NULL) return TARN_INVALID_ARGUMENT;
+    if (out_info == NULL) return base_fail(TARN_INVALID_ARGUMENT, "%s: the place for the answer is NULL", pool->spec);
+    pthread_mutex_lock(&self->lock);
+    tarn_graph_pool_info info = {
+        .struct_size = sizeof info,
+        .initial_capacity = self->initial,
+        .maximum_capacity = self->maximum,
+        .capacity = self->reserved.current,
+        .blocks = self->blocks.current,
+        .graphs = self->kept,
+        .is_sequential = self->is_sequential,
+        .is_capturing = self->capture != 0,
+    };
+    pthread_mutex_unlock(&self->lock);
+    return base_fill_structure(out_info, &info, sizeof info, "tarn_graph_pool_info");
+}
+
+/* The allocator itself. */
+
+static void stream_ended(void *context, tarn_stream *stream) {
+    graph_pool *pool = context;
+    uint32_t slot;
+    pthread_mutex_lock(&pool->lock);
+    if (graph_streams_forget(&pool->streams, stream, &slot)) graph_heap_forget_slot(&pool->heap, slot);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* Gives up what begin_structure and memory_allocator_begin did not. */
+static void end_structure(graph_pool *pool, tarn_device *device) {
+    hal_device_remove_stream_callback(device, stream_ended, pool);
+    memory_fork_forget(&pool->lock);
+    hal_graph_order_destroy(pool->client.order);
+    graph_streams_end(&pool->streams);
+    pthread_mutex_destroy(&pool->lock);
+}
+
+static void graph_destroy(tarn_allocator *allocator) {
+    graph_pool *pool = graph_pool_of(allocator);
+    if (graph_empty_cache(allocator) != TARN_OK || pool->reserved.current != 0) {
+        base_log(TARN_LOG_WARNING, "%s: %llu bytes of a graph pool could not be given back: %s",
+                 tarn_device_name(allocator->device), (unsigned long long)pool->reserved.current, tarn_last_error());
+    }
+    for (base_range *range; (range = base_range_after(pool->heap.segments, 0)) != NULL;) {
+        graph_segment *segment = graph_segment_of(range);
+        graph_heap_remove(&pool->heap, segment);
+        graph_segment_destroy(segment);
+    }
+    while (pool->refused != NULL) {
+        graph_segment *segment = pool->refused;
+        pool->refused = segment->next;
+        graph_segment_destroy(segment);
+    }
+    end_structure(pool, allocator->device);
+    memory_allocator_end(allocator);
+}
+
+static tarn_status begin_structure(graph_pool *pool, tarn_device *device) {
+    hal_graph_order *order = NULL;
+    if (pool->is_sequential) {
+        tarn_status status = hal_graph_order_create(device, &order);
+        if (status != TARN_OK) return status;
+    }
+    graph_pool_client_begin(pool, order);
+    pthread_mutex_init(&pool->lock, NULL);
+    graph_streams_begin(&pool->streams, device, &pool->lock);
+    pool->heap.device = device;
+    pool->heap.unit = hal_device_properties(device)->alignment;
+    pool->heap.streams = &pool->streams;
+    tarn_status status = hal_device_on_stream_destroy(device, stream_ended, pool);
+    if (status == TARN_OK && memory_fork_watch(&pool->lock, false)) return TARN_OK;
+    end_structure(pool, device);
+    return base_fail(TARN_OUT_OF_MEMORY, "graph: no host memory for an allocator");
+}
+
+static tarn_status read_arguments(graph_pool *pool, tarn_device *device, memory_arguments *arguments) {
+    tarn_status status = memory_argument_size(arguments, "initial", &pool->initial);
+    if (status == TARN_OK) status = memory_argument_size(arguments, "maximum", &pool->maximum);
+    if (status == TARN_OK) status = memory_argument_kind(arguments, "kind", &pool->kind);
+    if (status == TARN_OK) status = memory_argument_switch(arguments, "sequential", &pool->is_sequential);
+    if (status == TARN_OK) status = memory_arguments_check(arguments);
+    if (status != TARN_OK) return status;
+    if (pool->maximum != 0 && pool->initial > pool->maximum) {
+        return memory_argument_refuse(arguments, "initial", "at most the maximum capacity");
+    }
+    if ((hal_device_properties(device)->memory_kinds & TARN_MEMORY_KIND_BIT(pool->kind)) == 0) {
+        return base_fail(TARN_NOT_SUPPORTED, "%s has no memory of the kind that \"graph\" is asked for",
+                         tarn_device_name(device));
+    }
+    return TARN_OK;
+}
+
+/* The memory that the pool begins with. */
+static tarn_status take_initial(graph_pool *pool) {
+    size_t size;
+    if (pool->initial == 0) return TARN_OK;
+    if (!checked_round_up(pool->initial, pool->heap.unit, &size)) size = round_down(pool->initial, pool->heap.unit);
+    if (pool->maximum != 0 && size > pool->maximum) size = round_down(pool->initial, pool->heap.unit);
+    return size > 0 ? graph_pool_grow(pool, size, pool->heap.unit, true) : TARN_OK;
+}
+
+static tarn_status graph_create(tarn_device *device, memory_arguments *arguments, tarn_allocator *upstream,
+                                tarn_allocator **out_allocator) {
+    graph_pool *pool = base_allocate(1, sizeof *pool);
+    if (pool == NULL) return base_fail(TARN_OUT_OF_MEMORY, "graph: no host memory for an allocator");
+    tarn_status status = read_arguments(pool, device, arguments);
+    if (status == TARN_OK) status = begin_structure(pool, device);
+    if (status != TARN_OK) {
+        base_free(pool);
+        return status;
+    }
+    memory_allocator_begin(&pool->base, &graph_strategy, device, upstream);
+    status = take_initial(pool);
+    if (status != TARN_OK) {
+        end_structure(pool, device);
+        memory_allocator_end(&pool->base);
+        return status;
+    }
+    *out_allocator = &pool->base;
+    return TARN_OK;
+}
+
+tarn_status tarn_graph_pool_create(tarn_device *device, const tarn_graph_pool_options *options,
+                                   tarn_allocator **out_pool) {
+    static const char *const kinds[TARN_MEMORY_KIND_COUNT] = {"device", "pinned", "managed", "host"};
+    tarn_graph_pool_options read;
+    tarn_status status = base_read_structure("graph", options, &read, sizeof read);
+    if (status != TARN_OK) return status;
+    if ((unsigned)read.kind >= TARN_MEMORY_KIND_COUNT) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%d is no kind of memory", (int)read.kind);
+    }
+    char spec[160], maximum[48] = "";
+    if (read.maximum_capacity != 0) snprintf(maximum, sizeof maximum, ",maximum=%zu", read.maximum_capacity);
+    snprintf(spec, sizeof spec, "graph:initial=%zu%s,kind=%s,sequential=%s", read.initial_capacity, maximum,
+             kinds[read.kind], read.is_sequential != 0 ? "on" : "off");
+    return tarn_allocator_create(device, spec, out_pool);
+}
+
+const memory_strategy graph_strategy = {
+    .name = "graph",
+    .create = graph_create,
+    .destroy = graph_destroy,
+    .allocate = graph_allocate,
+    .check_free = graph_check_free,
+    .free = graph_free,
+    .empty_cache = graph_empty_cache,
+    .stats = graph_stats,
+    .reset_peaks = graph_reset_peaks,
+    .each_block = graph_each_block,
+    .find = graph_find,
+    .check = graph_check,
+    .record_stream = graph_record_stream,
+};

@@ -1,0 +1,60 @@
+/* The graph pool's structure, for the files that it is made of; see tarn/graph_pool.h for what it promises.
+ *
+ * All memory that captured work uses is one lot, whichever graph it belongs to: a pool has one graph at a time, or several
+ * that run one after the other. So it is enough to count the graphs; with the last of them the lot is dissolved. */
+#ifndef MEMORY_GRAPH_POOL_H
+#define MEMORY_GRAPH_POOL_H
+
+#include <pthread.h>
+
+#include <tarn/graph_pool.h>
+
+#include "memory/graph_heap.h"
+#include "memory/strategy.h"
+
+typedef struct graph_pool {
+    tarn_allocator base;
+    tarn_memory_kind kind;
+    size_t initial, maximum; /* bytes; no maximum: 0 */
+    bool is_sequential;
+    hal_graph_client client; /* as captures see this pool */
+
+    pthread_mutex_t lock; /* protects what follows; not held while memory is asked of the driver or given back */
+    graph_streams streams;
+    graph_heap heap;
+    graph_segment *refused; /* that the driver did not take back: tried again before anything else is done with them */
+    uint64_t capture;       /* number of the capture that uses the pool now, or 0 */
+    uint64_t holders, kept; /* graphs that can be launched, and those that have not ended; captures too */
+    uint64_t growing;       /* bytes that are just being asked for */
+    uint64_t last_id;
+    tarn_figure requested, in_use, cached, reserved, blocks;
+    uint64_t allocations, frees, failed, retries;
+    uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
+} graph_pool;
+
+extern const memory_strategy graph_strategy;
+
+static inline graph_pool *graph_pool_of(tarn_allocator *allocator) { return (graph_pool *)(void *)allocator; }
+
+/* The pool at the lower end of the stack, else NULL and INVALID_ARGUMENT's sentence. */
+graph_pool *graph_pool_below(tarn_allocator *stack);
+
+/* graph_pool_graphs.c: how captures and graphs use a pool. */
+void graph_pool_client_begin(graph_pool *pool, hal_graph_order *order);
+/* Has the capture of the stream use the pool, which it may do already. Without the lock. BUSY, INVALID_STATE. */
+tarn_status graph_pool_join(graph_pool *pool, tarn_stream *stream, uint64_t capture);
+
+/* graph_pool_memory.c: the pool's memory and the driver. */
+/* Finds memory of `size` bytes for the asker, by asking the driver if need be. LIMIT_EXCEEDED, OUT_OF_MEMORY. Returns with the
+ * lock held on success only. */
+tarn_status graph_pool_obtain(graph_pool *pool, const memory_request *request, uint64_t capture, size_t size,
+                              graph_piece **out_piece);
+/* Takes a segment of at least `size` bytes from the driver, or of just that many. Without the lock. */
+tarn_status graph_pool_grow(graph_pool *pool, size_t size, size_t alignment, bool is_exact);
+/* Gives idle segments back, and those that the driver refused before. Without the lock. The first failure; `out_bytes` is what
+ * went back. */
+tarn_status graph_pool_shrink(graph_pool *pool, size_t *out_bytes);
+/* Keeps `cached` the difference that it is. Under the lock. */
+void graph_pool_count_cached(graph_pool *pool);
+
+#endif
