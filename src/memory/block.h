@@ -45,7 +45,8 @@ struct memory_block {
             tarn_allocator *outer; /* the top of the stack that it was allocated through */
             const char *tag;
             tarn_buffer *cached; /* next in a cache of blocks that wait to be used again, by the handle it will have */
-            void *uses;          /* other streams that use it */
+            uint16_t slot;       /* of a cache, where it was last */
+            bool is_plain;       /* neither a tag nor uses by other streams */
         } live;
         struct {
             memory_link lists[2];
@@ -64,6 +65,7 @@ struct memory_block {
     uint32_t flags;         /* the strategy's own */
     const void *site;       /* where it was asked for; while it is freed, where that happens. NULL: not known */
     uint32_t routes;        /* fallback's: bit n is set where the n-th of the stack had it from its second allocator */
+    void *uses;             /* the strategy's own: other streams that use it, while it is live */
 };
 
 /* A descriptor that is not live, zeroed but for its generation; NULL when there is no host memory. Any thread. */
@@ -123,10 +125,9 @@ static inline void block_begin_life_of(memory_block *block, const tarn_buffer *h
     atomic_store_explicit(&block->life, block_life_in(handle), memory_order_release);
 }
 
-/* The descriptor whose number is the handle's, whatever its life; NULL for a number that there is not. */
-static inline memory_block *block_numbered(const tarn_buffer *handle) {
-    uint32_t number = (uint32_t)(uintptr_t)handle;
-    return number < atomic_load_explicit(&block_readable_count, memory_order_acquire) ? &block_table[number] : NULL;
+/* Whether there is a descriptor of the handle's number, whatever its life. */
+static inline bool block_has_number(const tarn_buffer *handle) {
+    return (uint32_t)(uintptr_t)handle < atomic_load_explicit(&block_readable_count, memory_order_acquire);
 }
 /* Whether the handle names the life that the block has now. */
 static inline bool block_is_named(const memory_block *block, const tarn_buffer *handle) {
@@ -135,8 +136,9 @@ static inline bool block_is_named(const memory_block *block, const tarn_buffer *
 }
 /* The live block that a handle names; NULL for NULL, stale and made-up handles. Never faults. */
 static inline memory_block *block_of(const tarn_buffer *handle) {
-    memory_block *block = block_numbered(handle);
-    return block != NULL && block_is_named(block, handle) ? block : NULL;
+    if (!block_has_number(handle)) return NULL;
+    memory_block *block = block_behind(handle);
+    return block_is_named(block, handle) ? block : NULL;
 }
 
 #endif

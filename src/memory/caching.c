@@ -225,7 +225,7 @@ static tarn_status caching_allocate(tarn_allocator *allocator, const memory_requ
 static tarn_status caching_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
     caching *owner = caching_of(allocator);
     bool is_elsewhere = stream != NULL && hal_stream_number(stream) != block->stream;
-    bool is_used = block->live.uses != NULL;
+    bool is_used = block->uses != NULL;
     if (!is_elsewhere && !is_used && caching_cache_put(owner, block)) return TARN_OK;
     pthread_mutex_lock(&owner->lock);
     caching_cache_publish_own(owner);

@@ -25,7 +25,7 @@
 /* A slot keeps at most so many blocks of up to the small size, and so many larger ones; a shared slot so many times more. */
 enum { SMALL = 64 * 1024, SMALL_KEPT = 256, LARGE_KEPT = 8, SHARED_TIMES = 16 };
 
-static inline uint32_t most_kept(size_t capacity) { return capacity <= SMALL ? SMALL_KEPT : LARGE_KEPT; }
+static inline uint16_t most_kept(size_t capacity) { return capacity <= SMALL ? SMALL_KEPT : LARGE_KEPT; }
 
 static caching_cache nobodys;
 _Thread_local caching_cache *caching_recent __attribute__((tls_model("initial-exec"))) = &nobodys;
@@ -155,8 +155,11 @@ static inline size_t slot_number(size_t capacity, uint32_t stream) {
 }
 
 static inline bool is_for(const caching_slot *slot, size_t capacity, uint32_t stream) {
-    return slot->capacity == capacity && slot->stream == stream;
+    return slot->unit == caching_level_of(capacity, 1) && slot->stream == stream;
 }
+
+/* The lowest bit changes no other bucket than that of size 0, which is never asked for. */
+static inline unsigned bucket_of(size_t size) { return 63u ^ (unsigned)__builtin_clzll(size | 1); }
 
 /* The slot that has the blocks of that kind, or the better of the two that may. */
 static caching_slot *slot_of(caching_slot *slots, size_t capacity, uint32_t stream) {
@@ -164,109 +167,154 @@ static caching_slot *slot_of(caching_slot *slots, size_t capacity, uint32_t stre
     caching_slot *slot = &slots[number], *other = &slots[number ^ 1];
     if (is_for(slot, capacity, stream)) return slot;
     if (is_for(other, capacity, stream)) return other;
-    return slot->count <= other->count ? slot : other;
+    return caching_slot_count(slot) <= caching_slot_count(other) ? slot : other;
 }
 
-/* The slot for blocks of that kind; an empty one is made theirs. NULL when others have it. */
-static caching_slot *slot_for(caching_slot *slots, size_t capacity, uint32_t stream, uint32_t most) {
+/* The slot for blocks of that kind; an empty one is made theirs. NULL when others have it. What the slot has counted goes to
+ * the cache; shared slots have none and count nothing. */
+static caching_slot *slot_for(caching_cache *cache, caching_slot *slots, size_t capacity, uint32_t stream,
+                              uint16_t most) {
     caching_slot *slot = slot_of(slots, capacity, stream);
     if (is_for(slot, capacity, stream)) return slot;
-    if (slot->count != 0) return NULL;
-    *slot = (caching_slot){.capacity = capacity, .stream = stream, .most = most};
+    if (slot->head != NULL) return NULL;
+    if (slot->taken != 0) {
+        cache->handed_out += slot->taken * caching_level_bytes(slot->unit);
+        cache->histogram[bucket_of(caching_level_bytes(slot->unit))] += slot->taken;
+    }
+    *slot = (caching_slot){.unit = caching_level_of(capacity, 1), .stream = stream, .most = most};
     return slot;
+}
+
+static inline bool is_of(const caching_cache *cache, const caching *owner) {
+    return atomic_load_explicit(&cache->owner, memory_order_relaxed) == owner;
 }
 
 /* The calling thread's cache, or NULL. */
 static caching_cache *own_cache(caching *owner) {
-    caching_cache *cache = caching_recent;
-    if (atomic_load_explicit(&cache->owner, memory_order_relaxed) == owner) return cache;
-    return caching_cache_find(owner);
+    return is_of(caching_recent, owner) ? caching_recent : caching_cache_find(owner);
+}
+
+/* By how much more is requested than when the cache was last published. */
+static int64_t requested_since(const caching_cache *cache) {
+    return (int64_t)(caching_level_bytes(cache->published) - caching_level_bytes(cache->cached) -
+                     cache->rounding_taken + cache->rounding_put);
+}
+
+/* Keeps what may be a peak, and says when the next one may come. */
+static void note_peak(caching_cache *cache) {
+    int64_t requested = requested_since(cache);
+    size_t bytes = caching_level_bytes(cache->cached);
+    if (requested > cache->most_requested) cache->most_requested = requested;
+    if (bytes < cache->lowest_bytes) cache->lowest_bytes = bytes;
+    uint64_t level = caching_level_bytes(cache->published) + cache->rounding;
+    uint64_t known = (uint64_t)cache->most_requested;
+    /* Rounded up to what a level tells apart: rather too early than too late. */
+    size_t next = level > known ? round_up(level - known, (size_t)64) : 0;
+    cache->watched = caching_level_of(next > cache->lowest_bytes ? next : cache->lowest_bytes, 0);
+}
+
+static inline void count_rounding(caching_cache *cache, size_t size, size_t capacity) {
+    cache->rounding_taken += capacity - size;
+    cache->histogram[bucket_of(size)]++;
+    cache->histogram[bucket_of(capacity)]--;
 }
 
 /* Takes the slot's first block out. Its members are set before the cache is left, so that who keeps all threads out of their
- * caches sees whole blocks. */
-static inline tarn_buffer *pop(caching_cache *cache, caching_slot *slot, size_t size, tarn_allocator *outer,
-                               const char *tag) {
+ * caches sees whole blocks; most of them were set when it came in. */
+static inline tarn_buffer *pop(caching_cache *cache, caching_slot *slot, size_t size, caching_level unit) {
     tarn_buffer *handle = slot->head;
     memory_block *block = block_behind(handle);
     slot->head = block->live.cached;
-    slot->count--;
+    slot->taken++;
     block->live.requested = size;
-    block->live.outer = outer;
-    block->live.tag = tag;
-
-    size_t capacity = slot->capacity;
-    cache->handed_out += capacity;
-    capacity = cache->bytes.now - capacity;
-    cache->bytes.now = capacity;
-    if (!IS_LIKELY(capacity >= cache->bytes.lowest)) cache->bytes.lowest = capacity;
-    size_t blocks = --cache->blocks.now;
-    if (!IS_LIKELY(blocks >= cache->blocks.lowest)) cache->blocks.lowest = blocks;
-    /* The lowest bit changes no other bucket than that of size 0, which is never asked for. */
-    cache->histogram[63u ^ (unsigned)__builtin_clzll(size | 1)]++;
-    size += cache->requested;
-    cache->requested = size;
-    int64_t in_use = (int64_t)(size - cache->returned);
-    if (!IS_LIKELY(in_use <= cache->most_requested)) cache->most_requested = in_use;
+    caching_level cached = cache->cached - unit;
+    cache->cached = cached;
+    if (!IS_LIKELY(caching_level_blocks(cached) >= cache->fewest_blocks))
+        cache->fewest_blocks = caching_level_blocks(cached);
+    if (!IS_LIKELY(size == block->capacity)) count_rounding(cache, size, block->capacity);
     return handle;
 }
 
-/* `handle` is the one of the block's next life. */
+/* `handle` is the one of the block's next life, `cached` the level with the block. */
 static inline void push(caching_cache *cache, caching_slot *slot, memory_block *block, tarn_buffer *handle,
-                        size_t bytes) {
-    cache->bytes.now = bytes;
+                        caching_level cached) {
     block->live.cached = slot->head;
     slot->head = handle;
-    slot->count++;
-    cache->blocks.now++;
-    cache->returned += block->live.requested;
+    slot->put++;
+    cache->cached = cached;
+    if (!IS_LIKELY(block->live.requested == block->capacity))
+        cache->rounding_put += block->capacity - block->live.requested;
 }
 
+static __attribute__((noinline)) tarn_status leave_at_peak(caching_cache *cache) {
+    note_peak(cache);
+    leave(cache);
+    return TARN_OK;
+}
+
+/* In both, each condition that fails leads out, so that what is left is one straight line. */
 tarn_status caching_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream,
                                      tarn_buffer **out_buffer) {
     caching *owner = caching_of(allocator);
     caching_cache *cache = caching_recent;
     uint32_t number = 0;
-    if (stream != NULL) {
-        if (stream->device != allocator->device) return memory_allocate_long(allocator, size, stream, out_buffer);
+    if (!IS_LIKELY(stream == NULL)) {
+        if (stream->device != allocator->device) goto long_way;
         number = hal_stream_number(stream);
     }
-    if (IS_LIKELY(atomic_load_explicit(&cache->owner, memory_order_relaxed) == owner && enter(cache))) {
-        /* Sizes that wrap when rounded become 0, which no slot has blocks of. */
-        size_t capacity = round_up(size, owner->alignment);
-        caching_slot *slot = &cache->slots[slot_number(capacity, number)];
-        if (IS_LIKELY(is_for(slot, capacity, number) && slot->head != NULL)) {
-            tarn_buffer *buffer = pop(cache, slot, size, allocator, NULL);
-            block_begin_life_of(block_behind(buffer), buffer);
-            *out_buffer = buffer;
-            leave(cache);
-            return TARN_OK;
-        }
-        leave(cache);
-    }
+    if (!IS_LIKELY(is_of(cache, owner))) goto long_way;
+    if (!IS_LIKELY(enter(cache))) goto long_way;
+    /* Sizes that wrap when rounded become 0, which no slot has blocks of. */
+    size_t capacity = round_up(size, owner->alignment);
+    caching_slot *slot = &cache->slots[slot_number(capacity, number)];
+    caching_level unit = caching_level_of(capacity, 1);
+    if (!IS_LIKELY(slot->unit == unit)) goto leave;
+    if (!IS_LIKELY(slot->stream == number)) goto leave;
+    tarn_buffer *buffer = slot->head;
+    if (!IS_LIKELY(buffer != NULL)) goto leave;
+    pop(cache, slot, size, unit);
+    block_begin_life_of(block_behind(buffer), buffer);
+    *out_buffer = buffer;
+    if (!IS_LIKELY(cache->cached >= cache->watched)) return leave_at_peak(cache);
+    leave(cache);
+    return TARN_OK;
+leave:
+    leave(cache);
+long_way:
     return memory_allocate_long(allocator, size, stream, out_buffer);
 }
 
 tarn_status caching_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {
-    caching *owner = caching_of(allocator);
     caching_cache *cache = caching_recent;
-    memory_block *block = block_numbered(buffer);
+    if (!IS_LIKELY(block_has_number(buffer))) goto long_way;
+    memory_block *block = block_behind(buffer);
+    if (!IS_LIKELY(block_is_named(block, buffer))) goto long_way;
     /* Whose top of the stack this allocator is, is its own. */
-    if (IS_LIKELY(block != NULL) && IS_LIKELY(block_is_named(block, buffer)) &&
-        IS_LIKELY(block->live.outer == allocator && block->live.uses == NULL) &&
-        (stream == NULL || (stream->device == allocator->device && hal_stream_number(stream) == block->stream)) &&
-        IS_LIKELY(atomic_load_explicit(&cache->owner, memory_order_relaxed) == owner && enter(cache))) {
-        size_t bytes = block->capacity;
-        caching_slot *slot = &cache->slots[slot_number(bytes, block->stream)];
-        /* A block that another thread freed at this moment is that thread's. */
-        if (IS_LIKELY(is_for(slot, bytes, block->stream) && slot->count < slot->most &&
-                      (bytes += cache->bytes.now) <= cache->bytes.highest && block_claim(block, buffer))) {
-            push(cache, slot, block, block_next_handle(buffer), bytes);
-            leave(cache);
-            return TARN_OK;
-        }
-        leave(cache);
+    if (!IS_LIKELY(block->live.outer == allocator)) goto long_way;
+    if (!IS_LIKELY(block->live.is_plain)) goto long_way;
+    if (!IS_LIKELY(stream == NULL)) {
+        if (stream->device != allocator->device || hal_stream_number(stream) != block->stream) goto long_way;
+        /* It is the block's own, which NULL says as well. */
+        stream = NULL;
     }
+    if (!IS_LIKELY(is_of(cache, caching_of(allocator)))) goto long_way;
+    if (!IS_LIKELY(enter(cache))) goto long_way;
+    size_t index = block->live.slot;
+    caching_slot *slot = &cache->slots[index];
+    caching_level cached = caching_level_of(block->capacity, 1);
+    if (!IS_LIKELY(slot->unit == cached)) goto leave;
+    if (!IS_LIKELY(slot->stream == block->stream)) goto leave;
+    if (!IS_LIKELY(caching_slot_count(slot) < slot->most)) goto leave;
+    cached += cache->cached;
+    if (!IS_LIKELY(cached <= cache->highest)) goto leave;
+    /* A block that another thread freed at this moment is that thread's. */
+    if (!IS_LIKELY(block_claim(block, buffer))) goto leave;
+    push(cache, slot, block, block_next_handle(buffer), cached);
+    leave(cache);
+    return TARN_OK;
+leave:
+    leave(cache);
+long_way:
     return memory_free_long(allocator, buffer, stream);
 }
 
@@ -277,8 +325,12 @@ memory_block *caching_cache_take(caching *owner, const memory_request *request) 
     uint32_t stream = hal_stream_number(request->stream);
     caching_slot *slot = slot_of(cache->slots, capacity, stream);
     memory_block *block = NULL;
-    if (is_for(slot, capacity, stream) && slot->count != 0) {
-        block = block_behind(pop(cache, slot, request->size, request->outer, request->tag));
+    if (is_for(slot, capacity, stream) && slot->head != NULL) {
+        block = block_behind(pop(cache, slot, request->size, slot->unit));
+        block->live.outer = request->outer;
+        block->live.tag = request->tag;
+        block->live.is_plain = request->tag == NULL;
+        note_peak(cache);
     }
     leave(cache);
     return block;
@@ -293,49 +345,74 @@ bool caching_cache_put(caching *owner, memory_block *block) {
     caching_cache *cache = own_cache(owner);
     if (cache == NULL || !atomic_load_explicit(&owner->is_settled, memory_order_relaxed)) return false;
     if (!enter_fenced(cache)) return false;
-    size_t bytes = cache->bytes.now + block->capacity;
-    caching_slot *slot = slot_for(cache->slots, block->capacity, block->stream, most_kept(block->capacity));
-    bool has_room = slot != NULL && slot->count < slot->most && bytes <= cache->limit;
-    if (has_room) push(cache, slot, block, handle_to_come(block), bytes);
-    if (has_room && bytes > cache->bytes.highest) cache->bytes.highest = bytes;
+    caching_level cached = cache->cached + caching_level_of(block->capacity, 1);
+    caching_slot *slot = slot_for(cache, cache->slots, block->capacity, block->stream, most_kept(block->capacity));
+    bool has_room =
+        slot != NULL && caching_slot_count(slot) < slot->most && caching_level_bytes(cached) <= cache->limit;
+    if (has_room) {
+        /* As the short ways expect them. */
+        block->live.outer = &owner->base;
+        block->live.tag = NULL;
+        block->live.is_plain = true;
+        block->live.slot = (uint16_t)(slot - cache->slots);
+        push(cache, slot, block, handle_to_come(block), cached);
+        if (cached > cache->highest) cache->highest = cached | CACHING_LEVEL_BLOCKS;
+    }
     leave(cache);
     return has_room;
 }
 
-/* What is cached is not in use: as much as the one falls, the other rises. */
-static void publish_level(tarn_figure *figure, caching_level *level) {
-    uint64_t highest = figure->current + level->published - level->lowest;
-    if (highest > figure->peak) figure->peak = highest;
-    figure->current += level->published - level->now;
+/* From here on is counted what changes. */
+static void begin_counting(const caching *owner, caching_cache *cache) {
+    cache->published = cache->cached;
+    cache->highest = cache->cached | CACHING_LEVEL_BLOCKS;
+    cache->fewest_blocks = caching_level_blocks(cache->cached);
+    cache->lowest_bytes = caching_level_bytes(cache->cached);
+    cache->rounding_taken = cache->rounding_put = 0;
+    cache->most_requested = 0;
+    cache->rounding = owner->in_use.current - owner->requested.current;
+    note_peak(cache);
 }
 
-/* From here on is counted what changes. */
-static void level_begin(caching_level *level) { level->lowest = level->highest = level->published = level->now; }
-
-static void begin_counting(caching_cache *cache) {
-    level_begin(&cache->bytes);
-    level_begin(&cache->blocks);
+/* What was cached is in use now, or the other way round. */
+static void publish_change(tarn_figure *figure, uint64_t change, uint64_t most) {
+    if (figure->current + most > figure->peak) figure->peak = figure->current + most;
+    figure->current += change;
 }
 
 /* A remote thread is in the cache, or it is the caller's own. */
 static void publish_changes(caching *owner, caching_cache *cache) {
-    uint64_t used = owner->in_use.current - (cache->bytes.highest - cache->bytes.published);
+    size_t bytes = caching_level_bytes(cache->published), blocks = caching_level_blocks(cache->published);
+    uint64_t used = owner->in_use.current - (caching_level_bytes(cache->highest) - bytes);
     uint64_t cached = owner->reserved.current > used ? owner->reserved.current - used : 0;
     if (cached > owner->cached.peak) owner->cached.peak = cached;
-    publish_level(&owner->in_use, &cache->bytes);
-    publish_level(&owner->blocks, &cache->blocks);
-    begin_counting(cache);
-    owner->in_use.total = saturating_add(owner->in_use.total, cache->handed_out);
-    uint64_t most_requested = owner->requested.current + (uint64_t)cache->most_requested;
-    if (most_requested > owner->requested.peak) owner->requested.peak = most_requested;
-    owner->requested.current += cache->requested - cache->returned;
-    owner->requested.total = saturating_add(owner->requested.total, cache->requested);
-    cache->requested = cache->returned = cache->handed_out = 0;
-    cache->most_requested = 0;
+    publish_change(&owner->requested, (uint64_t)requested_since(cache), (uint64_t)cache->most_requested);
+    publish_change(&owner->in_use, bytes - caching_level_bytes(cache->cached), bytes - cache->lowest_bytes);
+    publish_change(&owner->blocks, blocks - caching_level_blocks(cache->cached), blocks - cache->fewest_blocks);
+    cache->rounding_total += cache->rounding_taken;
+    begin_counting(owner, cache);
+}
+
+/* Counts what the slots have handed out since they were last asked. Returns the bytes of it. */
+static uint64_t drain_taken(caching *owner, caching_slot *slots) {
+    uint64_t bytes = 0;
+    for (caching_slot *slot = slots; slot < slots + CACHING_SLOTS; slot++) {
+        if (slot->taken == 0) continue;
+        size_t capacity = caching_level_bytes(slot->unit);
+        bytes += slot->taken * capacity;
+        owner->histogram[memory_histogram_bucket(capacity)] += slot->taken;
+        slot->put = caching_slot_count(slot);
+        slot->taken = 0;
+    }
+    return bytes;
 }
 
 static void publish(caching *owner, caching_cache *cache) {
     publish_changes(owner, cache);
+    uint64_t handed_out = cache->handed_out + drain_taken(owner, cache->slots);
+    owner->in_use.total = saturating_add(owner->in_use.total, handed_out);
+    owner->requested.total = saturating_add(owner->requested.total, handed_out - cache->rounding_total);
+    cache->handed_out = cache->rounding_total = 0;
     for (unsigned i = 0; i < sizeof cache->histogram / sizeof cache->histogram[0]; i++) {
         owner->histogram[memory_histogram_bucket((size_t)1 << i)] += cache->histogram[i];
         cache->histogram[i] = 0;
@@ -345,6 +422,12 @@ static void publish(caching *owner, caching_cache *cache) {
 void caching_cache_publish_own(caching *owner) {
     caching_cache *cache = caching_recent;
     if (cache->owner == owner) publish_changes(owner, cache);
+}
+
+/* Tells the calling thread's cache what the long way did. */
+static void begin_own(const caching *owner) {
+    caching_cache *cache = caching_recent;
+    if (cache->owner == owner) begin_counting(owner, cache);
 }
 
 /* Gives the blocks of all slots back to their heaps; those of `bytes` bytes. */
@@ -357,17 +440,17 @@ static void empty_slots(caching *owner, caching_slot *slots, size_t bytes) {
             bytes -= block->capacity;
             caching_give_home(owner, block);
         }
-        slot->count = 0;
+        slot->put = (uint16_t)slot->taken;
     }
 }
 
 /* The calling thread is in the cache. */
 static size_t empty(caching *owner, caching_cache *cache) {
     publish_changes(owner, cache);
-    size_t bytes = cache->bytes.now;
+    size_t bytes = caching_level_bytes(cache->cached);
     empty_slots(owner, cache->slots, bytes);
-    cache->bytes.now = cache->blocks.now = 0;
-    begin_counting(cache);
+    cache->cached = 0;
+    begin_counting(owner, cache);
     return bytes;
 }
 
@@ -378,9 +461,9 @@ static size_t empty_shared(caching *owner) {
     return bytes;
 }
 
-/* Moves up to `count` blocks, and never more than the slot takes, to one for the same size and stream. Returns how many. */
-static uint32_t move_blocks(caching_slot *from, caching_slot *to, uint32_t count) {
-    uint32_t moved = 0;
+/* Moves up to `count` blocks to a slot for the same size and stream. Returns how many. */
+static size_t move_blocks(caching_slot *from, caching_slot *to, uint16_t count) {
+    uint16_t moved = 0;
     for (; moved < count && from->head != NULL; moved++) {
         tarn_buffer *handle = from->head;
         memory_block *block = block_behind(handle);
@@ -388,8 +471,8 @@ static uint32_t move_blocks(caching_slot *from, caching_slot *to, uint32_t count
         block->live.cached = to->head;
         to->head = handle;
     }
-    from->count -= moved;
-    to->count += moved;
+    from->put = (uint16_t)(from->put - moved);
+    to->put = (uint16_t)(to->put + moved);
     return moved;
 }
 
@@ -399,31 +482,31 @@ bool caching_cache_spill(caching *owner, size_t capacity, uint32_t stream) {
     if (owner->shared == NULL) owner->shared = base_allocate(CACHING_SLOTS, sizeof *owner->shared);
     if (owner->shared == NULL) return false;
     caching_slot *own = slot_of(cache->slots, capacity, stream);
-    if (!is_for(own, capacity, stream) || own->count < own->most) return false;
-    caching_slot *shared = slot_for(owner->shared, capacity, stream, SHARED_TIMES * own->most);
-    uint32_t half = own->count / 2;
-    if (shared == NULL || shared->count + half > shared->most) return false;
+    uint16_t count = caching_slot_count(own), half = count / 2;
+    if (!is_for(own, capacity, stream) || count < own->most || half == 0) return false;
+    caching_slot *shared = slot_for(NULL, owner->shared, capacity, stream, (uint16_t)(SHARED_TIMES * own->most));
+    if (shared == NULL || caching_slot_count(shared) + half > shared->most) return false;
     if (half * capacity > owner->cache_limit - owner->shared_bytes) return false;
     publish_changes(owner, cache);
-    cache->blocks.now -= move_blocks(own, shared, half);
-    cache->bytes.now -= half * capacity;
-    begin_counting(cache);
-    owner->shared_bytes += half * capacity;
-    return half != 0;
+    size_t moved = move_blocks(own, shared, half);
+    cache->cached -= caching_level_of(moved * capacity, moved);
+    begin_counting(owner, cache);
+    owner->shared_bytes += moved * capacity;
+    return true;
 }
 
 bool caching_cache_refill(caching *owner, size_t capacity, uint32_t stream) {
     caching_cache *cache = caching_recent;
     if (owner->shared_bytes == 0 || cache->owner != owner) return false;
     caching_slot *shared = slot_of(owner->shared, capacity, stream);
-    if (shared->count == 0 || !is_for(shared, capacity, stream)) return false;
-    caching_slot *own = slot_for(cache->slots, capacity, stream, most_kept(capacity));
-    if (own == NULL || own->count != 0 || cache->bytes.now + own->most / 2 * capacity > cache->limit) return false;
+    if (shared->head == NULL || !is_for(shared, capacity, stream)) return false;
+    caching_slot *own = slot_for(cache, cache->slots, capacity, stream, most_kept(capacity));
+    if (own == NULL || own->head != NULL) return false;
+    if (caching_level_bytes(cache->cached) + own->most / 2 * capacity > cache->limit) return false;
     publish_changes(owner, cache);
-    uint32_t moved = move_blocks(shared, own, own->most / 2);
-    cache->blocks.now += moved;
-    cache->bytes.now += moved * capacity;
-    begin_counting(cache);
+    size_t moved = move_blocks(shared, own, own->most / 2);
+    cache->cached += caching_level_of(moved * capacity, moved);
+    begin_counting(owner, cache);
     owner->shared_bytes -= moved * capacity;
     return true;
 }
@@ -474,7 +557,8 @@ size_t caching_caches_publish(caching *owner) {
         if (!remote_enter(cache)) continue;
         publish(owner, cache);
         for (unsigned i = 0; i < CACHING_SLOTS; i++) {
-            if (cache->slots[i].count != 0 && cache->slots[i].capacity > largest) largest = cache->slots[i].capacity;
+            size_t capacity = caching_level_bytes(cache->slots[i].unit);
+            if (cache->slots[i].head != NULL && capacity > largest) largest = capacity;
         }
         remote_leave(cache);
     }
@@ -528,6 +612,7 @@ void caching_count_allocation(caching *owner, size_t requested, size_t capacity)
     memory_figure_add(&owner->in_use, capacity);
     memory_figure_add(&owner->blocks, 1);
     owner->histogram[memory_histogram_bucket(requested)]++;
+    begin_own(owner);
 }
 
 void caching_count_free(caching *owner, size_t requested, size_t capacity) {
@@ -537,4 +622,5 @@ void caching_count_free(caching *owner, size_t requested, size_t capacity) {
     uint64_t cached =
         owner->reserved.current > owner->in_use.current ? owner->reserved.current - owner->in_use.current : 0;
     if (cached > owner->cached.peak) owner->cached.peak = cached;
+    begin_own(owner);
 }

@@ -6,7 +6,8 @@
  * barrier, and under the thread sanitizer, the gate is never open, and the owner goes around it with a fence.
  *
  * Figures are counted here and added to the allocator's when the cache publishes. A call writes as few of them as it can:
- * what is in use follows from what is cached, and the number of allocations from the histogram. The highest and lowest since the
+ * what is in use follows from what is cached, what was requested from what rounding cost, and totals and the
+ * histogram from the blocks that each slot handed out. The highest and lowest since the
  * last publishing are kept, so that peaks are exact while one thread allocates, and at most the sum of the threads' peaks
  * otherwise. */
 #ifndef MEMORY_CACHING_CACHE_H
@@ -14,27 +15,33 @@
 
 #include "memory/caching_types.h"
 
-/* What is cached, now and since the last publishing. */
-typedef struct caching_level {
-    size_t now, lowest, highest, published;
-} caching_level;
-
 struct caching_cache {
     /* What every call touches. */
     _Atomic(caching *) owner; /* NULL when it has ended; written with the list's lock held */
     _Atomic uint32_t busy;
-    _Atomic uint32_t gate;       /* 0 while its thread may use it without more ado */
-    caching_level bytes, blocks; /* the highest of blocks is not kept */
-    size_t limit;                /* of bytes */
-    /* Since the last publishing: bytes asked for, those of blocks that came back, the most of their difference; bytes handed out. */
-    uint64_t requested, returned;
-    int64_t most_requested;
-    uint64_t handed_out;
+    _Atomic uint32_t gate; /* 0 while its thread may use it without more ado */
+    caching_level cached;
+    caching_level watched; /* while so much is cached or more, no peak of bytes is passed */
+    caching_level highest; /* the most bytes that were cached since the last publishing, with all bits of blocks set */
+    size_t fewest_blocks;  /* that were cached since then */
+    /* What rounding sizes up cost, in bytes, since the last publishing: of blocks handed out, and of those that came back. */
+    uint64_t rounding_taken, rounding_put;
+
+    caching_level published; /* what was cached at the last publishing */
+    size_t lowest_bytes;     /* cached since then, at a peak that was watched for */
+    /* What `watched` follows from. In use can have risen by no more than the level fell; requested, by no more than that and what
+     * rounding had cost before, which blocks that came back may have paid back. */
+    int64_t most_requested; /* since the last publishing */
+    uint64_t rounding;      /* at the last publishing */
+    size_t limit;           /* of bytes */
+    /* Since the last publishing of totals: bytes handed out from slots that have become another's since, and rounding of all. */
+    uint64_t handed_out, rounding_total;
 
     caching_cache *of_owner;  /* next of the same allocator; protected by its lock */
     caching_cache *of_thread; /* next of the same thread */
     caching_slot slots[CACHING_SLOTS];
-    uint64_t histogram[64]; /* by the highest bit of the size */
+    /* By the highest bit of the size; what is to be added to that of the blocks that slots handed out, which wraps. */
+    uint64_t histogram[64];
 };
 
 /* Makes the room's part of caches ready; before an allocator's lock is watched for forks. Any number of times. */

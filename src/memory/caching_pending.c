@@ -33,7 +33,7 @@ static void add_point(caching_pending *pending, tarn_stream *stream) {
 tarn_status caching_use(caching *owner, memory_block *block, tarn_stream *stream) {
     (void)owner;
     if (hal_stream_number(stream) == block->stream) return TARN_OK;
-    caching_pending *known = block->live.uses;
+    caching_pending *known = block->uses;
     if (known != NULL && is_known(known, stream)) return TARN_OK;
     size_t count = known == NULL ? 0 : known->count;
     if (known == NULL || count + 2 > known->capacity) {
@@ -43,7 +43,8 @@ tarn_status caching_use(caching *owner, memory_block *block, tarn_stream *stream
             return base_fail(TARN_OUT_OF_MEMORY, "no host memory to remember a stream that uses a buffer");
         grown->count = count;
         grown->capacity = capacity;
-        block->live.uses = known = grown;
+        block->uses = known = grown;
+        block->live.is_plain = false;
     }
     add_point(known, stream);
     return TARN_OK;
@@ -91,9 +92,9 @@ static void wait_for_last(caching *owner, memory_block *block, tarn_stream *last
 }
 
 void caching_pending_add(caching *owner, memory_block *block, tarn_stream *last) {
-    caching_pending *pending = block->live.uses;
+    caching_pending *pending = block->uses;
     bool has_last = last != NULL && hal_stream_number(last) != block->stream;
-    block->live.uses = NULL;
+    block->uses = NULL;
     if (pending == NULL) pending = base_allocate(1, sizeof *pending + sizeof(point));
     if (pending == NULL) {
         wait_for_last(owner, block, last);

@@ -193,7 +193,9 @@ static inline void memory_block_fill(memory_block *block, const memory_request *
     block->live.outer = request->outer;
     block->live.tag = request->tag;
     block->site = request->site;
-    block->live.uses = NULL;
+    block->live.slot = 0;
+    block->live.is_plain = request->tag == NULL;
+    block->uses = NULL;
 }
 
 #endif
