@@ -199,7 +199,7 @@ static tarn_status allocate(pytorch *owner, const memory_request *request, memor
     block->stream = stream->number;
     memory_block_fill(block, request, &owner->base);
     reserve->next = NULL;
-    block->live.uses = reserve;
+    block->uses = reserve;
     *out_block = block;
     return TARN_OK;
 }

@@ -38,7 +38,7 @@ void pytorch_use_put(pytorch *owner, pytorch_use *use) {
 tarn_status pytorch_use_add(pytorch *owner, memory_block *block, tarn_stream *stream) {
     uint32_t number = hal_stream_number(stream);
     if (number == pytorch_stream_of(block)->number) return TARN_OK;
-    pytorch_use *reserve = block->live.uses;
+    pytorch_use *reserve = block->uses;
     for (const pytorch_use *use = reserve->next; use != NULL; use = use->next)
         if (use->stream == number) return TARN_OK;
     /* The list of streams tells at the free whether this one has ended. */
@@ -102,7 +102,7 @@ static void finish(pytorch *owner, pytorch_use *use) {
 }
 
 void pytorch_part(pytorch *owner, memory_block *block, tarn_stream *last) {
-    pytorch_use *reserve = block->live.uses, *uses = reserve->next;
+    pytorch_use *reserve = block->uses, *uses = reserve->next;
     uint32_t own = pytorch_stream_of(block)->number, count = 0;
     uint32_t last_number = last != NULL ? hal_stream_number(last) : own;
     bool has_last = last_number == own;

@@ -3,7 +3,7 @@
  * Memory is taken in segments. A segment belongs to a pool: each stream has one for small requests and one for large ones. Blocks
  * tile a segment without gaps, and each is of one kind:
  *
- *     USED      a buffer, or about to become or to have been one; `live.uses` are the other streams that use it
+ *     USED      a buffer, or about to become or to have been one; `uses` are the other streams that use it
  *     PENDING   freed, and other streams are not known to be done with it; `flags` counts them
  *     FREE      in its pool's tree `free`; no neighbour in the segment is FREE
  *     UNMAPPED  addresses without memory, in its pool's tree `unmapped`; whole pages; no neighbour in the segment is UNMAPPED
