@@ -5,20 +5,20 @@
 #include <string.h>
 
 #include "base/memory.h"
-#include "fake.h"
+#include "scripted.h"
 
 static tarn_backend table;
 
 static int register_fake(void **state) {
     (void)state;
-    fake_reset();
-    table = fake_table("fake");
+    scripted_reset();
+    table = scripted_table("fake");
     return tarn_backend_register(&table) == TARN_OK ? 0 : -1;
 }
 
 static int reset(void **state) {
     (void)state;
-    fake_reset();
+    scripted_reset();
     return 0;
 }
 
@@ -30,14 +30,14 @@ static void the_same_name_gives_the_same_device(void **state) {
     assert_ptr_equal(first, second);
     assert_ok(tarn_device_open("fake:1", &other));
     assert_ptr_not_equal(first, other);
-    assert_int_equal(fake_calls.opens, 2);
+    assert_int_equal(scripted_calls.opens, 2);
     assert_ok(tarn_device_release(first));
-    assert_int_equal(fake_calls.closes, 0);
+    assert_int_equal(scripted_calls.closes, 0);
     assert_ok(tarn_device_release(second));
-    assert_int_equal(fake_calls.closes, 1);
+    assert_int_equal(scripted_calls.closes, 1);
     assert_ok(tarn_device_release(other));
     assert_ok(tarn_device_open("fake:0", &first));
-    assert_int_equal(fake_calls.opens, 3);
+    assert_int_equal(scripted_calls.opens, 3);
     assert_ok(tarn_device_release(first));
     assert_ok(tarn_device_release(NULL));
 }
@@ -56,9 +56,9 @@ static void eight_threads_get_one_device(void **state) {
     for (int i = 0; i < 8; i++) pthread_join(threads[i], (void **)&devices[i]);
     assert_non_null(devices[0]);
     for (int i = 1; i < 8; i++) assert_ptr_equal(devices[i], devices[0]);
-    assert_int_equal(fake_calls.opens, 1);
+    assert_int_equal(scripted_calls.opens, 1);
     for (int i = 0; i < 8; i++) assert_ok(tarn_device_release(devices[i]));
-    assert_int_equal(fake_calls.closes, 1);
+    assert_int_equal(scripted_calls.closes, 1);
 }
 
 static void *open_and_release(void *context) {
@@ -80,7 +80,7 @@ static void opening_and_closing_race_without_harm(void **state) {
         pthread_join(threads[i], &failure);
         assert_null(failure);
     }
-    assert_int_equal(fake_calls.opens, fake_calls.closes);
+    assert_int_equal(scripted_calls.opens, scripted_calls.closes);
 }
 
 static void malformed_and_unknown_names_are_told_apart(void **state) {
@@ -104,18 +104,18 @@ static void malformed_and_unknown_names_are_told_apart(void **state) {
 static void a_device_that_fails_to_open_can_be_tried_again(void **state) {
     (void)state;
     tarn_device *device = NULL;
-    fake.open = TARN_NOT_FOUND;
-    fake.explains = 1;
+    scripted.open = TARN_NOT_FOUND;
+    scripted.explains = 1;
     assert_fails(tarn_device_open("fake:7", &device), TARN_NOT_FOUND);
     assert_sentence("fake:7: the fake was told to fail");
     assert_null(device);
-    fake.explains = 0;
+    scripted.explains = 0;
     assert_fails(tarn_device_open("fake:7", &device), TARN_NOT_FOUND);
     assert_sentence("device_open answered NOT_FOUND");
-    fake.open = (tarn_status)4711;
+    scripted.open = (tarn_status)4711;
     assert_fails(tarn_device_open("fake:7", &device), TARN_INTERNAL);
     assert_sentence("4711");
-    fake.open = TARN_OK;
+    scripted.open = TARN_OK;
     assert_ok(tarn_device_open("fake:7", &device));
     assert_ok(tarn_device_release(device));
 }
@@ -123,35 +123,35 @@ static void a_device_that_fails_to_open_can_be_tried_again(void **state) {
 static void nonsense_from_a_backend_is_caught(void **state) { /* fault 35 */
     (void)state;
     tarn_device *device = NULL;
-    fake.opens_nothing = 1;
+    scripted.opens_nothing = 1;
     assert_fails(tarn_device_open("fake:0", &device), TARN_INTERNAL);
-    fake.opens_nothing = 0;
-    fake.alignment = 48;
+    scripted.opens_nothing = 0;
+    scripted.alignment = 48;
     assert_fails(tarn_device_open("fake:0", &device), TARN_INTERNAL);
     assert_sentence("48");
-    fake.alignment = 8192;
+    scripted.alignment = 8192;
     assert_fails(tarn_device_open("fake:0", &device), TARN_INTERNAL);
-    fake.alignment = 64;
-    fake.features = TARN_FEATURE_VIRTUAL_MEMORY;
-    fake.granule = 4096;
+    scripted.alignment = 64;
+    scripted.features = TARN_FEATURE_VIRTUAL_MEMORY;
+    scripted.granule = 4096;
     assert_fails(tarn_device_open("fake:0", &device), TARN_INTERNAL);
     assert_sentence("virtual memory");
     assert_null(device);
-    assert_int_equal(fake_calls.closes, 3);
+    assert_int_equal(scripted_calls.closes, 3);
 }
 
 static tarn_status status_of_nested_open;
 
 static void open_the_same(void) {
     tarn_device *device = NULL;
-    fake.during_open = NULL;
+    scripted.during_open = NULL;
     status_of_nested_open = tarn_device_open("fake:self", &device);
 }
 
 static void a_backend_that_opens_itself_does_not_hang(void **state) { /* fault 41 */
     (void)state;
     tarn_device *device = NULL;
-    fake.during_open = open_the_same;
+    scripted.during_open = open_the_same;
     assert_ok(tarn_device_open("fake:self", &device));
     assert_int_equal(status_of_nested_open, TARN_BUSY);
     assert_ok(tarn_device_release(device));

@@ -1,22 +1,22 @@
 /* The door to a device's memory: what is refused before the driver, and what the driver's answers are checked for. */
 #include "check.h"
 
-#include "fake.h"
 #include "hal/memory.h"
+#include "scripted.h"
 
 static tarn_backend table;
 static tarn_device *device;
 
 static int register_fake(void **state) {
     (void)state;
-    fake_reset();
-    table = fake_table("fake");
+    scripted_reset();
+    table = scripted_table("fake");
     return tarn_backend_register(&table) == TARN_OK ? 0 : -1;
 }
 
 static int open_fake(void **state) {
     (void)state;
-    fake_reset();
+    scripted_reset();
     return tarn_device_open("fake:0", &device) == TARN_OK ? 0 : -1;
 }
 
@@ -41,7 +41,7 @@ static void what_cannot_be_is_refused_before_the_driver(void **state) { /* fault
     assert_fails(hal_virtual_map(device, &table, 1, &granule), TARN_NOT_SUPPORTED);
     assert_fails(hal_virtual_unmap(device, &table, 1), TARN_NOT_SUPPORTED);
     assert_ptr_equal(address, &table);
-    assert_int_equal(fake_calls.allocates, 0);
+    assert_int_equal(scripted_calls.allocates, 0);
 }
 
 static void memory_is_counted_as_it_comes_and_goes(void **state) {
@@ -67,12 +67,12 @@ static void memory_is_counted_as_it_comes_and_goes(void **state) {
 static void success_without_memory_is_caught(void **state) { /* fault 35 */
     (void)state;
     void *address = NULL;
-    fake.gives_null = 1;
+    scripted.gives_null = 1;
     assert_fails(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &address), TARN_INTERNAL);
     assert_null(address);
-    assert_int_equal(fake_calls.frees, 0);
+    assert_int_equal(scripted_calls.frees, 0);
     assert_int_equal(counters_of(device).memory_in_use, 0);
-    fake.gives_null = 0;
+    scripted.gives_null = 0;
     assert_ok(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &address));
     assert_ok(hal_memory_free(device, TARN_MEMORY_DEVICE, address, 64));
 }
@@ -80,29 +80,29 @@ static void success_without_memory_is_caught(void **state) { /* fault 35 */
 static void misaligned_memory_is_handed_back(void **state) { /* fault 35 */
     (void)state;
     void *address = NULL;
-    fake.address = (void *)(uintptr_t)0x10020;
+    scripted.address = (void *)(uintptr_t)0x10020;
     assert_fails(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &address), TARN_INTERNAL);
     assert_sentence("aligned");
     assert_null(address);
-    assert_int_equal(fake_calls.frees, 1);
+    assert_int_equal(scripted_calls.frees, 1);
 }
 
 static void overlapping_memory_is_caught_and_not_handed_back(void **state) { /* fault 35 */
     (void)state;
     void *first = NULL, *second = NULL;
-    fake.address = (void *)(uintptr_t)0x10000;
+    scripted.address = (void *)(uintptr_t)0x10000;
     assert_ok(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 4096, 0, &first));
-    fake.address = (void *)(uintptr_t)0x10fc0;
+    scripted.address = (void *)(uintptr_t)0x10fc0;
     assert_fails(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &second), TARN_INTERNAL);
     assert_sentence("overlap");
-    fake.address = (void *)(uintptr_t)0xffc0;
+    scripted.address = (void *)(uintptr_t)0xffc0;
     assert_fails(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 8192, 0, &second), TARN_INTERNAL);
     assert_null(second);
-    assert_int_equal(fake_calls.frees, 0);
-    fake.address = (void *)(uintptr_t)(UINTPTR_MAX - 63);
+    assert_int_equal(scripted_calls.frees, 0);
+    scripted.address = (void *)(uintptr_t)(UINTPTR_MAX - 63);
     assert_fails(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 4096, 0, &second), TARN_INTERNAL);
     assert_sentence("address space");
-    fake.address = (void *)(uintptr_t)0x11000;
+    scripted.address = (void *)(uintptr_t)0x11000;
     assert_ok(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &second));
     assert_ok(hal_memory_free(device, TARN_MEMORY_DEVICE, first, 4096));
     assert_ok(hal_memory_free(device, TARN_MEMORY_DEVICE, second, 64));
@@ -112,10 +112,10 @@ static void a_free_that_fails_keeps_the_block(void **state) {
     (void)state;
     void *address = NULL;
     assert_ok(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &address));
-    fake.free = TARN_INTERNAL;
+    scripted.free = TARN_INTERNAL;
     assert_fails(hal_memory_free(device, TARN_MEMORY_DEVICE, address, 64), TARN_INTERNAL);
     assert_int_equal(counters_of(device).memory_in_use, 64);
-    fake.free = TARN_OK;
+    scripted.free = TARN_OK;
     assert_ok(hal_memory_free(device, TARN_MEMORY_DEVICE, address, 64));
     assert_int_equal(counters_of(device).memory_in_use, 0);
 }
@@ -123,10 +123,10 @@ static void a_free_that_fails_keeps_the_block(void **state) {
 static void out_of_memory_is_passed_on_and_a_retry_works(void **state) { /* fault 29 */
     (void)state;
     void *address = NULL;
-    fake.allocate = TARN_OUT_OF_MEMORY;
+    scripted.allocate = TARN_OUT_OF_MEMORY;
     assert_fails(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &address), TARN_OUT_OF_MEMORY);
     assert_null(address);
-    fake.allocate = TARN_OK;
+    scripted.allocate = TARN_OK;
     assert_ok(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &address));
     assert_ok(hal_memory_free(device, TARN_MEMORY_DEVICE, address, 64));
 }
@@ -148,10 +148,10 @@ static void a_lost_device_is_latched_and_can_be_destroyed(void **state) { /* fau
     assert_ok(tarn_stream_create(device, &stream));
     assert_ok(tarn_stream_record(stream, &event));
     tarn_log_set(count_loss, NULL, TARN_LOG_ERROR);
-    fake.allocate = TARN_DEVICE_LOST;
+    scripted.allocate = TARN_DEVICE_LOST;
     assert_fails(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &other), TARN_DEVICE_LOST);
-    fake.allocate = TARN_OK;
-    int allocates = fake_calls.allocates;
+    scripted.allocate = TARN_OK;
+    int allocates = scripted_calls.allocates;
     assert_fails(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &other), TARN_DEVICE_LOST);
     assert_fails(tarn_device_synchronize(device), TARN_DEVICE_LOST);
     assert_fails(tarn_stream_synchronize(stream), TARN_DEVICE_LOST);
@@ -159,19 +159,19 @@ static void a_lost_device_is_latched_and_can_be_destroyed(void **state) { /* fau
     int is_complete = 42;
     assert_fails(tarn_event_is_complete(event, &is_complete), TARN_DEVICE_LOST);
     assert_int_equal(is_complete, 42);
-    assert_int_equal(fake_calls.allocates, allocates);
+    assert_int_equal(scripted_calls.allocates, allocates);
     tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
     assert_int_equal(losses, 1);
 
-    fake.address = address; /* the driver's memory is out of reach: the test frees it itself */
+    scripted.address = address; /* the driver's memory is out of reach: the test frees it itself */
     assert_ok(hal_memory_free(device, TARN_MEMORY_DEVICE, address, 64));
-    assert_int_equal(fake_calls.frees, 0);
+    assert_int_equal(scripted_calls.frees, 0);
     assert_int_equal(counters_of(device).memory_in_use, 0);
     assert_ok(tarn_event_release(event));
     assert_ok(tarn_stream_release(stream));
-    assert_int_equal(fake_calls.stream_destroys, 1);
-    assert_int_equal(fake_calls.event_destroys, 1);
-    fake.address = NULL;
+    assert_int_equal(scripted_calls.stream_destroys, 1);
+    assert_int_equal(scripted_calls.event_destroys, 1);
+    scripted.address = NULL;
     table.memory_free(NULL, TARN_MEMORY_DEVICE, address, 64);
 }
 

@@ -7,9 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fake.h"
 #include "hal/event.h"
 #include "hal/memory.h"
+#include "scripted.h"
 
 #define FAIL_UNLESS(condition, code)   \
     do {                               \
@@ -143,13 +143,13 @@ static void *left_memory;
 /* Runs after Tarn's own handler, which was installed later. */
 static void release_at_exit(void) {
     void *more = NULL;
-    int allocates = fake_calls.allocates;
+    int allocates = scripted_calls.allocates;
     if (hal_memory_allocate(left_open, TARN_MEMORY_DEVICE, 64, 0, &more) != TARN_UNAVAILABLE) _exit(20);
-    if (fake_calls.allocates != allocates) _exit(21);
+    if (scripted_calls.allocates != allocates) _exit(21);
     if (hal_memory_free(left_open, TARN_MEMORY_DEVICE, left_memory, 64) != TARN_OK) _exit(22);
     if (tarn_device_release(left_open) != TARN_OK) _exit(23);
-    if (fake_calls.frees != 0 || fake_calls.closes != 0 || fake_calls.synchronizes != 0) _exit(24);
-    if (fake_calls.stops != 0) _exit(25);
+    if (scripted_calls.frees != 0 || scripted_calls.closes != 0 || scripted_calls.synchronizes != 0) _exit(24);
+    if (scripted_calls.stops != 0) _exit(25);
     tarn_device *device = NULL;
     if (tarn_device_open("fake:1", &device) != TARN_UNAVAILABLE) _exit(26);
     _exit(0);
@@ -157,8 +157,8 @@ static void release_at_exit(void) {
 
 static int exit_with_an_open_device(void *context) {
     (void)context;
-    fake_reset();
-    table = fake_table("fake");
+    scripted_reset();
+    table = scripted_table("fake");
     FAIL_UNLESS(atexit(release_at_exit) == 0, 1);
     FAIL_UNLESS(tarn_backend_register(&table) == TARN_OK, 2);
     FAIL_UNLESS(tarn_device_open("fake:0", &left_open) == TARN_OK, 3);
@@ -171,12 +171,12 @@ static void at_exit_the_driver_is_left_alone(void **state) { /* fault 31 */
     assert_int_equal(exit_of_child(exit_with_an_open_device, NULL), 0);
 }
 
-static void check_stopped(void) { _exit(fake_calls.stops == 1 ? 0 : 40); }
+static void check_stopped(void) { _exit(scripted_calls.stops == 1 ? 0 : 40); }
 
 static int exit_with_all_closed(void *context) {
     (void)context;
-    fake_reset();
-    table = fake_table("fake");
+    scripted_reset();
+    table = scripted_table("fake");
     FAIL_UNLESS(atexit(check_stopped) == 0, 1);
     FAIL_UNLESS(tarn_backend_register(&table) == TARN_OK, 2);
     FAIL_UNLESS(tarn_device_open("fake:0", &left_open) == TARN_OK, 3);

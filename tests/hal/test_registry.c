@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
-#include "fake.h"
+#include "scripted.h"
 
 /* A table stands in the registry for the life of the process. */
 static tarn_backend tables[16];
@@ -12,7 +12,7 @@ static size_t table_count;
 
 static tarn_backend *new_table(const char *name) {
     tarn_backend *table = &tables[table_count++];
-    *table = fake_table(name);
+    *table = scripted_table(name);
     return table;
 }
 
@@ -24,7 +24,7 @@ static tarn_backend_info info_of(const char *name) {
 
 static int reset(void **state) {
     (void)state;
-    fake_reset();
+    scripted_reset();
     return 0;
 }
 
@@ -49,7 +49,7 @@ static void a_name_is_taken_once(void **state) {
 
 static void a_table_of_another_version_is_refused(void **state) { /* fault 33 */
     (void)state;
-    tarn_backend table = fake_table("version");
+    tarn_backend table = scripted_table("version");
     table.abi_version = TARN_BACKEND_ABI_VERSION + 1;
     assert_fails(tarn_backend_register(&table), TARN_INVALID_ARGUMENT);
     assert_sentence("ABI version 2");
@@ -60,7 +60,7 @@ static void a_table_of_another_version_is_refused(void **state) { /* fault 33 */
 
 static void a_table_that_is_too_short_is_refused_and_an_older_one_is_not(void **state) { /* fault 11 */
     (void)state;
-    tarn_backend table = fake_table("short");
+    tarn_backend table = scripted_table("short");
     table.struct_size = offsetof(tarn_backend, clock_set) - 1;
     assert_fails(tarn_backend_register(&table), TARN_INVALID_ARGUMENT);
     assert_sentence("bytes");
@@ -74,11 +74,11 @@ static void a_table_that_is_too_short_is_refused_and_an_older_one_is_not(void **
 
 static void a_missing_function_is_named(void **state) { /* fault 34 */
     (void)state;
-    tarn_backend table = fake_table("holes");
+    tarn_backend table = scripted_table("holes");
     table.event_query = NULL;
     assert_fails(tarn_backend_register(&table), TARN_INVALID_ARGUMENT);
     assert_sentence("event_query");
-    table = fake_table("holes");
+    table = scripted_table("holes");
     table.memory_allocate = NULL;
     assert_fails(tarn_backend_register(&table), TARN_INVALID_ARGUMENT);
     assert_sentence("memory_allocate");
@@ -93,7 +93,7 @@ static tarn_status release_any(tarn_backend_device *device, void *address, size_
 
 static void virtual_memory_is_whole_or_absent(void **state) {
     (void)state;
-    tarn_backend table = fake_table("half");
+    tarn_backend table = scripted_table("half");
     table.virtual_release = release_any;
     assert_fails(tarn_backend_register(&table), TARN_INVALID_ARGUMENT);
     assert_sentence("virtual_release");
@@ -103,15 +103,15 @@ static void names_have_a_syntax(void **state) {
     (void)state;
     const char *const names[] = {NULL, "", "Upper", "with space", "colon:0"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        tarn_backend table = fake_table(names[i]);
+        tarn_backend table = scripted_table(names[i]);
         assert_fails(tarn_backend_register(&table), TARN_INVALID_ARGUMENT);
     }
 }
 
 static void an_unavailable_backend_is_listed_with_its_reason(void **state) {
     (void)state;
-    fake.start = TARN_UNAVAILABLE;
-    fake.explains = 1;
+    scripted.start = TARN_UNAVAILABLE;
+    scripted.explains = 1;
     assert_ok(tarn_backend_register(new_table("absent")));
     tarn_backend_info info = info_of("absent");
     assert_int_equal(info.is_available, 0);
@@ -121,12 +121,12 @@ static void an_unavailable_backend_is_listed_with_its_reason(void **state) {
     assert_fails(tarn_device_open("absent:0", &device), TARN_UNAVAILABLE);
     assert_sentence("the fake was told to fail");
     assert_null(device);
-    assert_int_equal(fake_calls.starts, 1);
+    assert_int_equal(scripted_calls.starts, 1);
 }
 
 static void a_failure_without_a_sentence_gets_one(void **state) {
     (void)state;
-    fake.start = TARN_UNAVAILABLE;
+    scripted.start = TARN_UNAVAILABLE;
     assert_ok(tarn_backend_register(new_table("silent")));
     assert_non_null(strstr(info_of("silent").reason, "start answered UNAVAILABLE"));
 }
@@ -141,14 +141,14 @@ static void a_backend_is_started_once_by_whoever_comes_first(void **state) {
     (void)state;
     pthread_t threads[8];
     assert_ok(tarn_backend_register(new_table("started")));
-    assert_int_equal(fake_calls.starts, 0);
+    assert_int_equal(scripted_calls.starts, 0);
     for (int i = 0; i < 8; i++) assert_int_equal(pthread_create(&threads[i], NULL, find_once, NULL), 0);
     for (int i = 0; i < 8; i++) {
         void *failure = NULL;
         pthread_join(threads[i], &failure);
         assert_null(failure);
     }
-    assert_int_equal(fake_calls.starts, 1);
+    assert_int_equal(scripted_calls.starts, 1);
 }
 
 static tarn_status status_of_nested_open;
@@ -160,7 +160,7 @@ static void open_nested(void) {
 
 static void a_backend_that_calls_tarn_while_it_starts_does_not_hang(void **state) { /* fault 41 */
     (void)state;
-    fake.during_start = open_nested;
+    scripted.during_start = open_nested;
     assert_ok(tarn_backend_register(new_table("nested")));
     assert_int_equal(info_of("nested").is_available, 1);
     assert_int_equal(status_of_nested_open, TARN_UNAVAILABLE);

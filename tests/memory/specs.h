@@ -13,7 +13,7 @@ enum {
     SPEC_NEEDS_FILE = 1u << 2, /* FILE in the text stands for a file of its own */
     DEVICE_GATES = 1u << 3,    /* a test can hold a stream back (stand_hold) */
     DEVICE_STORES = 1u << 4,   /* the host reads and writes the memory */
-    DEVICE_IS_FAKE = 1u << 5,  /* tests/memory/fake.h: calls can be made to fail */
+    DEVICE_IS_FAKE = 1u << 5,  /* tests/support/fake.h: calls can be made to fail */
     DEVICE_COUNTS = 1u << 6,   /* the device is this test's alone, and has 8 GiB */
     SPEC_UNLIMITED = 1u << 7   /* may use all that the device has */
 };

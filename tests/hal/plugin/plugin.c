@@ -1,6 +1,6 @@
 /* Backends in shared objects for the tests of loading, one whole and the others each with one fault: the build
  * defines which one this is. */
-#include "../fake.h"
+#include "../scripted.h"
 
 #include <string.h>
 
@@ -11,7 +11,7 @@ int plugin_answer(void) { return 42; }
 
 #else
 
-/* The table is a constant of the shared object; the fake's is made at run time, so it is put together when it is loaded. */
+/* The table is a constant of the shared object; the scripted one's is made at run time, so it is put together when it is loaded. */
 extern tarn_backend tarn_backend_table;
 TARN_API tarn_backend tarn_backend_table;
 
@@ -20,8 +20,8 @@ int a_function_that_no_library_has(void);
 #endif
 
 static void __attribute__((constructor)) put_together(void) {
-    fake_reset();
-    tarn_backend_table = fake_table(PLUGIN_NAME);
+    scripted_reset();
+    tarn_backend_table = scripted_table(PLUGIN_NAME);
 #if defined(PLUGIN_WRONG_VERSION)
     tarn_backend_table.abi_version = 999;
 #elif defined(PLUGIN_WITHOUT_FUNCTION)

@@ -2,8 +2,8 @@
  * work done; an event is the number that was last given out when it was recorded. Work is done whenever something is enqueued
  * or a gate is opened, on the calling thread. All functions are called with fake_lock held, and drop it around each piece of
  * work. */
-#ifndef TESTS_MEMORY_FAKE_STREAM_H
-#define TESTS_MEMORY_FAKE_STREAM_H
+#ifndef TESTS_SUPPORT_FAKE_STREAM_H
+#define TESTS_SUPPORT_FAKE_STREAM_H
 
 #include <pthread.h>
 #include <stdbool.h>

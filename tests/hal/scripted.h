@@ -1,11 +1,12 @@
-/* A backend whose answers the test chooses: it counts every call and keeps no memory of its own but malloc's. */
-#ifndef FAKE_H
-#define FAKE_H
+/* The fake driver of tests/support under a script: the test chooses the answers to some calls, which are counted, and their
+ * memory is malloc's. It has no virtual memory. */
+#ifndef SCRIPTED_H
+#define SCRIPTED_H
 
 #include <tarn/backend.h>
 
-/* What the fake does; the test changes it between calls. */
-typedef struct fake_behaviour {
+/* What it does; the test changes it between calls. */
+typedef struct scripted_behaviour {
     tarn_status start, open, allocate, free, query; /* statuses to answer; TARN_OK does the work */
     int explains;                                   /* failures come with a sentence */
     int opens_nothing;                              /* open says OK and gives no device */
@@ -15,18 +16,18 @@ typedef struct fake_behaviour {
     uint32_t features;
     void (*during_start)(void); /* called in start */
     void (*during_open)(void);  /* called in open */
-} fake_behaviour;
+} scripted_behaviour;
 
-typedef struct fake_counts {
+typedef struct scripted_counts {
     int starts, stops, opens, closes, allocates, frees, synchronizes, stream_destroys, event_destroys;
-} fake_counts;
+} scripted_counts;
 
-extern fake_behaviour fake;
-extern fake_counts fake_calls;
+extern scripted_behaviour scripted;
+extern scripted_counts scripted_calls;
 
 /* Behaviour and counts as at the beginning. */
-void fake_reset(void);
+void scripted_reset(void);
 /* A table of that name with all required functions and no virtual memory. */
-tarn_backend fake_table(const char *name);
+tarn_backend scripted_table(const char *name);
 
 #endif

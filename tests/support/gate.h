@@ -1,6 +1,6 @@
 /* Gates: a stream that reaches one waits until the test opens it, so that tests decide when a stream's work is done. */
-#ifndef TESTS_MEMORY_GATE_H
-#define TESTS_MEMORY_GATE_H
+#ifndef TESTS_SUPPORT_GATE_H
+#define TESTS_SUPPORT_GATE_H
 
 typedef struct test_gate test_gate;
 

@@ -1,6 +1,6 @@
 /* The fake driver's ledger of memory, apart from its streams. Called with the driver's lock held. */
-#ifndef TESTS_MEMORY_FAKE_MEMORY_H
-#define TESTS_MEMORY_FAKE_MEMORY_H
+#ifndef TESTS_SUPPORT_FAKE_MEMORY_H
+#define TESTS_SUPPORT_FAKE_MEMORY_H
 
 #include <stdbool.h>
 #include <stddef.h>

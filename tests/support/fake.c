@@ -287,7 +287,7 @@ static tarn_status device_properties(tarn_backend_device *device, tarn_device_pr
     return TARN_OK;
 }
 
-static const tarn_backend table = {
+const tarn_backend fake_driver = {
     .abi_version = TARN_BACKEND_ABI_VERSION,
     .struct_size = sizeof(tarn_backend),
     .name = "fake",
@@ -321,18 +321,6 @@ static const tarn_backend table = {
     .event_synchronize = event_synchronize,
     .event_elapsed = event_elapsed,
 };
-
-static void install(void) {
-    if (tarn_backend_register(&table) != TARN_OK) {
-        fprintf(stderr, "%s\n", tarn_last_error());
-        abort();
-    }
-}
-
-void fake_install(void) {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, install);
-}
 
 /* Commands of the tests. */
 void fake_reset(void) {

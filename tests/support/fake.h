@@ -5,12 +5,13 @@
  * It keeps a ledger of what was allocated, reserved, created and mapped, and a call that breaks the rules of tarn/backend.h is
  * a violation, which fails the test that caused it. Streams stand still at gates until the test opens them; the host waiting
  * for such a stream opens all gates, as time would. Any call can be made to fail, and the memory calls to lie. */
-#ifndef TESTS_MEMORY_FAKE_H
-#define TESTS_MEMORY_FAKE_H
+#ifndef TESTS_SUPPORT_FAKE_H
+#define TESTS_SUPPORT_FAKE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include <tarn/backend.h>
 #include <tarn/tarn.h>
 
 /* Calls that can fail, as bits. */
@@ -41,6 +42,8 @@ enum {
 /* What memory_allocate and virtual_reserve answer while lying: OK, and this for an address. */
 typedef enum fake_lie { FAKE_TRUTH = 0, FAKE_NULL, FAKE_MISALIGNED, FAKE_OVERLAPPING } fake_lie;
 
+/* The driver's functions. */
+extern const tarn_backend fake_driver;
 /* Registers the backend, once. */
 void fake_install(void);
 /* No faults, no lies, full capacity, all gates open, no violations. */
