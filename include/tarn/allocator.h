@@ -22,6 +22,7 @@
  *         as-recorded  (alone, in a replay: the settings that the snapshot carries)
  *         backend=native, pinned_…, graph_capture_record_stream_reuse: read, without effect
  *     limit:SIZE             at most SIZE bytes in use, LIMIT_EXCEEDED beyond
+ *     graph_switch           a graph pool's memory while graph mode is on (tarn/graph_switch.h)
  *     record:FILE            writes a trace of every call (docs/trace-format.md); whole after the release, the shutdown
  *                            or exit(), up to 256 KiB short after a crash
  *     fail:[at=N][,every=K][,count=M][,status=NAME]   fails allocations on schedule

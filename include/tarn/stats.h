@@ -30,6 +30,7 @@ typedef struct tarn_memory_stats {
     uint64_t device_waits;       /* times an allocation waited for the device */
     uint64_t largest_free_block; /* bytes that one request can get without asking the device */
     uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
+    uint64_t is_graph_mode; /* 1: a graph switch is on, and these are its graph pool's figures; else 0 */
 } tarn_memory_stats;
 
 /* Writes the statistics as one line of text ("Memory: 1.50 MB, Blocks: 3, GraphMode: False" and what follows), and

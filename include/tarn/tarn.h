@@ -9,6 +9,7 @@
 #include <tarn/event.h>
 #include <tarn/graph.h>
 #include <tarn/graph_pool.h>
+#include <tarn/graph_switch.h>
 #include <tarn/log.h>
 #include <tarn/predictive.h>
 #include <tarn/replay.h>

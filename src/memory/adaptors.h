@@ -12,5 +12,7 @@ extern const memory_strategy fail_adaptor;
 extern const memory_strategy track_adaptor;
 /* fallback:SPEC asks a second allocator when the one below has no more. */
 extern const memory_strategy fallback_adaptor;
+/* graph_switch takes memory from a graph pool while graph mode is on. */
+extern const memory_strategy graph_switch_adaptor;
 
 #endif

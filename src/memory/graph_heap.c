@@ -292,7 +292,8 @@ tarn_status graph_heap_check(const graph_heap *heap, const char *name, graph_cou
          segment = next_segment(heap, segment)) {
         size_t bytes = 0;
         for (const graph_piece *piece = segment->first; piece != NULL; piece = piece->after) bytes += piece->range.size;
-        if (bytes != segment->range.size || segment->first->range.start != segment->range.start) {
+        if (segment->first == NULL || bytes != segment->range.size ||
+            segment->first->range.start != segment->range.start) {
             self.wrong = "the pieces of a segment do not fill it";
         }
         self.count.segments_bytes += bytes;

@@ -259,13 +259,21 @@ static tarn_status graph_reset_peaks(tarn_allocator *allocator) {
 
 typedef struct visiting {
     const graph_pool *pool;
+    const tarn_allocator *through; /* only what was allocated through it; NULL: everything */
     int (*visit)(void *context, const tarn_block_info *block);
     void *context;
 } visiting;
 
+static bool came_through(const memory_block *block, const tarn_allocator *element) {
+    const tarn_allocator *outer = block != NULL ? block->live.outer : NULL;
+    while (outer != NULL && outer != element) outer = outer->upstream;
+    return outer != NULL;
+}
+
 static bool show(void *context, graph_piece *piece) {
     const visiting *self = context;
     const memory_block *block = piece->block;
+    if (self->through != NULL && !came_through(block, self->through)) return false;
     tarn_block_info info = {
         .struct_size = sizeof info,
         .address = piece->range.start,
@@ -296,6 +304,14 @@ static tarn_status graph_each_block(tarn_allocator *allocator, int (*visit)(void
     return TARN_OK;
 }
 
+void graph_pool_each_through(graph_pool *pool, const tarn_allocator *through,
+                             int (*visit)(void *, const tarn_block_info *), void *context) {
+    visiting self = {.pool = pool, .through = through, .visit = visit, .context = context};
+    pthread_mutex_lock(&pool->lock);
+    (void)graph_heap_each(&pool->heap, show, &self);
+    pthread_mutex_unlock(&pool->lock);
+}
+
 /* The live block of a piece, NULL while its life begins or ends. Under the lock. */
 static memory_block *live_block(const graph_piece *piece) {
     if (piece == NULL || (atomic_load_explicit(&piece->block->life, memory_order_acquire) & 1u) == 0) return NULL;
@@ -310,6 +326,20 @@ static tarn_status graph_find(tarn_allocator *allocator, const void *pointer, me
     pthread_mutex_unlock(&pool->lock);
     if (block == NULL) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: no live buffer begins at %p", allocator->spec,
+                         tarn_device_name(allocator->device), pointer);
+    }
+    *out_block = block;
+    return TARN_OK;
+}
+
+static tarn_status graph_containing(tarn_allocator *allocator, const void *pointer, memory_block **out_block) {
+    graph_pool *pool = graph_pool_of(allocator);
+    pthread_mutex_lock(&pool->lock);
+    base_range *range = base_range_containing(pool->heap.live, (uintptr_t)pointer);
+    memory_block *block = range != NULL ? live_block(graph_piece_of(range)) : NULL;
+    pthread_mutex_unlock(&pool->lock);
+    if (block == NULL) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: %p lies in no live buffer", allocator->spec,
                          tarn_device_name(allocator->device), pointer);
     }
     *out_block = block;
@@ -552,4 +582,5 @@ const memory_strategy graph_strategy = {
     .find = graph_find,
     .check = graph_check,
     .record_stream = graph_record_stream,
+    .containing = graph_containing,
 };

@@ -39,6 +39,10 @@ static inline graph_pool *graph_pool_of(tarn_allocator *allocator) { return (gra
 /* The pool at the lower end of the stack, else NULL and INVALID_ARGUMENT's sentence. */
 graph_pool *graph_pool_below(tarn_allocator *stack);
 
+/* Visits the live buffers that were allocated through `through`, under the lock. */
+void graph_pool_each_through(graph_pool *pool, const tarn_allocator *through,
+                             int (*visit)(void *, const tarn_block_info *), void *context);
+
 /* graph_pool_graphs.c: how captures and graphs use a pool. */
 void graph_pool_client_begin(graph_pool *pool, hal_graph_order *order);
 /* Has the capture of the stream use the pool, which it may do already. Without the lock. BUSY, INVALID_STATE. */

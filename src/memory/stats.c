@@ -40,7 +40,8 @@ size_t tarn_memory_stats_to_string(const tarn_memory_stats *stats, char *out_tex
     char largest[TARN_SIZE_TEXT];
     base_text_put(&t, "Memory: ");
     put_megabytes(&t, saturating_add(s.in_use_bytes.current, s.cached_bytes.current));
-    base_text_put(&t, ", Blocks: %" PRIu64 ", GraphMode: False", s.blocks.current);
+    base_text_put(&t, ", Blocks: %" PRIu64 ", GraphMode: %s", s.blocks.current,
+                  s.is_graph_mode != 0 ? "True" : "False");
     put_figure(&t, "Requested", &s.requested_bytes);
     put_figure(&t, "InUse", &s.in_use_bytes);
     put_figure(&t, "Cached", &s.cached_bytes);
@@ -74,6 +75,6 @@ size_t tarn_memory_stats_to_json(const tarn_memory_stats *stats, char *out_text,
         s.retries, s.device_waits, s.largest_free_block);
     for (unsigned i = 0; i < TARN_HISTOGRAM_BUCKETS; i++)
         base_text_put(&t, "%s%" PRIu64, i > 0 ? "," : "", s.histogram[i]);
-    base_text_put(&t, "]}");
+    base_text_put(&t, "],\"is_graph_mode\":%s}", s.is_graph_mode != 0 ? "true" : "false");
     return t.length;
 }

@@ -17,6 +17,7 @@ const test_spec test_specs[] = {
     {"limit:1GiB | pytorch", SPEC_CACHES | SPEC_LIMITS},
     {"graph", SPEC_CACHES | SPEC_UNLIMITED},
     {"graph:maximum=4GiB,sequential=on", SPEC_CACHES},
+    {"graph_switch | caching", SPEC_CACHES | SPEC_UNLIMITED},
     {"limit:1GiB | graph", SPEC_CACHES | SPEC_LIMITS},
     {"limit:1GiB | caching", SPEC_CACHES | SPEC_LIMITS},
     {"limit:1GiB | direct", SPEC_LIMITS},
