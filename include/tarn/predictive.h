@@ -9,7 +9,7 @@
  * The allocator is a tarn_allocator like any other: everything in tarn/allocator.h works with it, buffers are freed with
  * tarn_allocator_free or tarn_buffer_free, and a stale handle is refused. It is made by tarn_predictive_create, or by text:
  *
- *     predictive[:strategy=fixed|adaptive|quantile, factor=1.2, growth=1.5, shrink=0.5, quantile=0.95,
+ *     predictive[:strategy=fixed|adaptive|quantile, factor=1.2, growth=1.5, shrink=0.5, quantile=0.9,
  *                 max=SIZE, kind=…, in_place=on|off]
  *
  * A plain request for bytes is a request for the shape [size] of u8, without an upper bound; its size is learnt at once.
@@ -85,7 +85,7 @@ typedef struct tarn_predictive_options {
     double factor;                         /* from 1; 0: 1.2 */
     double growth;                         /* from 1; 0: 1.5 */
     double shrink;                         /* from 0 to 1; 0: 0.5 */
-    double quantile;                       /* from 0 to 1; 0: 0.95 */
+    double quantile;                       /* from 0 to 1; 0: 0.9 */
     size_t
         max_capacity; /* bytes that all buffers together may have, to be changed by tarn_allocator_set_limit; 0: no limit */
     tarn_memory_kind kind; /* only DEVICE memory grows in place */

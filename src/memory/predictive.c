@@ -17,7 +17,7 @@
 #include "memory/stats.h"
 
 const predictive_settings predictive_default_settings = {
-    .numbers = {.factor = 1.2, .growth = 1.5, .shrink = 0.5, .quantile = 0.95},
+    .numbers = {.factor = 1.2, .growth = 1.5, .shrink = 0.5, .quantile = 0.9},
     .most = SIZE_MAX,
     .grows_in_place = true,
 };

@@ -325,7 +325,7 @@ static void options_and_text_create_the_same(void **state) {
     tarn_allocator *made = NULL, *again = NULL;
     EXPECT_OK(tarn_predictive_create(stand.device, &options, &made));
     assert_string_equal(tarn_allocator_spec(made), "predictive:strategy=quantile,factor=1.25,growth=2,shrink=0.5,"
-                                                   "quantile=0.95,max=4096,kind=pinned,in_place=off");
+                                                   "quantile=0.9,max=4096,kind=pinned,in_place=off");
     EXPECT_OK(tarn_allocator_create(stand.device, tarn_allocator_spec(made), &again));
     assert_string_equal(tarn_allocator_spec(made), tarn_allocator_spec(again));
     EXPECT_OK(tarn_allocator_release(made));
