@@ -65,6 +65,22 @@ class Bench(command_line.ToolTest):
             self.assertEqual(set(row), {"run", "seconds", "times_plain", "target", "met"})
             self.assertAlmostEqual(row["seconds"], row["times_plain"] * result["results"][0]["seconds"], places=6)
 
+    def test_shapes_compares_the_same_uses(self):
+        rows = self.run_one("shapes")["results"]
+        fixed = next(row for row in rows if row["padding"] == "fixed 1.2")
+        for row in rows:
+            with self.subTest(padding=row["padding"]):
+                self.assertEqual(set(row), {"padding", "utilization", "uses", "wasted_bytes", "moves", "moved_bytes",
+                                            "in_place_growths", "in_place_shrinks", "resize_ns", "met"})
+                self.assertEqual(row["uses"], fixed["uses"])
+                if "in place" in row["padding"]:
+                    self.assertEqual((row["moves"], row["moved_bytes"]), (0, 0))
+                else:
+                    self.assertEqual(row["in_place_growths"], 0)
+                better = row["wasted_bytes"] < fixed["wasted_bytes"] and row["moves"] <= fixed["moves"]
+                if row["met"] is not None:
+                    self.assertEqual(row["met"], better)
+
 
 if __name__ == "__main__":
     unittest.main()

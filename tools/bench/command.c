@@ -7,8 +7,11 @@
 #include "harness.h"
 #include "peers.h"
 
-static const benchmark benchmarks[] = {
-    {"alloc", bench_alloc}, {"stacks", bench_stacks}, {"replay", bench_replay}, {"record", bench_record}};
+static const benchmark benchmarks[] = {{"alloc", bench_alloc},
+                                       {"stacks", bench_stacks},
+                                       {"replay", bench_replay},
+                                       {"record", bench_record},
+                                       {"shapes", bench_shapes}};
 enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };
 
 typedef struct bench_settings {
@@ -38,7 +41,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
             settings->is_wanted[i] = settings->any_named = true;
             return 0;
         }
-        argp_error(state, "no benchmark is called '%s'; there are alloc, stacks, replay and record", argument);
+        argp_error(state, "no benchmark is called '%s'; there are alloc, stacks, replay, record and shapes", argument);
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -78,7 +81,8 @@ int bench_command(int argc, char **argv) {
         .doc =
             "Runs the benchmarks that are named, or all: `alloc` measures the host's cost of an allocation and its free on Tarn "
             "and, in the same run, on malloc and the allocators installed here; `stacks` compares Tarn's own stacks; `replay` measures on recorded traces how much "
-            "of the memory taken is in use; `record` measures what recording a NumPy program costs."
+            "of the memory taken is in use; `record` measures what recording a NumPy program costs; `shapes` compares ways of "
+            "padding buffers whose shape varies."
             "\vExample:\n\n  tarn bench alloc --quick",
     };
     bench_settings settings = {0};

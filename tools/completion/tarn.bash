@@ -50,7 +50,7 @@ _tarn() {
     inspect) options="--top --trace-device --json --help" ;;
     convert) options="--to --help" ;;
     record) options="--min-size --output --help --" ;;
-    bench) options="alloc stacks replay record --allocator --data --json --quick --help" ;;
+    bench) options="alloc stacks replay record shapes --allocator --data --json --quick --help" ;;
     esac
     if [[ $current == -* || $command == bench || $command == devices ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
