@@ -93,7 +93,7 @@ static void run_threads(test_stand *stand, int count) {
     pthread_t threads[MOST_THREADS], watcher;
     memset(&shared, 0, sizeof shared);
     shared.stand = stand;
-    shared.steps = test_number("TARN_STRESS_STEPS", 40000 / test_slowness()) / (unsigned)count;
+    shared.steps = test_number("TARN_STRESS_STEPS", 12000 / test_slowness()) / (unsigned)count;
     assert_int_equal(pthread_create(&watcher, NULL, watch, &shared), 0);
     for (int i = 0; i < count; i++) assert_int_equal(pthread_create(&threads[i], NULL, work, &shared), 0);
     for (int i = 0; i < count; i++) pthread_join(threads[i], NULL);
