@@ -8,6 +8,17 @@
 #include "trace/record_adaptor.h"
 
 const memory_strategy *const memory_strategies[] = {
-    &direct_strategy,      &caching_strategy, &graph_strategy, &predictive_strategy, &pytorch_strategy, &limit_adaptor,
-    &graph_switch_adaptor, &fail_adaptor,     &track_adaptor,  &fallback_adaptor,    &record_adaptor,   NULL,
+    &direct_strategy,
+    &caching_strategy,
+    &graph_strategy,
+    &predictive_strategy,
+    &pytorch_strategy,
+    &limit_adaptor,
+    &graph_switch_adaptor,
+    &fail_adaptor,
+    &track_adaptor,
+    &guard_adaptor,
+    &fallback_adaptor,
+    &record_adaptor,
+    NULL,
 };

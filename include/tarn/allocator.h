@@ -28,11 +28,30 @@
  *     fail:[at=N][,every=K][,count=M][,status=NAME]   fails allocations on schedule
  *     track[:frames=N]       who holds memory, by tag and by call site with N callers (1 to 16, one by default): in the log
  *                            at the release, at any time through tarn/track.h
+ *     guard[:quarantine=SIZE, canary=SIZE, pages=on|off, frames=N]   finds misuse, below
  *     fallback:SPEC          asks the allocator that SPEC names when the one below answers OUT_OF_MEMORY. Each free goes
  *                            to the owner; statistics and visits cover both. From a device's own memory to the host's:
  *
  *         fallback:direct:kind=pinned | caching
  *         fallback:"limit:8GiB | caching:kind=pinned" | caching
+ *
+ * `guard` puts `canary` bytes (64) before and after each buffer, whose capacity is exactly what was asked for. A freed buffer
+ * is filled with poison and stays in quarantine until `quarantine` bytes (64 MiB) have been freed after it; 0: it goes back at
+ * once. With pages=on (cpu alone, else NOT_SUPPORTED) each buffer ends at a closed page, one lies before it, and freed ones are closed
+ * whole: the access itself ends the program. Both calls are told, with up to `frames` callers (1 to 16, one by default):
+ *
+ *   - overflow and underflow: CORRUPT_DATA from the free, when the streams that use the buffer are done by then; the buffer
+ *     is freed all the same. Else, and for live buffers, from tarn_allocator_check or the release.
+ *   - a write after the free: CORRUPT_DATA from whatever call lets the buffer out of quarantine, from empty_cache, check or the
+ *     release. An allocation that comes upon it succeeds, and the next check or release answers for it.
+ *   - double free, free of a foreign pointer, free through the wrong allocator: INVALID_ARGUMENT, nothing changed. Who freed
+ *     first is known of the last frees, some thousands in the process.
+ *
+ * Each finding is in the log too, as an error, and is told once. A write of the very byte that lies there (0xCA, 0xDB freed) is not
+ * seen, nor one further away than the canaries reach. A device whose memory the host cannot reach is filled and looked at by
+ * copies on a stream of the guard's own. `sim` stores nothing: there only the frees are judged. Where AddressSanitizer
+ * or valgrind is at work, they are told what nobody may touch. A pool's clear or an arena's reset takes buffers back whose streams
+ * may still be at work: of those, canaries are looked at only when the streams are done.
  *
  * A value may stand in quotation marks, and must where it holds '|', ',' or '"'; inside them '""' is one mark.
  *

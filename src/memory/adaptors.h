@@ -10,6 +10,8 @@ extern const memory_strategy limit_adaptor;
 extern const memory_strategy fail_adaptor;
 /* track[:frames=N] tells who holds memory. */
 extern const memory_strategy track_adaptor;
+/* guard finds writes beside buffers and after their free. */
+extern const memory_strategy guard_adaptor;
 /* fallback:SPEC asks a second allocator when the one below has no more. */
 extern const memory_strategy fallback_adaptor;
 /* graph_switch takes memory from a graph pool while graph mode is on. */

@@ -175,14 +175,14 @@ static void visit_end(tarn_allocator *outer, bool is_counted) {
 
 void memory_take_back(memory_block *block, bool was_live) {
     tarn_allocator *outer = block->live.outer;
-    bool is_counted = was_live && visit_begin(outer);
+    bool is_buffer = was_live && !block->is_inner, is_counted = is_buffer && visit_begin(outer);
     /* The owner is below: the way down to it does not end before. */
     for (tarn_allocator *element = outer, *below; element != block->owner; element = below) {
         const memory_strategy *strategy = element->strategy;
         below = strategy->below != NULL ? strategy->below(element, block) : element->upstream;
         if (strategy->forget != NULL) strategy->forget(element, block);
     }
-    if (was_live) visit_end(outer, is_counted);
+    if (is_buffer) visit_end(outer, is_counted);
 }
 
 static tarn_status check_free(const tarn_allocator *allocator, const memory_block *block, tarn_stream *stream) {
@@ -200,17 +200,28 @@ static tarn_status check_free(const tarn_allocator *allocator, const memory_bloc
     return block->owner->strategy->check_free(block->owner, block, stream);
 }
 
+_Atomic(memory_refusal) memory_explain_refusal;
+
+/* A free is refused with `status`; whoever knows more of the buffer may say it. */
+static tarn_status explain(tarn_status status, tarn_allocator *allocator, const tarn_buffer *buffer,
+                           const memory_block *block, const void *site) {
+    memory_refusal function = atomic_load_explicit(&memory_explain_refusal, memory_order_relaxed);
+    return function != NULL ? function(status, allocator, buffer, block, site) : status;
+}
+
 tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream, const void *site) {
     memory_block *block = block_of(buffer);
     if (block == NULL) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%p is no live buffer: it was freed before, or never was one",
-                         (void *)buffer);
+        tarn_status refusal = base_fail(TARN_INVALID_ARGUMENT,
+                                        "%p is no live buffer: it was freed before, or never was one", (void *)buffer);
+        return explain(refusal, allocator, buffer, NULL, site);
     }
     tarn_status status = check_free(allocator, block, stream);
-    if (status != TARN_OK) return status;
+    if (status != TARN_OK) return explain(status, allocator, buffer, block, site);
     tarn_allocator *outer = block->live.outer;
     if (!block_claim(block, buffer)) {
-        return base_fail(TARN_INVALID_ARGUMENT, "%p was freed by another thread meanwhile", (void *)buffer);
+        status = base_fail(TARN_INVALID_ARGUMENT, "%p was freed by another thread meanwhile", (void *)buffer);
+        return explain(status, allocator, buffer, NULL, site);
     }
     block->site = site;
     bool is_counted = visit_begin(outer);

@@ -65,6 +65,7 @@ struct memory_block {
     uint32_t flags;         /* the strategy's own */
     const void *site;       /* where it was asked for; while it is freed, where that happens. NULL: not known */
     uint32_t routes;        /* fallback's: bit n is set where the n-th of the stack had it from its second allocator */
+    bool is_inner;          /* an adaptor's, which hands out another block in its place: its top does not count it */
     void *uses;             /* the strategy's own: other streams that use it, while it is live */
 };
 
@@ -88,6 +89,10 @@ static inline tarn_buffer *block_handle_of(const memory_block *block, uint32_t l
 }
 static inline tarn_buffer *block_handle(const memory_block *block) {
     return block_handle_of(block, atomic_load_explicit(&block->life, memory_order_relaxed));
+}
+/* The handle that a block has once its next life begins. */
+static inline tarn_buffer *block_coming_handle(const memory_block *block) {
+    return block_handle_of(block, atomic_load_explicit(&block->life, memory_order_relaxed) | BLOCK_IS_LIVE);
 }
 static inline uint32_t block_life_in(const tarn_buffer *handle) {
     return (uint32_t)((uint64_t)(uintptr_t)handle >> 32);

@@ -46,6 +46,8 @@ static tarn_allocator *fallback_below(tarn_allocator *allocator, const memory_bl
     return is_of_second(fallback_of(allocator), block) ? fallback_of(allocator)->second : allocator->upstream;
 }
 
+static tarn_allocator *fallback_second(tarn_allocator *allocator) { return fallback_of(allocator)->second; }
+
 static void count_allocation(fallback *self, const memory_request *request, const memory_block *block) {
     pthread_mutex_lock(&self->lock);
     memory_figure_add(&self->requested, request->size);
@@ -277,4 +279,5 @@ const memory_strategy fallback_adaptor = {
     .conclude = fallback_conclude,
     .containing = fallback_containing,
     .below = fallback_below,
+    .second = fallback_second,
 };

@@ -37,6 +37,12 @@ tarn_status memory_allocate_shaped(tarn_allocator *allocator, size_t size, const
 /* Frees through whatever allocator handed the buffer out; with `allocator` not NULL, only if that was the one. `site` is
  * where the caller's call returns to. */
 tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream, const void *site);
+/* Says more in the sentence of a free that was refused with `status`, and returns that. `allocator` NULL: any; `block` NULL: the
+ * handle names no live buffer. */
+typedef tarn_status (*memory_refusal)(tarn_status status, tarn_allocator *allocator, const tarn_buffer *buffer,
+                                      const memory_block *block, const void *site);
+/* NULL until there is a guard. */
+extern BLOCK_INTERNAL _Atomic(memory_refusal) memory_explain_refusal;
 /* Where the public function that this stands in was called from. */
 #define MEMORY_CALL_SITE() __builtin_extract_return_addr(__builtin_return_address(0))
 

@@ -106,6 +106,8 @@ typedef struct memory_strategy {
     tarn_status (*containing)(tarn_allocator *allocator, const void *pointer, memory_block **out_block);
     /* (optional, adaptors) The element below that a block came from, where there are several. */
     tarn_allocator *(*below)(tarn_allocator *allocator, const memory_block *block);
+    /* (optional, adaptors) The top of a second stack that the adaptor owns. Borrowed. */
+    tarn_allocator *(*second)(tarn_allocator *allocator);
 } memory_strategy;
 
 /* What every element begins with. */

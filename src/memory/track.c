@@ -32,6 +32,7 @@ static void strike_out(track *self, const memory_block *block) {
     track_note *note = note_of(base_range_remove(&shard->notes, (uintptr_t)block->address));
     pthread_mutex_unlock(&shard->lock);
     track_site_subtract(note->site, note->requested);
+    atomic_fetch_sub_explicit(&self->live, 1, memory_order_relaxed);
     base_free(note);
 }
 
@@ -75,6 +76,7 @@ static tarn_status track_allocate(tarn_allocator *allocator, const memory_reques
     note->requested = request->size;
     insert(self, note);
     track_site_add(site, request->size);
+    atomic_fetch_add_explicit(&self->live, 1, memory_order_relaxed);
     *out_block = block;
     return TARN_OK;
 }

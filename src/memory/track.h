@@ -29,6 +29,7 @@ typedef struct track {
     tarn_allocator base;
     unsigned frames; /* callers kept for each site */
     atomic_uint_fast64_t failed;
+    atomic_size_t live; /* buffers; relaxed */
     track_sites sites;
     track_shard shards[TRACK_SHARDS];
 } track;

@@ -75,7 +75,7 @@ static size_t describe(const tarn_track_site *site, char *out_text, size_t capac
 void track_report_leaks(track *self) {
     tarn_track_site *sites;
     size_t count;
-    if (!base_log_wants(TARN_LOG_WARNING)) return;
+    if (atomic_load_explicit(&self->live, memory_order_relaxed) == 0 || !base_log_wants(TARN_LOG_WARNING)) return;
     if (collect(self, &sites, &count) != TARN_OK) {
         base_log(TARN_LOG_WARNING, "%s on %s: what was not freed cannot be told: %s", self->base.spec,
                  memory_device_name(&self->base), tarn_last_error());

@@ -30,6 +30,8 @@ const test_spec test_specs[] = {
     {"record:FILE | limit:1GiB | fail: | direct", SPEC_LIMITS | SPEC_NEEDS_FILE},
     {"track | caching", SPEC_CACHES | SPEC_UNLIMITED},
     {"track:frames=4 | limit:1GiB | track | direct", SPEC_LIMITS},
+    {"guard:quarantine=1MiB | caching", SPEC_UNLIMITED},
+    {"track | guard:quarantine=256KiB | limit:1GiB | caching:settle=0", SPEC_LIMITS},
     {"fallback:direct | caching", SPEC_CACHES | SPEC_UNLIMITED},
     {"fallback:\"track | direct\" | fail:every=2 | caching", 0},
     {"track | fallback:\"fallback:direct | fail:every=2 | direct\" | fallback:direct | fail:every=3 | caching", 0},
@@ -49,6 +51,10 @@ const test_device test_devices[] = {
 const size_t test_device_count = sizeof test_devices / sizeof test_devices[0];
 
 static const test_exception exceptions[] = {
+    {"threads_that_end_leave_no_memory_behind", "guard:quarantine=1MiB | caching", "sim:8GiB,lag=1ms",
+     "a guard waits for the stream, and simulated time passes only when it is waited for"},
+    {"threads_that_end_leave_no_memory_behind", "track | guard:quarantine=256KiB | limit:1GiB | caching:settle=0",
+     "sim:8GiB,lag=1ms", "a guard waits for the stream, and simulated time passes only when it is waited for"},
     {"cached_memory_is_given_back_rather_than_failing", "direct", NULL, "it has no cache"},
     {"memory_of_another_stream_is_waited_for_rather_than_refused",
      "fallback:\"track | direct\" | fail:every=2 | caching", NULL,

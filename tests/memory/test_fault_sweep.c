@@ -21,6 +21,8 @@ static const char *const swept_specs[] = {"direct",
                                           "limit:4GiB | graph",
                                           "record:FILE | fail: | caching",
                                           "track:frames=2 | limit:4GiB | caching",
+                                          "guard:quarantine=1MiB | caching",
+                                          "track | guard:quarantine=0 | fallback:\"guard | direct\" | direct",
                                           "fallback:\"track | direct\" | track | caching",
                                           "predictive",
                                           "predictive:strategy=adaptive",
@@ -217,13 +219,19 @@ static void sweep_driver(size_t place, bool holds, unsigned long *inout_calls) {
     }
 }
 
+/* Such a stack gives back at once what one stream is done with, also while another stands still. */
+static bool ends_in_direct(const char *spec) {
+    size_t length = strlen(spec), last = strlen("direct");
+    return length >= last && strcmp(spec + length - last, "direct") == 0;
+}
+
 static void every_driver_call_fails(void **state) {
     (void)state;
     for (size_t place = 0; place < SPECS * DEVICES; place++) {
         if (test_slowness() > 1 && place % 3 != 0) continue;
         unsigned long calls = 0;
         sweep_driver(place, false, &calls);
-        if (strcmp(swept_specs[place % SPECS], "direct") != 0) sweep_driver(place, true, &calls);
+        if (!ends_in_direct(swept_specs[place % SPECS])) sweep_driver(place, true, &calls);
         print_message("%s on %s: %lu of %lu driver calls\n", swept_specs[place % SPECS], swept_devices[place / SPECS],
                       calls, calls);
         assert_true(calls > 0);

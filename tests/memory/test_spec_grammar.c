@@ -67,6 +67,8 @@ static void every_documented_form_is_understood(void **state) {
         "fail|caching",
         "record:/dev/null|caching",
         "track|caching",
+        "guard|caching",
+        "guard:quarantine=1MiB,canary=16,pages=off,frames=3|direct",
         "track:frames=16|direct",
         "fallback:direct|caching",
         "fallback:direct:kind=device|caching",
@@ -128,6 +130,11 @@ static void the_order_of_elements_is_kept(void **state) {
 static void bad_values_are_refused_with_their_column(void **state) {
     expect_refused(*state, "limit|caching", 0);
     expect_refused(*state, "track:frames=0|caching", 7);
+    expect_refused(*state, "guard:canary=0|caching", 7);
+    expect_refused(*state, "guard:canary=2MiB|caching", 7);
+    expect_refused(*state, "guard:frames=17|caching", 7);
+    expect_refused(*state, "guard:pages=maybe|caching", 7);
+    expect_refused(*state, "guard:100|caching", 7);
     expect_refused(*state, "track:frames=17|caching", 7);
     expect_refused(*state, "track:8|caching", 7);
     expect_refused(*state, "fallback|caching", 1);

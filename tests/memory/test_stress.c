@@ -52,7 +52,7 @@ static void *work(void *context) {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
-        size_t size = 8 + (size_t)(random >> 8) % ((size_t)1 << (4 + random % 18));
+        size_t size = 16 + (size_t)(random >> 8) % ((size_t)1 << (4 + random % 18));
         tarn_buffer *buffer = NULL;
         complain(shared, tarn_allocator_allocate(allocator, size, random % 4 == 0 ? own : NULL, &buffer));
         if (buffer == NULL) continue;

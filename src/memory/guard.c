@@ -1,0 +1,453 @@
+/* guard[:quarantine=SIZE,canary=SIZE,pages=on|off,frames=N] finds writes beside buffers and after their free, and says who
+ * asked for them and who freed them.
+ *
+ * Each buffer has a descriptor of the guard's own and lies inside a larger block of the element below. When it is freed and
+ * its streams are done, its canaries are looked at and it is filled with poison; it then stays in quarantine until so much has
+ * been freed that it is its turn to go, and its poison is looked at. */
+#include "memory/guard.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "memory/adaptors.h"
+#include "memory/fork.h"
+#include "memory/stack.h"
+#include "memory/stats.h"
+
+#define LARGEST_CANARY ((size_t)1 << 20)
+
+/* What a check or a release has not told yet. */
+static tarn_status tell_finding(guard *self, tarn_status status) {
+    char finding[GUARD_SENTENCE];
+    pthread_mutex_lock(&self->lock);
+    memcpy(finding, self->finding, sizeof finding);
+    self->finding[0] = '\0';
+    pthread_mutex_unlock(&self->lock);
+    if (finding[0] == '\0') return status;
+    return base_fail(TARN_CORRUPT_DATA, "%s", finding);
+}
+
+/* What the caller is told now need not be told again. */
+static tarn_status answer(guard *self, tarn_status status) {
+    return status == TARN_CORRUPT_DATA ? tell_finding(self, status) : status;
+}
+
+/* Allocating. */
+
+static tarn_status refuse(guard *self, tarn_status status) {
+    pthread_mutex_lock(&self->lock);
+    self->failed++;
+    pthread_mutex_unlock(&self->lock);
+    return status;
+}
+
+static tarn_status create_entry(guard *self, const memory_request *request, guard_entry **out_entry) {
+    guard_entry *entry = base_allocate(1, sizeof *entry);
+    memory_block *block = entry != NULL ? block_create() : NULL;
+    if (block != NULL) {
+        entry->block = block;
+        if (direct_streams_use(&self->streams, request->stream, &entry->uses) == TARN_OK) {
+            *out_entry = entry;
+            return TARN_OK;
+        }
+        block_destroy(block);
+    }
+    base_free(entry);
+    return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to guard a buffer", tarn_device_name(self->base.device));
+}
+
+/* Asks the element below; when that has no more, again after giving it all that is in quarantine. */
+static tarn_status take_inner(guard *self, const memory_request *request, memory_block **out_inner) {
+    tarn_status status = memory_allocate(self->base.upstream, request, out_inner);
+    if (status != TARN_OUT_OF_MEMORY && status != TARN_LIMIT_EXCEEDED) return status;
+    char sentence[GUARD_SENTENCE];
+    size_t bytes = 0;
+    snprintf(sentence, sizeof sentence, "%s", tarn_last_error());
+    (void)guard_queue_flush(self, &bytes);
+    if (bytes > 0) return memory_allocate(self->base.upstream, request, out_inner);
+    return base_fail(status, "%s", sentence);
+}
+
+static void fill_block(guard *self, const memory_request *request, guard_entry *entry, memory_block *inner,
+                       size_t offset) {
+    memory_block *block = entry->block;
+    memory_block_fill(block, request, &self->base);
+    block->address = (char *)inner->address + offset;
+    block->capacity = request->size;
+    block->stream = inner->stream;
+    block->home = entry;
+    entry->inner = inner;
+    entry->range.start = (uintptr_t)inner->address;
+    entry->range.size = inner->capacity;
+    entry->record.address = block->address;
+    entry->record.size = request->size;
+    if (request->tag != NULL) snprintf(entry->record.tag, sizeof entry->record.tag, "%s", request->tag);
+    guard_call_capture(self, request->site, &entry->record.allocated);
+    /* From now on the element below tells the guard, not those above, when it takes the block back by itself. */
+    inner->live.outer = &self->base;
+    inner->is_inner = true;
+}
+
+static void publish(guard *self, guard_entry *entry) {
+    entry->inner_handle = block_begin_life(entry->inner);
+    entry->record.handle = block_coming_handle(entry->block);
+    pthread_mutex_lock(&self->lock);
+    base_range_insert(&self->known, &entry->range);
+    memory_figure_add(&self->requested, entry->record.size);
+    memory_figure_add(&self->in_use, entry->record.size);
+    memory_figure_add(&self->blocks, 1);
+    self->allocations++;
+    self->histogram[memory_histogram_bucket(entry->record.size)]++;
+    pthread_mutex_unlock(&self->lock);
+}
+
+static tarn_status guard_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block) {
+    guard *self = guard_of(allocator);
+    memory_request larger = *request;
+    size_t offset;
+    if (!guard_layout(self, request, &larger.size, &offset, &larger.alignment) ||
+        larger.alignment > hal_device_properties(allocator->device)->maximum_alignment) {
+        return refuse(self,
+                      base_fail(TARN_INVALID_ARGUMENT, "%s: %zu bytes, aligned to %zu, leave no room for canaries",
+                                allocator->spec, request->size, request->alignment));
+    }
+    guard_entry *entry;
+    memory_block *inner;
+    tarn_status status = create_entry(self, request, &entry);
+    if (status != TARN_OK) return refuse(self, status);
+    /* What is found wrong on the way is in the log, and with the next check: it is no fault of this request. */
+    (void)guard_queue_poll(self);
+    status = take_inner(self, &larger, &inner);
+    if (status != TARN_OK) {
+        guard_entry_destroy(entry);
+        return refuse(self, status);
+    }
+    guard_queue_wait_for_overtaken(self, inner);
+    fill_block(self, request, entry, inner, offset);
+    status = guard_memory_arm(self, entry);
+    if (status != TARN_OK) {
+        inner->is_inner = false;
+        memory_free(allocator->upstream, inner, request->stream);
+        guard_entry_destroy(entry);
+        return refuse(self, status);
+    }
+    publish(self, entry);
+    *out_block = entry->block;
+    return TARN_OK;
+}
+
+/* Freeing. */
+
+/* Must be called with the lock held. */
+static void count_free(guard *self, const guard_entry *entry) {
+    memory_figure_subtract(&self->requested, entry->record.size);
+    memory_figure_subtract(&self->in_use, entry->record.size);
+    memory_figure_subtract(&self->blocks, 1);
+    self->frees++;
+}
+
+static tarn_status guard_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
+    guard *self = guard_of(allocator);
+    guard_entry *entry = block->home;
+    pthread_mutex_lock(&self->lock);
+    guard_hold(self, entry);
+    entry->state = GUARD_WAITING;
+    count_free(self, entry);
+    bool is_gone = entry->inner == NULL;
+    pthread_mutex_unlock(&self->lock);
+    guard_call_capture(self, block->site, &entry->record.freed);
+    guard_remember(&entry->record);
+    if (is_gone) {
+        guard_entry_destroy(entry);
+        return TARN_OK;
+    }
+    if (stream != NULL && direct_streams_use(&self->streams, stream, &entry->uses) != TARN_OK) {
+        entry->has_unknown_use = true;
+    }
+    return answer(self, guard_queue_take(self, entry));
+}
+
+/* The strategy below has taken an inner block back: of a live buffer, or of one that was freed and still kept here. */
+static void guard_forget(tarn_allocator *allocator, memory_block *inner) {
+    guard *self = guard_of(allocator);
+    guard_entry *entry;
+    if (!guard_queue_withdraw(self, inner, &entry)) return;
+    bool was_live = entry->state == GUARD_LIVE;
+    guard_damage damage;
+    bool is_idle = guard_has_passed(self, entry);
+    if (was_live && is_idle && guard_memory_is_overrun(self, entry, &damage)) {
+        (void)guard_report_overrun(self, entry, &damage);
+    }
+    if (!was_live && guard_memory_is_written(self, entry, &damage)) (void)guard_report_written(self, entry, &damage);
+    guard_memory_release(self, entry);
+    inner->is_inner = false;
+    if (was_live) {
+        if (!block_claim(entry->block, entry->record.handle)) {
+            /* A free is on its way, which finds that there is nothing left to give back. */
+            pthread_mutex_lock(&self->lock);
+            entry->inner = NULL;
+            pthread_mutex_unlock(&self->lock);
+            guard_let_go(self, entry);
+            return;
+        }
+        pthread_mutex_lock(&self->lock);
+        count_free(self, entry);
+        pthread_mutex_unlock(&self->lock);
+        guard_remember(&entry->record);
+        memory_take_back(entry->block, true);
+    }
+    if (is_idle) guard_entry_destroy(entry);
+    else guard_queue_overtake(self, entry);
+}
+
+static tarn_status guard_record_stream(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
+    guard_entry *entry = block->home;
+    tarn_status status = direct_streams_use(&guard_of(allocator)->streams, stream, &entry->uses);
+    memory_block *inner = entry->inner;
+    if (status != TARN_OK || inner->owner->strategy->record_stream == NULL) return status;
+    return inner->owner->strategy->record_stream(inner->owner, inner, stream);
+}
+
+/* Asking. */
+
+static tarn_status guard_empty_cache(tarn_allocator *allocator) {
+    guard *self = guard_of(allocator);
+    size_t bytes;
+    tarn_status status = answer(self, guard_queue_flush(self, &bytes));
+    tarn_status below = tarn_allocator_empty_cache(allocator->upstream);
+    return status != TARN_OK ? status : below;
+}
+
+static tarn_status guard_stats(tarn_allocator *allocator, tarn_memory_stats *out_stats) {
+    guard *self = guard_of(allocator);
+    tarn_status status = memory_stats_below(allocator, out_stats);
+    if (status != TARN_OK) return status;
+    size_t room = guard_overhead(self);
+    out_stats->largest_free_block = out_stats->largest_free_block > room ? out_stats->largest_free_block - room : 0;
+    out_stats->device_waits = saturating_add(out_stats->device_waits, direct_streams_waits(&self->streams));
+    pthread_mutex_lock(&self->lock);
+    uint64_t reserved = out_stats->reserved_bytes.current, in_use = self->in_use.current;
+    memory_figure_set(&self->cached, reserved > in_use ? reserved - in_use : 0);
+    out_stats->requested_bytes = self->requested;
+    out_stats->in_use_bytes = self->in_use;
+    out_stats->cached_bytes = self->cached;
+    out_stats->blocks = self->blocks;
+    out_stats->allocations = self->allocations;
+    out_stats->frees = self->frees;
+    out_stats->failed_allocations = self->failed;
+    memcpy(out_stats->histogram, self->histogram, sizeof self->histogram);
+    pthread_mutex_unlock(&self->lock);
+    return TARN_OK;
+}
+
+static tarn_status guard_reset_peaks(tarn_allocator *allocator) {
+    guard *self = guard_of(allocator);
+    pthread_mutex_lock(&self->lock);
+    memory_figure_reset_peak(&self->requested);
+    memory_figure_reset_peak(&self->in_use);
+    memory_figure_reset_peak(&self->cached);
+    memory_figure_reset_peak(&self->blocks);
+    pthread_mutex_unlock(&self->lock);
+    return tarn_allocator_reset_peaks(allocator->upstream);
+}
+
+/* The live buffer whose block holds the address; NULL where there is none. Must be called with the lock held. */
+static guard_entry *live_at(guard *self, const void *pointer) {
+    base_range *range = base_range_containing(self->known, (uintptr_t)pointer);
+    if (range == NULL || guard_entry_of(range)->state != GUARD_LIVE) return NULL;
+    return guard_entry_of(range);
+}
+
+static tarn_status guard_find(tarn_allocator *allocator, const void *pointer, memory_block **out_block) {
+    guard *self = guard_of(allocator);
+    pthread_mutex_lock(&self->lock);
+    guard_entry *entry = live_at(self, pointer);
+    memory_block *block = entry != NULL && entry->block->address == pointer ? entry->block : NULL;
+    pthread_mutex_unlock(&self->lock);
+    if (block == NULL) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: no live buffer starts at %p", allocator->spec,
+                         memory_device_name(allocator), pointer);
+    }
+    *out_block = block;
+    return TARN_OK;
+}
+
+static tarn_status guard_containing(tarn_allocator *allocator, const void *pointer, memory_block **out_block) {
+    guard *self = guard_of(allocator);
+    pthread_mutex_lock(&self->lock);
+    guard_entry *entry = live_at(self, pointer);
+    memory_block *block = entry != NULL ? entry->block : NULL;
+    pthread_mutex_unlock(&self->lock);
+    if (block == NULL) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: %p lies in no live buffer", allocator->spec,
+                         memory_device_name(allocator), pointer);
+    }
+    *out_block = block;
+    return TARN_OK;
+}
+
+/* The live buffers by the address of their inner blocks, as they were when a visit began. */
+typedef struct guard_sight {
+    uint64_t inner, address, size;
+} guard_sight;
+
+typedef struct guard_visit {
+    guard_sight *sights;
+    size_t count;
+    int (*visit)(void *context, const tarn_block_info *block);
+    void *context;
+} guard_visit;
+
+/* An inner block that is in use is shown as the buffer in it, or as pending when that has been freed. */
+static int show(void *context, const tarn_block_info *block) {
+    const guard_visit *visit = context;
+    tarn_block_info shown = *block;
+    if (block->state == TARN_BLOCK_IN_USE) {
+        size_t low = 0, high = visit->count;
+        while (low < high) {
+            size_t middle = low + (high - low) / 2;
+            if (visit->sights[middle].inner < block->address) low = middle + 1;
+            else high = middle;
+        }
+        bool is_live = low < visit->count && visit->sights[low].inner == block->address;
+        if (is_live) {
+            shown.address = visit->sights[low].address;
+            shown.size = visit->sights[low].size;
+        } else {
+            shown.state = TARN_BLOCK_PENDING;
+        }
+        shown.requested = is_live ? shown.size : 0;
+    }
+    return visit->visit(visit->context, &shown);
+}
+
+static tarn_status guard_each_block(tarn_allocator *allocator, int (*visit)(void *, const tarn_block_info *),
+                                    void *context) {
+    guard *self = guard_of(allocator);
+    guard_visit inner = {.visit = visit, .context = context};
+    pthread_mutex_lock(&self->lock);
+    size_t room = (size_t)self->blocks.current;
+    inner.sights = base_allocate(room + 1, sizeof *inner.sights);
+    base_range *range = inner.sights != NULL ? base_range_after(self->known, 0) : NULL;
+    for (; range != NULL && inner.count < room; range = base_range_after(self->known, range->start)) {
+        const guard_entry *entry = guard_entry_of(range);
+        if (entry->state != GUARD_LIVE) continue;
+        inner.sights[inner.count++] = (guard_sight){range->start, (uintptr_t)entry->record.address, entry->record.size};
+    }
+    pthread_mutex_unlock(&self->lock);
+    if (inner.sights == NULL) {
+        return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to show %zu blocks", allocator->spec, room);
+    }
+    tarn_status status = memory_each_block_from(allocator->upstream, show, &inner);
+    base_free(inner.sights);
+    return status;
+}
+
+static tarn_status guard_check(tarn_allocator *allocator) {
+    guard *self = guard_of(allocator);
+    tarn_status polled = guard_queue_poll(self), checked = guard_queue_check(self);
+    tarn_status status = polled != TARN_OK ? polled : checked;
+    return tell_finding(self, status == TARN_CORRUPT_DATA ? TARN_OK : status);
+}
+
+static tarn_status guard_conclude(tarn_allocator *allocator) {
+    guard *self = guard_of(allocator);
+    size_t bytes;
+    tarn_status flushed = guard_queue_flush(self, &bytes);
+    (void)guard_queue_check(self);
+    return tell_finding(self, flushed == TARN_CORRUPT_DATA ? TARN_OK : flushed);
+}
+
+/* The end. */
+
+static void guard_destroy(tarn_allocator *allocator) {
+    guard *self = guard_of(allocator);
+    size_t bytes;
+    tarn_status status = guard_queue_flush(self, &bytes);
+    if (self->known != NULL) {
+        base_log(TARN_LOG_WARNING, "%s on %s: a guard ends before streams that use its memory: %s", allocator->spec,
+                 memory_device_name(allocator), status != TARN_OK ? tarn_last_error() : "");
+        guard_queue_abandon(self);
+    }
+    guard_report_end();
+    guard_memory_end(self);
+    direct_streams_end(&self->streams);
+    memory_fork_forget(&self->lock);
+    pthread_cond_destroy(&self->let_go);
+    pthread_mutex_destroy(&self->lock);
+    memory_allocator_end(allocator);
+}
+
+static tarn_status read_arguments(memory_arguments *arguments, guard *out_read) {
+    uint64_t frames = 1;
+    *out_read = (guard){.quarantine = (size_t)64 << 20, .canary = 64};
+    tarn_status status = memory_argument_size(arguments, "quarantine", &out_read->quarantine);
+    if (status == TARN_OK) status = memory_argument_size(arguments, "canary", &out_read->canary);
+    if (status == TARN_OK && (out_read->canary == 0 || out_read->canary > LARGEST_CANARY)) {
+        status = memory_argument_refuse(arguments, "canary", "a size from 1 byte to 1 MiB");
+    }
+    if (status == TARN_OK) status = memory_argument_switch(arguments, "pages", &out_read->has_pages);
+    if (status == TARN_OK) status = memory_argument_number(arguments, "frames", &frames);
+    if (status == TARN_OK && (frames == 0 || frames > BASE_CALL_FRAMES)) {
+        status = memory_argument_refuse(arguments, "frames", "a number from 1 to 16");
+    }
+    out_read->frames = (unsigned)frames;
+    return status == TARN_OK ? memory_arguments_check(arguments) : status;
+}
+
+static tarn_status guard_create(tarn_device *device, memory_arguments *arguments, tarn_allocator *upstream,
+                                tarn_allocator **out_allocator) {
+    guard read;
+    tarn_status status = read_arguments(arguments, &read);
+    if (status != TARN_OK) return status;
+    guard *self = base_allocate(1, sizeof *self);
+    if (self == NULL) return base_fail(TARN_OUT_OF_MEMORY, "guard: no host memory for an allocator");
+    *self = read;
+    self->base.device = device;
+    status = guard_memory_begin(self);
+    if (status != TARN_OK) goto fail_memory;
+    status = direct_streams_begin(&self->streams, device);
+    if (status != TARN_OK) goto fail_streams;
+    pthread_mutex_init(&self->lock, NULL);
+    pthread_cond_init(&self->let_go, NULL);
+    if (!memory_fork_watch(&self->lock, false) || !guard_report_begin()) {
+        status = base_fail(TARN_OUT_OF_MEMORY, "guard: no host memory for an allocator");
+        goto fail_lock;
+    }
+    memory_allocator_begin(&self->base, &guard_adaptor, device, upstream);
+    *out_allocator = &self->base;
+    return TARN_OK;
+
+fail_lock:
+    memory_fork_forget(&self->lock);
+    pthread_cond_destroy(&self->let_go);
+    pthread_mutex_destroy(&self->lock);
+    direct_streams_end(&self->streams);
+fail_streams:
+    guard_memory_end(self);
+fail_memory:
+    base_free(self);
+    return status;
+}
+
+const memory_strategy guard_adaptor = {
+    .name = "guard",
+    .is_adaptor = true,
+    .create = guard_create,
+    .destroy = guard_destroy,
+    .allocate = guard_allocate,
+    .free = guard_free,
+    .empty_cache = guard_empty_cache,
+    .stats = guard_stats,
+    .reset_peaks = guard_reset_peaks,
+    .each_block = guard_each_block,
+    .find = guard_find,
+    .check = guard_check,
+    .record_stream = guard_record_stream,
+    .forget = guard_forget,
+    .conclude = guard_conclude,
+    .containing = guard_containing,
+};
