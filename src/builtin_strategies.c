@@ -1,8 +1,10 @@
 /* The one place that lists the strategies and adaptors that a spec can name. */
 #include "memory/adaptors.h"
+#include "memory/arena.h"
 #include "memory/caching.h"
 #include "memory/direct.h"
 #include "memory/graph_pool.h"
+#include "memory/pool.h"
 #include "memory/predictive.h"
 #include "memory/pytorch.h"
 #include "trace/record_adaptor.h"
@@ -13,6 +15,8 @@ const memory_strategy *const memory_strategies[] = {
     &graph_strategy,
     &predictive_strategy,
     &pytorch_strategy,
+    &pool_strategy,
+    &arena_strategy,
     &limit_adaptor,
     &graph_switch_adaptor,
     &fail_adaptor,

@@ -20,7 +20,7 @@ TARN_API size_t tarn_buffer_size(const tarn_buffer *buffer);
 TARN_API size_t tarn_buffer_capacity(const tarn_buffer *buffer);
 /* Borrowed. */
 TARN_API tarn_device *tarn_buffer_device(const tarn_buffer *buffer);
-/* The allocator that owns the block, the lowest of a stack of adaptors. Borrowed. */
+/* The allocator that owns the block: the strategy below the adaptors of a stack. Borrowed. */
 TARN_API tarn_allocator *tarn_buffer_allocator(const tarn_buffer *buffer);
 /* 1 between allocate and free, else 0; never faults, whatever the value of the pointer. */
 TARN_API int tarn_buffer_is_valid(const tarn_buffer *buffer);

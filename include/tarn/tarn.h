@@ -3,6 +3,7 @@
 #define TARN_H
 
 #include <tarn/allocator.h>
+#include <tarn/arena.h>
 #include <tarn/backend.h>
 #include <tarn/buffer.h>
 #include <tarn/device.h>
@@ -11,6 +12,7 @@
 #include <tarn/graph_pool.h>
 #include <tarn/graph_switch.h>
 #include <tarn/log.h>
+#include <tarn/pool.h>
 #include <tarn/predictive.h>
 #include <tarn/replay.h>
 #include <tarn/report.h>

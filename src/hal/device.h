@@ -19,6 +19,20 @@ static inline bool hal_device_has_feature(const tarn_device *device, uint32_t fe
  * stream whose handle the driver recycles cannot be mistaken for an older one. */
 static inline uint32_t hal_stream_number(const tarn_stream *stream) { return stream->number; }
 
+/* Retains a stream whose end the caller holds up, in a stream callback that has yet to return; false when its last reference has
+ * gone. */
+static inline bool hal_stream_retain_unless_ending(tarn_stream *stream) {
+    unsigned references = atomic_load_explicit(&stream->references, memory_order_relaxed);
+    if (stream->number == 0) return true;
+    while (references != 0) {
+        if (atomic_compare_exchange_weak_explicit(&stream->references, &references, references + 1,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* NULL, after keeping the sentence "another device's stream": the slow end of hal_stream_or_default. */
 tarn_stream *hal_stream_refuse(const tarn_device *device, const tarn_stream *stream);
 

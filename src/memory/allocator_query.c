@@ -62,6 +62,20 @@ tarn_status memory_conclude_from(tarn_allocator *allocator) {
     return first;
 }
 
+tarn_status memory_strategy_of(tarn_allocator *allocator, const memory_strategy *wanted, const char *what,
+                               tarn_allocator **out_element) {
+    tarn_status status = check_question(allocator, what);
+    if (status != TARN_OK) return status;
+    tarn_allocator *element = allocator;
+    while (element->strategy->is_adaptor) element = element->upstream;
+    if (element->strategy != wanted) {
+        return base_fail(TARN_NOT_SUPPORTED, "%s on %s: only \"%s\" can %s, not \"%s\"", allocator->spec,
+                         memory_device_name(allocator), wanted->name, what, element->strategy->name);
+    }
+    *out_element = element;
+    return TARN_OK;
+}
+
 tarn_status tarn_allocator_find(tarn_allocator *allocator, const void *pointer, tarn_buffer **out_buffer) {
     tarn_status status = check_question(allocator, "find a buffer");
     if (status != TARN_OK) return status;
@@ -117,11 +131,16 @@ size_t tarn_allocator_allocated_size(tarn_allocator *allocator) {
     return (size_t)saturating_add(stats.in_use_bytes.current, stats.cached_bytes.current);
 }
 
-tarn_status tarn_allocator_empty_cache(tarn_allocator *allocator) {
-    tarn_status status = check_question(allocator, "empty its cache");
-    if (status != TARN_OK) return status;
+static tarn_status empty_cache(tarn_allocator *allocator) {
     tarn_allocator *element = ELEMENT_WITH(allocator, empty_cache);
     return element != NULL ? element->strategy->empty_cache(element) : TARN_OK;
+}
+
+tarn_status memory_empty_cache_below(tarn_allocator *allocator) { return empty_cache(allocator->upstream); }
+
+tarn_status tarn_allocator_empty_cache(tarn_allocator *allocator) {
+    tarn_status status = check_question(allocator, "empty its cache");
+    return status == TARN_OK ? empty_cache(allocator) : status;
 }
 
 tarn_device *tarn_allocator_device(const tarn_allocator *allocator) {
@@ -130,11 +149,16 @@ tarn_device *tarn_allocator_device(const tarn_allocator *allocator) {
 
 const char *tarn_allocator_spec(const tarn_allocator *allocator) { return allocator != NULL ? allocator->spec : ""; }
 
-tarn_status tarn_allocator_reset_peaks(tarn_allocator *allocator) {
-    tarn_status status = check_question(allocator, "reset its peaks");
-    if (status != TARN_OK) return status;
+static tarn_status reset_peaks(tarn_allocator *allocator) {
     tarn_allocator *element = ELEMENT_WITH(allocator, reset_peaks);
     return element != NULL ? element->strategy->reset_peaks(element) : TARN_OK;
+}
+
+tarn_status memory_reset_peaks_below(tarn_allocator *allocator) { return reset_peaks(allocator->upstream); }
+
+tarn_status tarn_allocator_reset_peaks(tarn_allocator *allocator) {
+    tarn_status status = check_question(allocator, "reset its peaks");
+    return status == TARN_OK ? reset_peaks(allocator) : status;
 }
 
 tarn_status tarn_allocator_set_limit(tarn_allocator *allocator, size_t bytes) {

@@ -65,21 +65,27 @@ static bool has_use(const direct_use *uses, uint32_t number) {
 }
 
 /* Must be called with the lock held. False when there is no host memory. */
+static bool know(direct_streams *streams, tarn_stream *stream) {
+    uint32_t number = hal_stream_number(stream);
+    if (find_stream(streams, number) != NULL) return true;
+    direct_stream *entry = base_allocate(1, sizeof *entry);
+    if (entry == NULL) return false;
+    entry->stream = stream;
+    entry->number = number;
+    entry->next = streams->list;
+    streams->list = entry;
+    return true;
+}
+
+/* Must be called with the lock held. False when there is no host memory. */
 static bool add_use(direct_streams *streams, tarn_stream *stream, direct_use **inout_uses) {
     uint32_t number = hal_stream_number(stream);
     if (has_use(*inout_uses, number)) return true;
     direct_use *use = base_allocate(1, sizeof *use);
     if (use == NULL) return false;
-    if (find_stream(streams, number) == NULL) {
-        direct_stream *entry = base_allocate(1, sizeof *entry);
-        if (entry == NULL) {
-            base_free(use);
-            return false;
-        }
-        entry->stream = stream;
-        entry->number = number;
-        entry->next = streams->list;
-        streams->list = entry;
+    if (!know(streams, stream)) {
+        base_free(use);
+        return false;
     }
     use->stream = number;
     use->next = *inout_uses;
@@ -87,13 +93,30 @@ static bool add_use(direct_streams *streams, tarn_stream *stream, direct_use **i
     return true;
 }
 
+static tarn_status refuse_stream(const direct_streams *streams) {
+    return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to remember that a stream uses a buffer",
+                     tarn_device_name(streams->device));
+}
+
+tarn_status direct_streams_know(direct_streams *streams, tarn_stream *stream) {
+    pthread_mutex_lock(&streams->lock);
+    bool is_known = know(streams, stream);
+    pthread_mutex_unlock(&streams->lock);
+    return is_known ? TARN_OK : refuse_stream(streams);
+}
+
+bool direct_streams_has(direct_streams *streams, uint32_t number) {
+    pthread_mutex_lock(&streams->lock);
+    bool is_there = find_stream(streams, number) != NULL;
+    pthread_mutex_unlock(&streams->lock);
+    return is_there;
+}
+
 tarn_status direct_streams_use(direct_streams *streams, tarn_stream *stream, direct_use **inout_uses) {
     pthread_mutex_lock(&streams->lock);
     bool is_added = add_use(streams, stream, inout_uses);
     pthread_mutex_unlock(&streams->lock);
-    if (is_added) return TARN_OK;
-    return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to remember that a stream uses a buffer",
-                     tarn_device_name(streams->device));
+    return is_added ? TARN_OK : refuse_stream(streams);
 }
 
 static tarn_status take_event(direct_streams *streams, hal_event **out_event) {
@@ -124,10 +147,6 @@ static tarn_status wait_for_event(direct_streams *streams, hal_event *event, tar
     return hal_event_synchronize(event);
 }
 
-static bool is_over(tarn_status status) {
-    return status == TARN_OK || status == TARN_DEVICE_LOST || status == TARN_UNAVAILABLE;
-}
-
 /* Without locks. */
 static tarn_status wait_for_stream(direct_streams *streams, tarn_stream *stream) {
     hal_event *event;
@@ -137,8 +156,8 @@ static tarn_status wait_for_stream(direct_streams *streams, tarn_stream *stream)
         if (status == TARN_OK) put_event(streams, event);
         else hal_event_destroy(event);
     }
-    if (!is_over(status)) status = tarn_stream_synchronize(stream);
-    return is_over(status) ? TARN_OK : status;
+    if (!direct_work_has_ended(status)) status = tarn_stream_synchronize(stream);
+    return direct_work_has_ended(status) ? TARN_OK : status;
 }
 
 direct_stream *direct_streams_hold(direct_streams *streams, uint32_t number) {
@@ -212,10 +231,7 @@ tarn_status direct_streams_share(direct_streams *streams, const direct_use *from
     for (const direct_use *use = from; use != NULL; use = use->next) {
         if (has_use(*inout_uses, use->stream)) continue;
         direct_use *added = base_allocate(1, sizeof *added);
-        if (added == NULL) {
-            return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to remember that a stream uses a buffer",
-                             tarn_device_name(streams->device));
-        }
+        if (added == NULL) return refuse_stream(streams);
         added->stream = use->stream;
         added->next = *inout_uses;
         *inout_uses = added;

@@ -1,5 +1,5 @@
 /* Which streams use the memory of an allocator that keeps its memory in pieces of one driver call or one range each (`direct`,
- * `predictive`), and waiting for them.
+ * `predictive`), or hands out parts of pieces (`pool`, `arena`), and waiting for them.
  *
  * A buffer remembers numbers of streams, for a stream may end before the buffer does. The streams themselves are kept in
  * one list; a stream that is not in it has ended, and its work with it. */
@@ -41,11 +41,19 @@ typedef struct direct_streams {
 tarn_status direct_streams_begin(direct_streams *streams, tarn_device *device);
 void direct_streams_end(direct_streams *streams);
 
+/* Remembers the stream until it ends. OUT_OF_MEMORY. */
+tarn_status direct_streams_know(direct_streams *streams, tarn_stream *stream);
+/* Whether a stream that was known has not ended. */
+bool direct_streams_has(direct_streams *streams, uint32_t number);
 /* Adds the stream to a buffer's uses. OUT_OF_MEMORY, with nothing changed. */
 tarn_status direct_streams_use(direct_streams *streams, tarn_stream *stream, direct_use **inout_uses);
 /* Waits for the work so far of all streams of the list. What fails to be waited for is returned; a device that is lost or out
  * of reach does nothing any more and counts as waited for. */
 tarn_status direct_streams_wait(direct_streams *streams, const direct_use *uses);
+/* Whether a wait that ended so leaves no work: nothing runs on a device that is lost or out of reach. */
+static inline bool direct_work_has_ended(tarn_status status) {
+    return status == TARN_OK || status == TARN_DEVICE_LOST || status == TARN_UNAVAILABLE;
+}
 /* Whether the work on the streams of the list, but for the stream with the number `except`, has finished: the work that was there
  * when this was first asked since direct_streams_ask_anew. Never waits; where the driver does not say, the answer is no. The list
  * is the caller's alone meanwhile. */

@@ -189,7 +189,7 @@ static tarn_status read_element(spec_reader *reader) {
         return base_fail(TARN_INVALID_ARGUMENT, "column %zu: \"%.20s\" where '|' or the end was expected",
                          column(reader), reader->next);
     }
-    if (element->strategy->is_adaptor == is_last) {
+    if (element->strategy->is_adaptor == is_last && !element->strategy->takes_pieces) {
         return base_fail(TARN_INVALID_ARGUMENT,
                          is_last ? "column %zu: %s needs an allocator below it, as in \"%s | caching\""
                                  : "column %zu: %s stands last: it takes its memory from the device, not from \"%s\"",

@@ -52,12 +52,14 @@ typedef struct memory_arguments {
 typedef struct memory_strategy {
     const char *name;
     bool is_adaptor;
-    /* Creates the element. An adaptor takes over one reference of `upstream`, on success; a strategy gets NULL. Reads
+    /* A strategy that takes its memory in pieces from the element below, or from the device when it stands last. */
+    bool takes_pieces;
+    /* Creates the element. What stands before another takes over one reference of `upstream`, on success; the last one gets NULL. Reads
      * its arguments with the memory_argument_ functions. The caller has set nothing; the callee allocates the
      * structure and calls memory_allocator_begin. */
     tarn_status (*create)(tarn_device *device, memory_arguments *arguments, tarn_allocator *upstream,
                           tarn_allocator **out_allocator);
-    /* Frees the element; an adaptor also drops its upstream. No live buffers are left. */
+    /* Frees the element and drops its upstream, if any. No live buffers are left. */
     void (*destroy)(tarn_allocator *allocator);
 
     /* The block handed out has its address, capacity, stream, owner and live members set and is not yet live. */
@@ -118,7 +120,7 @@ struct tarn_allocator {
                                   tarn_buffer **out_buffer);
     tarn_status (*free_first)(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
     tarn_device *device;      /* one reference */
-    tarn_allocator *upstream; /* NULL in a strategy */
+    tarn_allocator *upstream; /* the element below; NULL where memory comes from the device itself */
     char *spec;               /* of the stack from here down; set by the spec reader */
     atomic_uint references;
     atomic_bool is_shut_down;
@@ -152,7 +154,7 @@ tarn_status memory_free(tarn_allocator *allocator, memory_block *block, tarn_str
  * drops what the buffer kept, if it was a live one. Its life has ended; the strategy uses the block again only after
  * this. Without locks. Whoever asked for it holds a reference of the owner or of an element above. */
 void memory_take_back(memory_block *block, bool was_live);
-/* The statistics of the elements below, for adaptors that add to them. */
+/* What the elements below answer, for elements that add to it. */
 tarn_status memory_stats_below(tarn_allocator *allocator, tarn_memory_stats *out_stats);
 /* Questions to the element `allocator` and those below it, for adaptors that answer with what those say: each goes to
  * the highest that answers it. NOT_SUPPORTED where none does. */
@@ -162,6 +164,13 @@ tarn_status memory_each_block_from(tarn_allocator *allocator, int (*visit)(void 
 tarn_status memory_containing_from(tarn_allocator *allocator, const void *pointer, memory_block **out_block);
 /* Calls `conclude` of the element and those below it; the first failure. */
 tarn_status memory_conclude_from(tarn_allocator *allocator);
+tarn_status memory_empty_cache_below(tarn_allocator *allocator);
+tarn_status memory_reset_peaks_below(tarn_allocator *allocator);
+
+/* The strategy below the adaptors of a stack, when it is `wanted`: INVALID_ARGUMENT for NULL, NOT_SUPPORTED for another one, INVALID_STATE
+ * inside a visit of its blocks. `what` says what was to be done. */
+tarn_status memory_strategy_of(tarn_allocator *allocator, const memory_strategy *wanted, const char *what,
+                               tarn_allocator **out_element);
 
 /* Calls the reclaimers of the stack that `outer` tops, until one has given something. Returns the bytes given. No lock
  * of the room is held. */

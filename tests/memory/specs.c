@@ -19,6 +19,13 @@ const test_spec test_specs[] = {
     {"graph:maximum=4GiB,sequential=on", SPEC_CACHES},
     {"graph_switch | caching", SPEC_CACHES | SPEC_UNLIMITED},
     {"limit:1GiB | graph", SPEC_CACHES | SPEC_LIMITS},
+    {"pool", SPEC_CACHES | SPEC_UNLIMITED | SPEC_CLEARS},
+    {"pool | caching", SPEC_CACHES | SPEC_UNLIMITED | SPEC_CLEARS},
+    {"record:FILE | limit:1GiB | pool | caching", SPEC_CACHES | SPEC_LIMITS | SPEC_NEEDS_FILE | SPEC_CLEARS},
+    {"arena", SPEC_CACHES | SPEC_UNLIMITED | SPEC_ONE_THREAD | SPEC_RESETS},
+    {"arena | caching", SPEC_CACHES | SPEC_UNLIMITED | SPEC_ONE_THREAD | SPEC_RESETS},
+    {"record:FILE | limit:1GiB | arena | caching",
+     SPEC_CACHES | SPEC_LIMITS | SPEC_ONE_THREAD | SPEC_NEEDS_FILE | SPEC_RESETS},
     {"limit:1GiB | caching", SPEC_CACHES | SPEC_LIMITS},
     {"limit:1GiB | direct", SPEC_LIMITS},
     {"predictive", SPEC_CACHES | SPEC_UNLIMITED},
@@ -64,6 +71,11 @@ static const test_exception exceptions[] = {
     {"one_large_request_reserves_what_it_needs", "pytorch:expandable_segments=True", NULL,
      "PyTorch reserves nine eighths of the device's memory for each pool"},
 };
+
+unsigned test_abilities(const test_spec *spec, const test_device *device) {
+    unsigned abilities = spec->abilities | device->abilities;
+    return (abilities & SPEC_ONE_THREAD) != 0 ? abilities : abilities | SPEC_THREADS;
+}
 
 static bool names(const char *pattern, const char *name) { return pattern == NULL || strcmp(pattern, name) == 0; }
 

@@ -15,7 +15,11 @@ enum {
     DEVICE_STORES = 1u << 4,   /* the host reads and writes the memory */
     DEVICE_IS_FAKE = 1u << 5,  /* tests/support/fake.h: calls can be made to fail */
     DEVICE_COUNTS = 1u << 6,   /* the device is this test's alone, and has 8 GiB */
-    SPEC_UNLIMITED = 1u << 7   /* may use all that the device has */
+    SPEC_UNLIMITED = 1u << 7,  /* may use all that the device has */
+    SPEC_ONE_THREAD = 1u << 8, /* is for one thread at a time; all others have SPEC_THREADS without being told */
+    SPEC_THREADS = 1u << 9,
+    SPEC_RESETS = 1u << 10, /* an arena */
+    SPEC_CLEARS = 1u << 11  /* a pool */
 };
 
 typedef struct test_spec {
@@ -38,6 +42,8 @@ extern const size_t test_spec_count;
 extern const test_device test_devices[];
 extern const size_t test_device_count;
 
+/* What a spec on a device can do, together. */
+unsigned test_abilities(const test_spec *spec, const test_device *device);
 /* The reason why the test is not run there, or NULL. */
 const char *test_not_supported(const char *test, const char *spec, const char *device);
 

@@ -201,7 +201,7 @@ static void run_combination(void **state) {
     }
     static test_stand stand;
     stand_open(&stand, combination->spec->text, combination->device->name);
-    stand.abilities = combination->spec->abilities | combination->device->abilities;
+    stand.abilities = test_abilities(combination->spec, combination->device);
     combination->test->run(&stand);
     stand_close(&stand);
 }
@@ -249,7 +249,7 @@ int conformance_run(const char *group, const conformance_test *tests, size_t cou
             for (size_t s = 0; s < test_spec_count; s++) {
                 const test_spec *spec = &test_specs[s];
                 const test_device *device = &test_devices[d];
-                if ((tests[t].needs & ~(spec->abilities | device->abilities)) != 0) continue;
+                if ((tests[t].needs & ~test_abilities(spec, device)) != 0) continue;
                 char name[256];
                 snprintf(name, sizeof name, "%s [%s on %s]", tests[t].name, spec->text, device->name);
                 if (!is_wanted(name) || is_spared(t, s, d)) continue;

@@ -193,7 +193,7 @@ int main(void) {
         CONFORMANCE_TEST(a_buffer_outlives_its_stream_in_a_heap_that_serves_another, SPEC_CACHES),
         CONFORMANCE_TEST(a_new_stream_is_given_nothing_that_another_stream_still_uses, SPEC_CACHES | DEVICE_IS_FAKE),
         CONFORMANCE_TEST(a_new_stream_takes_over_what_an_ended_one_left, SPEC_CACHES | DEVICE_IS_FAKE),
-        CONFORMANCE_TEST(threads_whose_streams_come_and_go_share_the_heaps, SPEC_CACHES),
+        CONFORMANCE_TEST(threads_whose_streams_come_and_go_share_the_heaps, SPEC_CACHES | SPEC_THREADS),
     };
     return conformance_run("memory addresses", tests, sizeof tests / sizeof tests[0]);
 }

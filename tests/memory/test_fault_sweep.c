@@ -26,7 +26,11 @@ static const char *const swept_specs[] = {"direct",
                                           "fallback:\"track | direct\" | track | caching",
                                           "predictive",
                                           "predictive:strategy=adaptive",
-                                          "predictive:strategy=adaptive,in_place=off,max=170MiB"};
+                                          "predictive:strategy=adaptive,in_place=off,max=170MiB",
+                                          "pool",
+                                          "pool | caching",
+                                          "arena",
+                                          "limit:4GiB | arena | caching"};
 static const char *const swept_devices[] = {"fake:176MiB", "fake:176MiB,aliasing", "fake:176MiB,flat"};
 #define SPECS (sizeof swept_specs / sizeof swept_specs[0])
 #define DEVICES (sizeof swept_devices / sizeof swept_devices[0])
@@ -188,6 +192,17 @@ static void expect_recovery(test_stand *stand) {
     assert_int_equal(counters_of(stand->device).memory_in_use, stand->memory_before);
 }
 
+static bool ends_in(const char *spec, const char *name) {
+    size_t length = strlen(spec), last = strlen(name);
+    return length >= last && strcmp(spec + length - last, name) == 0;
+}
+
+/* Such a stack gives back at once what one stream is done with, also while another stands still. */
+static bool gives_back_piecemeal(size_t place) {
+    const char *spec = swept_specs[place % SPECS];
+    return ends_in(spec, "direct") || ends_in(spec, "pool") || ends_in(spec, "arena");
+}
+
 static void sweep_driver(size_t place, bool holds, unsigned long *inout_calls) {
     for (int way = 0; way < 4; way++) {
         tarn_status fault = way % 2 == 0 ? TARN_INTERNAL : TARN_OUT_OF_MEMORY;
@@ -208,7 +223,7 @@ static void sweep_driver(size_t place, bool holds, unsigned long *inout_calls) {
             unsigned long reached = fake_calls();
             if (reached > calls) calls = reached;
             fake_fail(0, 0, 0, TARN_OK);
-            assert_int_equal(fake_taken_while_held(), 0);
+            if (!gives_back_piecemeal(place)) assert_int_equal(fake_taken_while_held(), 0);
             stand_let_go(&stand, 0);
             expect_recovery(&stand);
             stand_close(&stand);
@@ -219,19 +234,21 @@ static void sweep_driver(size_t place, bool holds, unsigned long *inout_calls) {
     }
 }
 
-/* Such a stack gives back at once what one stream is done with, also while another stands still. */
-static bool ends_in_direct(const char *spec) {
-    size_t length = strlen(spec), last = strlen("direct");
-    return length >= last && strcmp(spec + length - last, "direct") == 0;
+/* Where a heap cannot move its segments, pieces that a pool or an arena holds keep them; then the script asks for more than what
+ * is left in one part, with or without faults. */
+static bool is_too_tight(size_t place) {
+    const char *spec = swept_specs[place % SPECS];
+    bool takes_pieces = strstr(spec, "pool |") != NULL || strstr(spec, "arena |") != NULL;
+    return takes_pieces && strstr(swept_devices[place / SPECS], "flat") != NULL;
 }
 
 static void every_driver_call_fails(void **state) {
     (void)state;
     for (size_t place = 0; place < SPECS * DEVICES; place++) {
-        if (test_slowness() > 1 && place % 3 != 0) continue;
+        if (is_too_tight(place) || (test_slowness() > 1 && place % 3 != 0)) continue;
         unsigned long calls = 0;
         sweep_driver(place, false, &calls);
-        if (!ends_in_direct(swept_specs[place % SPECS])) sweep_driver(place, true, &calls);
+        sweep_driver(place, true, &calls);
         print_message("%s on %s: %lu of %lu driver calls\n", swept_specs[place % SPECS], swept_devices[place / SPECS],
                       calls, calls);
         assert_true(calls > 0);
@@ -276,7 +293,7 @@ static void sweep_host(size_t place, bool for_good, unsigned long *out_requests)
 static void every_request_for_host_memory_fails(void **state) {
     (void)state;
     for (size_t place = 0; place < SPECS * DEVICES; place++) {
-        if (test_slowness() > 1 && place % 3 != 0) continue;
+        if (is_too_tight(place) || (test_slowness() > 1 && place % 3 != 0)) continue;
         unsigned long once, for_good;
         sweep_host(place, false, &once);
         sweep_host(place, true, &for_good);

@@ -224,8 +224,9 @@ int main(void) {
         CONFORMANCE_TEST(a_buffer_may_be_freed_on_a_stream_after_the_release, 0),
         CONFORMANCE_TEST(a_stream_may_be_released_with_frees_pending_on_it, 0),
         CONFORMANCE_TEST(a_buffer_outlives_its_stream, 0),
-        CONFORMANCE_TEST(shut_down_races_allocate_and_one_wins, 0),
-        CONFORMANCE_TEST(the_last_buffers_may_be_freed_by_several_threads_while_the_allocator_is_released, 0),
+        CONFORMANCE_TEST(the_last_buffers_may_be_freed_by_several_threads_while_the_allocator_is_released,
+                         SPEC_THREADS),
+        CONFORMANCE_TEST(shut_down_races_allocate_and_one_wins, SPEC_THREADS),
     };
     return conformance_run("memory lifetime", tests, sizeof tests / sizeof tests[0]);
 }

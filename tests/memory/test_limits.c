@@ -197,7 +197,7 @@ int main(void) {
         CONFORMANCE_TEST(a_limit_refuses_what_would_pass_it, SPEC_LIMITS | DEVICE_COUNTS),
         CONFORMANCE_TEST(a_limit_lowered_below_use_keeps_live_buffers_and_refuses_new_ones, SPEC_LIMITS),
         CONFORMANCE_TEST(without_a_limit_there_is_none_to_set, SPEC_UNLIMITED),
-        CONFORMANCE_TEST(threads_that_race_for_a_limit_never_pass_it, SPEC_LIMITS),
+        CONFORMANCE_TEST(threads_that_race_for_a_limit_never_pass_it, SPEC_LIMITS | SPEC_THREADS),
         CONFORMANCE_TEST(the_devices_end_is_out_of_memory_with_the_numbers, SPEC_UNLIMITED | DEVICE_COUNTS),
         CONFORMANCE_TEST(cached_memory_is_given_back_rather_than_failing, SPEC_UNLIMITED | DEVICE_COUNTS),
         CONFORMANCE_TEST(a_reclaimer_is_asked_before_an_allocation_fails, SPEC_UNLIMITED | DEVICE_COUNTS),

@@ -50,6 +50,13 @@ static const ground grounds[] = {
     {"track | fallback:\"limit:64MiB | direct\" | caching", "fake:192MiB", 192 * MIB},
     {"fallback:caching | fail:every=3 | track:frames=2 | caching", "cpu", 0},
     {"limit:128MiB | direct", "cpu", 128 * MIB},
+    {"pool", "fake:256MiB", 256 * MIB},
+    {"pool | caching", "fake:256MiB,aliasing", 256 * MIB},
+    {"record:/dev/null | pool", "cpu", 0},
+    {"arena", "fake:256MiB", 256 * MIB},
+    {"arena | caching", "fake:256MiB,aliasing", 256 * MIB},
+    {"limit:128MiB | arena | caching", "cpu", 128 * MIB},
+    {"arena | pool | caching", "sim:256MiB,lag=1ms", 256 * MIB},
 };
 #define GROUNDS (sizeof grounds / sizeof grounds[0])
 
@@ -95,7 +102,9 @@ static void run_ground(void **state) {
                        .device = here->device,
                        .capacity = here->capacity,
                        .is_rigid = strstr(here->device, "flat") != NULL ||
-                                   strstr(here->spec, "expandable=off") != NULL || strstr(here->spec, "graph") != NULL,
+                                   strstr(here->spec, "expandable=off") != NULL ||
+                                   strstr(here->spec, "graph") != NULL || strstr(here->spec, "pool") != NULL ||
+                                   strstr(here->spec, "arena") != NULL,
                        .seed = test_number("TARN_MODEL_SEED", 1),
                        .operations = operations,
                        .is_told = getenv("TARN_MODEL_TELL") != NULL};

@@ -134,6 +134,6 @@ static void threads_share_an_allocator(test_stand *stand) {
 }
 
 int main(void) {
-    static const conformance_test tests[] = {CONFORMANCE_TEST(threads_share_an_allocator, 0)};
+    static const conformance_test tests[] = {CONFORMANCE_TEST(threads_share_an_allocator, SPEC_THREADS)};
     return conformance_run("memory stress", tests, sizeof tests / sizeof tests[0]);
 }

@@ -241,7 +241,7 @@ int main(void) {
         CONFORMANCE_TEST(a_thread_may_outlive_the_allocators_it_used, SPEC_UNLIMITED),
         CONFORMANCE_TEST(a_free_in_a_thread_local_destructor_works, 0),
         CONFORMANCE_TEST(a_forked_child_is_told_that_the_device_is_unavailable, 0),
-        CONFORMANCE_TEST(a_fork_while_locks_are_held_leaves_no_deadlock, 0),
+        CONFORMANCE_TEST(a_fork_while_locks_are_held_leaves_no_deadlock, SPEC_THREADS),
     };
     int failed = conformance_run("memory threads", tests, sizeof tests / sizeof tests[0]);
     const struct CMUnitTest alone[] = {cmocka_unit_test(very_many_threads_need_no_more_memory_than_one)};

@@ -1,0 +1,506 @@
+/* arena: memory is handed out from one end of a chunk, by raising a number, and taken back all at once by lowering it.
+ *
+ * Handing out and taking back touch the chunk and one descriptor. There is no lock: an arena is for one thread at a time, and
+ * a mark that a thread leaves while it is inside tells some of those that come in beside it. What a reset or a rewind takes
+ * back are live buffers that nobody freed, so each of them ends as a free would end it: its handle becomes stale, the
+ * adaptors above hear of it, and its memory waits for other streams that use it. */
+#include "memory/arena.h"
+
+#include <stdio.h>
+
+#include <tarn/arena.h>
+
+#include "base/checked.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "memory/arena_chunks.h"
+#include "memory/stack.h"
+#include "memory/upstream.h"
+
+#define LEAST_CHUNK ((size_t)1 << 20)
+
+static atomic_uint_fast64_t last_serial;
+
+static tarn_status refuse_second_thread(const tarn_allocator *allocator) {
+    return base_fail(TARN_INVALID_STATE, "%s on %s: another thread is in the arena; it is for one at a time",
+                     allocator->spec != NULL ? allocator->spec : "arena", memory_device_name(allocator));
+}
+
+/* Allocating. */
+
+static tarn_status arena_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream,
+                                          tarn_buffer **out_buffer) {
+    arena *self = arena_of(allocator);
+    bool is_usual = size != 0 && size <= PTRDIFF_MAX && (stream == NULL || stream->device == allocator->device);
+    if (__builtin_expect(is_usual && arena_enter(self), 1)) {
+        uint32_t number = stream != NULL ? hal_stream_number(stream) : 0;
+        memory_block *block = NULL;
+        if (self->recent->stream == number && !self->is_retired) {
+            block = arena_bump(self, self->recent, round_up(size, self->alignment), self->alignment);
+        }
+        if (__builtin_expect(block != NULL, 1)) {
+            block->live.requested = size;
+            block->live.outer = allocator;
+            block->live.tag = NULL;
+            block->uses = NULL;
+            memory_figures_allocate(&self->figures, size, block->capacity);
+            self->own++;
+            *out_buffer = block_begin_life(block);
+            arena_leave(self);
+            return TARN_OK;
+        }
+        arena_leave(self);
+    }
+    return memory_allocate_long(allocator, size, stream, out_buffer);
+}
+
+/* A block from what the arena has; NULL, and OK, when it has no room. Inside. */
+static tarn_status find_block(arena *self, const memory_request *request, size_t capacity, memory_block **out_block) {
+    arena_lane *lane;
+    tarn_status status = arena_lane_get(self, request->stream, &lane);
+    if (status == TARN_OK && self->spares == NULL) status = arena_spares_refill(self);
+    if (status != TARN_OK) return status;
+    memory_block *block = arena_bump(self, lane, capacity, request->alignment);
+    if (block == NULL && arena_find_room(self, lane, capacity, request->alignment)) {
+        block = arena_bump(self, lane, capacity, request->alignment);
+    }
+    *out_block = block;
+    return TARN_OK;
+}
+
+/* What is not used goes back, and reclaimers are asked; false when neither gives anything. Inside. */
+static bool make_room(arena *self, const memory_request *request, size_t capacity) {
+    size_t bytes = 0;
+    self->figures.retries++;
+    (void)arena_give_back(self, &bytes);
+    if (bytes != 0) return true;
+    arena_leave(self);
+    bytes = memory_reclaim(request->outer, capacity);
+    arena_go_back_in(self);
+    return bytes != 0;
+}
+
+/* Inside. */
+static tarn_status find_or_grow(arena *self, const memory_request *request, size_t capacity, memory_block **out_block) {
+    for (;;) {
+        memory_block *block = NULL;
+        arena_tidy(self);
+        tarn_status status = find_block(self, request, capacity, &block);
+        if (status != TARN_OK || block != NULL) {
+            *out_block = block;
+            return status;
+        }
+        status = arena_grow(self, request->stream, capacity, request->alignment);
+        if (status == TARN_OK) continue;
+        if (!upstream_is_short(status)) return status;
+        /* What is tried now may fail too; the sentence that counts is the one of the element below. */
+        char sentence[512];
+        snprintf(sentence, sizeof sentence, "%s", tarn_last_error());
+        if (!make_room(self, request, capacity)) return base_fail(status, "%s", sentence);
+    }
+}
+
+static uint64_t largest_free(const arena *self) {
+    size_t largest = 0;
+    for (base_range *range = base_range_after(self->ranges, 0); range != NULL;
+         range = base_range_after(self->ranges, range->start)) {
+        size_t free_bytes = range->size - arena_chunk_at(range)->used;
+        if (free_bytes > largest) largest = free_bytes;
+    }
+    return largest;
+}
+
+static tarn_status arena_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block) {
+    arena *self = arena_of(allocator);
+    size_t capacity;
+    if (!checked_round_up(request->size, self->alignment, &capacity)) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%zu bytes cannot be rounded up to the alignment", request->size);
+    }
+    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    memory_block *block;
+    tarn_status status = find_or_grow(self, request, capacity, &block);
+    if (status == TARN_OK) {
+        memory_block_fill(block, request, allocator);
+        memory_figures_allocate(&self->figures, request->size, capacity);
+        if (request->outer == allocator) self->own++;
+        *out_block = block;
+    } else {
+        self->figures.failed++;
+        if (upstream_is_short(status)) {
+            status = upstream_explain(allocator, status, request->size, self->figures.in_use.current,
+                                      self->figures.held, largest_free(self));
+        }
+    }
+    arena_leave(self);
+    return status;
+}
+
+/* Freeing. */
+
+static tarn_status arena_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {
+    arena *self = arena_of(allocator);
+    memory_block *block = block_of(buffer);
+    /* Whose top of the stack this allocator is, is its own. */
+    if (__builtin_expect(block != NULL && block->live.outer == allocator, 1) &&
+        (stream == NULL || (stream->device == allocator->device && hal_stream_number(stream) == block->stream)) &&
+        __builtin_expect(arena_enter(self), 1)) {
+        bool is_taken = !self->is_retired && block->uses == NULL;
+        if (__builtin_expect(is_taken, 1)) {
+            block_end_life(block);
+            arena_take(self, block);
+        }
+        arena_leave(self);
+        if (__builtin_expect(is_taken, 1)) return TARN_OK;
+    }
+    return memory_free_long(allocator, buffer, stream);
+}
+
+/* Remembers that the stream uses the block, unless the order of the block's own lane says enough. Inside. */
+static tarn_status add_use(arena *self, memory_block *block, tarn_stream *stream) {
+    if (hal_stream_number(stream) == arena_chunk_of(block)->lane->stream) return TARN_OK;
+    direct_use *uses = block->uses;
+    tarn_status status = direct_streams_use(&self->streams, stream, &uses);
+    block->uses = uses;
+    return status;
+}
+
+static void push_stray(arena *self, memory_block *block) {
+    memory_block *head = atomic_load_explicit(&self->strays, memory_order_relaxed);
+    do {
+        arena_set_next(block, head);
+    } while (!atomic_compare_exchange_weak_explicit(&self->strays, &head, block, memory_order_release,
+                                                    memory_order_relaxed));
+}
+
+static tarn_status arena_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
+    arena *self = arena_of(allocator);
+    if (!arena_enter(self)) {
+        push_stray(self, block);
+        return refuse_second_thread(allocator);
+    }
+    if (stream != NULL && add_use(self, block, stream) != TARN_OK) {
+        /* Without host memory to remember the stream by, it is waited for. */
+        arena_leave(self);
+        bool has_ended = direct_work_has_ended(tarn_stream_synchronize(stream));
+        arena_go_back_in(self);
+        if (!has_ended) block->flags |= ARENA_IS_LOST;
+    }
+    arena_take(self, block);
+    arena_leave(self);
+    return TARN_OK;
+}
+
+static tarn_status arena_record_stream(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
+    arena *self = arena_of(allocator);
+    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    tarn_status status = add_use(self, block, stream);
+    arena_leave(self);
+    return status;
+}
+
+/* Taking back from a number on. */
+
+typedef struct taken_blocks {
+    memory_block *live; /* by arena_next */
+    memory_block *kept; /* freed before: an adaptor above keeps them */
+} taken_blocks;
+
+static void collect(const arena_chunk *chunk, uint64_t sequence, taken_blocks *taken) {
+    for (memory_block *block = chunk->last; block != NULL; block = block->neighbours.previous) {
+        if (arena_is_waiting(block)) continue;
+        if (arena_sequence(block) < sequence) break;
+        bool is_live = (atomic_load_explicit(&block->life, memory_order_relaxed) & BLOCK_IS_LIVE) != 0;
+        memory_block **list = is_live ? &taken->live : &taken->kept;
+        if (is_live) block_end_life(block);
+        arena_set_next(block, *list);
+        *list = block;
+    }
+}
+
+/* `site` is where it happens. */
+static void tell_adaptors(const taken_blocks *taken, const void *site) {
+    memory_block *next;
+    for (memory_block *block = taken->live; block != NULL; block = next) {
+        next = arena_next(block);
+        block->site = site;
+        memory_take_back(block, true);
+    }
+    for (memory_block *block = taken->kept; block != NULL; block = next) {
+        next = arena_next(block);
+        memory_take_back(block, false);
+    }
+}
+
+static void take_list(arena *self, memory_block *list) {
+    for (memory_block *next; list != NULL; list = next) {
+        next = arena_next(list);
+        arena_take(self, list);
+    }
+}
+
+/* Remembers the rewind. Those to higher positions say nothing more. Where there are too many, the oldest two become one
+ * that is stricter than either. */
+static void note_rewind(arena *self, uint64_t sequence) {
+    arena_rewind *rewound = self->rewound;
+    while (self->rewound_count > 0 && rewound[self->rewound_count - 1].sequence >= sequence) self->rewound_count--;
+    if (self->rewound_count == ARENA_REWINDS) {
+        rewound[0].number = rewound[1].number;
+        for (unsigned i = 1; i + 1 < ARENA_REWINDS; i++) rewound[i] = rewound[i + 1];
+        self->rewound_count--;
+    }
+    rewound[self->rewound_count++] = (arena_rewind){.number = ++self->rewinds, .sequence = sequence};
+}
+
+/* Inside. */
+static void rewind_to(arena *self, uint64_t sequence, const void *site) {
+    taken_blocks taken = {NULL, NULL};
+    arena_tidy(self);
+    for (const arena_lane *lane = &self->default_lane; lane != NULL; lane = lane->next)
+        for (const arena_chunk *chunk = lane->chunks; chunk != NULL; chunk = chunk->next)
+            if (chunk->handed_out != 0) collect(chunk, sequence, &taken);
+    arena_leave(self);
+    tell_adaptors(&taken, site);
+    arena_go_back_in(self);
+    take_list(self, taken.kept);
+    take_list(self, taken.live);
+    for (arena_lane *lane = &self->default_lane; lane != NULL; lane = lane->next) lane->current = lane->chunks;
+    if (sequence < self->sequence) self->sequence = sequence;
+    note_rewind(self, sequence);
+}
+
+/* Whether a rewind has passed the position since it was taken. */
+static bool is_passed(const arena *self, const tarn_arena_position *position) {
+    for (unsigned i = 0; i < self->rewound_count; i++) {
+        if (self->rewound[i].number > position->rewinds) return self->rewound[i].sequence < position->sequence;
+    }
+    return false;
+}
+
+/* Goes into the arena below the adaptors of a stack. */
+static tarn_status enter_stack(tarn_allocator *allocator, const char *what, arena **out_arena) {
+    tarn_allocator *element;
+    tarn_status status = memory_strategy_of(allocator, &arena_strategy, what, &element);
+    if (status != TARN_OK) return status;
+    if (!arena_enter(arena_of(element))) return refuse_second_thread(element);
+    *out_arena = arena_of(element);
+    return TARN_OK;
+}
+
+tarn_status tarn_arena_reset(tarn_allocator *allocator) {
+    arena *self;
+    tarn_status status = enter_stack(allocator, "reset", &self);
+    if (status != TARN_OK) return status;
+    rewind_to(self, 0, MEMORY_CALL_SITE());
+    arena_leave(self);
+    return TARN_OK;
+}
+
+tarn_status tarn_arena_mark(tarn_allocator *allocator, tarn_arena_position *out_position) {
+    arena *self;
+    if (out_position == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the place for an arena's position is NULL");
+    tarn_status status = enter_stack(allocator, "mark", &self);
+    if (status != TARN_OK) return status;
+    *out_position = (tarn_arena_position){.arena = self->serial, .sequence = self->sequence, .rewinds = self->rewinds};
+    arena_leave(self);
+    return TARN_OK;
+}
+
+tarn_status tarn_arena_rewind(tarn_allocator *allocator, const tarn_arena_position *position) {
+    arena *self;
+    if (position == NULL) return base_fail(TARN_INVALID_ARGUMENT, "an arena's position to rewind to is NULL");
+    tarn_status status = enter_stack(allocator, "rewind", &self);
+    if (status != TARN_OK) return status;
+    const char *name = memory_device_name(allocator);
+    if (position->arena != self->serial) {
+        status =
+            base_fail(TARN_INVALID_ARGUMENT, "%s on %s: the position is one of another arena", allocator->spec, name);
+    } else if (position->sequence > self->sequence || is_passed(self, position)) {
+        status = base_fail(TARN_INVALID_ARGUMENT,
+                           "%s on %s: the arena was reset or rewound past that position since it was marked",
+                           allocator->spec, name);
+    } else {
+        rewind_to(self, position->sequence, MEMORY_CALL_SITE());
+    }
+    arena_leave(self);
+    return status;
+}
+
+/* Asking. */
+
+static tarn_status arena_empty_cache(tarn_allocator *allocator) {
+    arena *self = arena_of(allocator);
+    size_t bytes = 0;
+    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    arena_tidy(self);
+    tarn_status status = arena_give_back(self, &bytes);
+    arena_leave(self);
+    tarn_status below = memory_empty_cache_below(allocator);
+    return status != TARN_OK ? status : below;
+}
+
+static tarn_status arena_stats(tarn_allocator *allocator, tarn_memory_stats *out_stats) {
+    arena *self = arena_of(allocator);
+    tarn_status status = memory_stats_below(allocator, out_stats);
+    if (status != TARN_OK) return status;
+    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    memory_figures_fill(&self->figures, out_stats);
+    out_stats->largest_free_block = largest_free(self);
+    arena_leave(self);
+    return TARN_OK;
+}
+
+static tarn_status arena_reset_peaks(tarn_allocator *allocator) {
+    arena *self = arena_of(allocator);
+    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    memory_figures_reset_peaks(&self->figures);
+    arena_leave(self);
+    return memory_reset_peaks_below(allocator);
+}
+
+/* Bytes that nobody has, from `begin` to `end` of the chunk. */
+static bool show_gap(const arena_chunk *chunk, size_t begin, size_t end, int (*visit)(void *, const tarn_block_info *),
+                     void *context) {
+    tarn_block_info info = {
+        .struct_size = sizeof info,
+        .address = chunk->range.start + begin,
+        .segment = chunk->range.start,
+        .size = end - begin,
+        .stream = chunk->lane->stream,
+        .state = TARN_BLOCK_CACHED,
+    };
+    return begin != end && visit(context, &info) != 0;
+}
+
+static bool show_chunk(const arena_chunk *chunk, int (*visit)(void *, const tarn_block_info *), void *context) {
+    size_t shown = 0;
+    for (const memory_block *block = chunk->first; block != NULL; block = block->neighbours.next) {
+        bool is_waiting = arena_is_waiting(block);
+        size_t offset = (uintptr_t)block->address - chunk->range.start;
+        tarn_block_info info = {
+            .struct_size = sizeof info,
+            .address = (uintptr_t)block->address,
+            .segment = chunk->range.start,
+            .size = block->capacity,
+            .requested = is_waiting ? 0 : block->live.requested,
+            .stream = block->stream,
+            .state = is_waiting ? TARN_BLOCK_PENDING : TARN_BLOCK_IN_USE,
+            .tag = is_waiting ? NULL : block->live.tag,
+        };
+        if (show_gap(chunk, shown, offset, visit, context) || visit(context, &info) != 0) return true;
+        shown = offset + block->capacity;
+    }
+    return show_gap(chunk, shown, chunk->range.size, visit, context);
+}
+
+static tarn_status arena_each_block(tarn_allocator *allocator, int (*visit)(void *, const tarn_block_info *),
+                                    void *context) {
+    arena *self = arena_of(allocator);
+    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    bool is_stopped = false;
+    for (base_range *range = base_range_after(self->ranges, 0); range != NULL && !is_stopped;
+         range = base_range_after(self->ranges, range->start)) {
+        is_stopped = show_chunk(arena_chunk_at(range), visit, context);
+    }
+    arena_leave(self);
+    return TARN_OK;
+}
+
+static memory_block *find_live(const arena *self, uintptr_t address) {
+    base_range *range = base_range_containing(self->ranges, address);
+    memory_block *block = range != NULL ? arena_chunk_at(range)->first : NULL;
+    while (block != NULL && (uintptr_t)block->address < address) block = block->neighbours.next;
+    if (block == NULL || (uintptr_t)block->address != address) return NULL;
+    return (atomic_load_explicit(&block->life, memory_order_acquire) & BLOCK_IS_LIVE) != 0 ? block : NULL;
+}
+
+static tarn_status arena_find(tarn_allocator *allocator, const void *pointer, memory_block **out_block) {
+    arena *self = arena_of(allocator);
+    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    memory_block *block = find_live(self, (uintptr_t)pointer);
+    arena_leave(self);
+    if (block == NULL) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: no live buffer begins at %p", allocator->spec,
+                         memory_device_name(allocator), pointer);
+    }
+    *out_block = block;
+    return TARN_OK;
+}
+
+static tarn_status arena_check(tarn_allocator *allocator) {
+    arena *self = arena_of(allocator);
+    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    arena_tidy(self);
+    const char *broken = arena_chunks_check(self);
+    arena_leave(self);
+    return broken == NULL ? TARN_OK : base_fail(TARN_INTERNAL, "%s: %s", allocator->spec, broken);
+}
+
+/* The allocator itself. */
+
+static size_t arena_retire(tarn_allocator *allocator) {
+    arena *self = arena_of(allocator);
+    arena_go_back_in(self);
+    arena_tidy(self);
+    self->is_retired = true;
+    arena_leave(self);
+    return self->own;
+}
+
+static void arena_destroy(tarn_allocator *allocator) {
+    arena *self = arena_of(allocator);
+    arena_go_back_in(self);
+    arena_chunks_end(self);
+    direct_streams_end(&self->streams);
+    memory_allocator_end(allocator);
+}
+
+static tarn_status arena_create(tarn_device *device, memory_arguments *arguments, tarn_allocator *upstream,
+                                tarn_allocator **out_allocator) {
+    size_t least_chunk = LEAST_CHUNK;
+    tarn_allocator *below;
+    tarn_status status = memory_argument_size(arguments, "chunk", &least_chunk);
+    if (status == TARN_OK && (!is_power_of_two(least_chunk) || least_chunk > PTRDIFF_MAX)) {
+        status = memory_argument_refuse(arguments, "chunk", "a size that is a power of two, such as 1MiB");
+    }
+    if (status == TARN_OK) status = upstream_prepare(device, arguments, upstream, &below);
+    if (status != TARN_OK) return status;
+    arena *self = base_allocate(1, sizeof *self);
+    status = self != NULL ? direct_streams_begin(&self->streams, device)
+                          : base_fail(TARN_OUT_OF_MEMORY, "arena: no host memory for an allocator");
+    if (status == TARN_OK) {
+        status = direct_streams_know(&self->streams, tarn_device_default_stream(device));
+        if (status != TARN_OK) direct_streams_end(&self->streams);
+    }
+    if (status != TARN_OK) {
+        base_free(self);
+        upstream_undo(upstream, below);
+        return status;
+    }
+    size_t alignment = hal_device_properties(device)->alignment;
+    self->serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
+    self->alignment = alignment;
+    self->least_chunk = least_chunk > alignment ? least_chunk : alignment;
+    self->recent = &self->default_lane;
+    memory_allocator_begin(&self->base, &arena_strategy, device, below);
+    *out_allocator = &self->base;
+    return TARN_OK;
+}
+
+const memory_strategy arena_strategy = {
+    .name = "arena",
+    .takes_pieces = true,
+    .create = arena_create,
+    .destroy = arena_destroy,
+    .allocate = arena_allocate,
+    .free = arena_free,
+    .allocate_quickly = arena_allocate_quickly,
+    .free_quickly = arena_free_quickly,
+    .retire = arena_retire,
+    .empty_cache = arena_empty_cache,
+    .stats = arena_stats,
+    .reset_peaks = arena_reset_peaks,
+    .each_block = arena_each_block,
+    .find = arena_find,
+    .check = arena_check,
+    .record_stream = arena_record_stream,
+};

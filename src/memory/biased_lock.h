@@ -1,0 +1,67 @@
+/* A lock that costs its usual owner next to nothing.
+ *
+ * A thread that has taken the lock many times in a row without another one becomes its owner: it goes in by raising a flag and
+ * looking whether it still is the owner, without an atomic read-modify-write. Another thread takes the mutex, ends the
+ * ownership, makes the kernel run a barrier on every thread of the process, and waits for the flag to be down; from then on
+ * everybody takes the mutex, until one thread has again been alone for long. Where there is no such barrier, and under the
+ * thread sanitizer, the owner's side has an exchange instead.
+ *
+ * Not recursive. What the lock protects is seen by whoever holds it next, as with any lock. */
+#ifndef MEMORY_BIASED_LOCK_H
+#define MEMORY_BIASED_LOCK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+typedef struct biased_lock {
+    _Atomic uint64_t owner; /* number of a thread, 0: none. Raised and ended with the mutex held */
+    _Atomic uint32_t busy;  /* the owner is inside */
+    pid_t process;          /* a forked child's threads were left behind */
+    pthread_mutex_t mutex;
+    uint64_t last; /* thread that took the mutex; protected by it, as is what follows */
+    unsigned streak;
+} biased_lock;
+
+/* False when there is no host memory. The mutex is held around forks from now on. */
+bool biased_lock_begin(biased_lock *lock);
+void biased_lock_end(biased_lock *lock);
+
+/* Of the calling thread; 0 until it has taken a biased lock the long way. Eight bytes of the room that a program keeps for libraries
+ * that are loaded later: reached without a call. */
+extern __attribute__((visibility("hidden"), tls_model("initial-exec"))) _Thread_local uint64_t biased_lock_thread;
+extern __attribute__((visibility("hidden"))) bool biased_lock_has_barrier;
+
+/* How the lock was taken, to be given to biased_lock_leave. */
+typedef enum biased_way { BIASED_AS_OWNER, BIASED_BY_MUTEX } biased_way;
+
+/* Takes the lock by its mutex, so that a fork finds what it protects whole. */
+biased_way biased_lock_take(biased_lock *lock);
+
+/* Takes the lock in whichever way is quicker. A fork may copy the process while its owner is inside: what is done there leaves lists whole
+ * at each step. */
+static inline biased_way biased_lock_enter(biased_lock *lock) {
+    uint64_t self = biased_lock_thread;
+    if (__builtin_expect(self != 0 && atomic_load_explicit(&lock->owner, memory_order_relaxed) == self, 1)) {
+        if (__builtin_expect(biased_lock_has_barrier, 1)) {
+            /* The barrier of whoever ends the ownership stands between this store and this load whenever they matter. */
+            atomic_store_explicit(&lock->busy, 1, memory_order_relaxed);
+            atomic_signal_fence(memory_order_seq_cst);
+        } else {
+            atomic_exchange_explicit(&lock->busy, 1, memory_order_seq_cst);
+        }
+        if (__builtin_expect(atomic_load_explicit(&lock->owner, memory_order_seq_cst) == self, 1))
+            return BIASED_AS_OWNER;
+        atomic_store_explicit(&lock->busy, 0, memory_order_release);
+    }
+    return biased_lock_take(lock);
+}
+
+static inline void biased_lock_leave(biased_lock *lock, biased_way way) {
+    if (__builtin_expect(way == BIASED_AS_OWNER, 1)) atomic_store_explicit(&lock->busy, 0, memory_order_release);
+    else pthread_mutex_unlock(&lock->mutex);
+}
+
+#endif

@@ -1,0 +1,33 @@
+/* The element from which a pool or an arena takes its memory in pieces: the one that stands after it in the text, or, when it stands
+ * alone, a `direct` of its own. */
+#ifndef MEMORY_UPSTREAM_H
+#define MEMORY_UPSTREAM_H
+
+#include "memory/direct_streams.h"
+#include "memory/strategy.h"
+
+/* `given`, or a new direct allocator when that is NULL, which reads the arguments that are left. All other arguments have
+ * been read; one that is left over is refused. */
+tarn_status upstream_prepare(tarn_device *device, memory_arguments *arguments, tarn_allocator *given,
+                             tarn_allocator **out_upstream);
+/* Undoes that, for a creation that failed later. */
+void upstream_undo(tarn_allocator *given, tarn_allocator *upstream);
+
+/* Takes a piece for use on `stream`. No reclaimers are called. Without locks. */
+tarn_status upstream_take(tarn_allocator *self, size_t size, size_t alignment, tarn_stream *stream,
+                          memory_block **out_piece);
+/* Whether it failed for want of memory, so that giving back what is cached may help. */
+static inline bool upstream_is_short(tarn_status status) {
+    return status == TARN_OUT_OF_MEMORY || status == TARN_LIMIT_EXCEEDED;
+}
+/* Tells the element below that the streams of the list still use the piece, which it will wait for; waits here for one that is about to
+ * end. OUT_OF_MEMORY. Without locks. */
+tarn_status upstream_share(direct_streams *streams, memory_block *piece, const direct_use *uses);
+/* Gives a piece back. Without locks. */
+tarn_status upstream_give(tarn_allocator *self, memory_block *piece);
+
+/* Puts the strategy's figures before the sentence of a failure. `reserved` is what the element below holds. */
+tarn_status upstream_explain(const tarn_allocator *self, tarn_status status, size_t asked, uint64_t in_use,
+                             uint64_t held, uint64_t largest_free);
+
+#endif
