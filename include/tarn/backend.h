@@ -113,6 +113,36 @@ typedef struct tarn_graph_node_info {
     void *context;
 } tarn_graph_node_info;
 
+/* Graphs of the driver's own (optional as a whole: `capture` in the table). The hardware layer captures by itself, on every
+ * backend: it keeps the rules of tarn/graph.h and notes what is captured, and which piece comes after which. With these
+ * functions the driver gets that as a graph once, and launches are its own. Without them each launch enqueues the pieces one
+ * after the other through the stream functions, or, where the host reaches the device's memory, does them in one host
+ * function. */
+typedef struct tarn_backend_graph tarn_backend_graph;
+
+/* A captured piece of work, and the numbers of those that must have finished before it begins; all are smaller than its own. */
+typedef struct tarn_backend_graph_node {
+    tarn_graph_node_info work; /* a size of 0 does nothing */
+    const size_t *after;
+    size_t after_count;
+} tarn_backend_graph_node;
+
+typedef struct tarn_backend_capture {
+    size_t struct_size; /* sizeof(tarn_backend_capture) */
+
+    /* Makes a graph that is ready to be launched; what `nodes` points to is the caller's. */
+    tarn_status (*graph_create)(tarn_backend_device *device, const tarn_backend_graph_node *nodes, size_t count,
+                                tarn_backend_graph **out_graph);
+    /* No launch of it is running. Also called for a device that was lost. */
+    void (*graph_destroy)(tarn_backend_device *device, tarn_backend_graph *graph);
+    /* Has later launches do `work`, of the same kind, as number `node`. Launches so far, which may still run, are not touched. Not
+     * called in two threads for one graph, nor while it is being launched. */
+    tarn_status (*graph_update)(tarn_backend_device *device, tarn_backend_graph *graph, size_t node,
+                                const tarn_graph_node_info *work);
+    /* Enqueues the whole graph on the stream, or nothing of it. The stream has been made to wait for the launch before. */
+    tarn_status (*graph_launch)(tarn_backend_device *device, tarn_backend_graph *graph, tarn_backend_stream *stream);
+} tarn_backend_capture;
+
 typedef struct tarn_backend {
     uint32_t abi_version; /* TARN_BACKEND_ABI_VERSION */
     uint32_t struct_size; /* sizeof(tarn_backend) */
@@ -194,8 +224,9 @@ typedef struct tarn_backend {
     tarn_status (*clock_set)(tarn_backend_device *device, uint64_t nanoseconds);
     tarn_status (*clock_cost)(tarn_backend_device *device, uint64_t *out_nanoseconds);
 
-    /* Room for what comes next, in this order: capture, peer access, inter-process handles, operations. NULL now. */
-    const void *capture;
+    /* (optional) Graphs of the driver's own. */
+    const tarn_backend_capture *capture;
+    /* Room for what comes next, in this order: peer access, inter-process handles, operations. NULL now. */
     const void *peer;
     const void *interprocess;
     const void *operations;

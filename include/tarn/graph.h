@@ -21,8 +21,8 @@
  * Memory that captured work uses must stay where it is as long as the graph can be launched. A graph pool (tarn/graph_pool.h)
  * sees to that for its own buffers; buffers of other allocators are the caller's to keep.
  *
- * Devices whose backend has no graphs of its own (tarn_backend_capture) keep a recorded list, which each launch enqueues in
- * the order of the capture. All functions may be called from any thread. */
+ * A backend that has graphs of its own (tarn_backend_capture) is given the graph when it is instantiated. For others each launch
+ * enqueues what was captured, in the order of the capture. All functions may be called from any thread. */
 #ifndef TARN_GRAPH_H
 #define TARN_GRAPH_H
 
@@ -37,8 +37,7 @@ typedef struct tarn_graph_instance tarn_graph_instance;
  * alive: releasing its last reference aborts the capture. */
 TARN_API tarn_status tarn_stream_begin_capture(tarn_stream *stream, tarn_capture_mode mode);
 /* Ends it, on the stream on which it began. Caller owns one reference of the graph, which keeps its device alive. On failure
- * the capture goes on: INVALID_STATE as listed above, OUT_OF_MEMORY; only where a driver's own capture failed is it over, with
- * the driver's status. */
+ * the capture goes on: INVALID_STATE as listed above, OUT_OF_MEMORY. */
 TARN_API tarn_status tarn_stream_end_capture(tarn_stream *stream, tarn_graph **out_graph);
 /* Ends it without a graph, on any of its streams and any thread. What was captured never runs, and the streams can be used
  * as before. INVALID_STATE when the stream is not being captured. */

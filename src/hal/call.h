@@ -54,6 +54,8 @@ const tarn_stream *hal_running_stream(void);
 
 /* Runs `function(context)` in the stream's order, with the stream noted as the running one. */
 tarn_status hal_stream_enqueue_work(tarn_stream *stream, tarn_host_function function, void *context);
+/* Calls the function on this thread with the stream noted as the running one. */
+void hal_stream_run(const tarn_stream *stream, tarn_host_function function, void *context);
 /* Notes that a later wait for the stream or its device is a real one. */
 void hal_stream_note_work(tarn_stream *stream);
 /* What can be wrong with the arguments of a copy and a fill; a size of 0 is right. */

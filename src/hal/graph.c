@@ -28,6 +28,8 @@ struct tarn_graph_instance {
     tarn_graph *graph;     /* kept */
     atomic_uint references;
     hal_graph_order *order;
+    hal_native
+        *native; /* used with the turn of `order` taken; NULL: the backend has no graphs, and the list is launched */
     pthread_mutex_t lock;
     hal_nodes *nodes; /* protected by lock: which list; the list is written with the lock held and no other holder */
 };
@@ -97,7 +99,7 @@ tarn_status tarn_graph_node(const tarn_graph *graph, size_t node, tarn_graph_nod
         return base_fail(TARN_INVALID_ARGUMENT, "%s: the graph has %zu nodes and no number %zu", graph->device->name,
                          graph->nodes->count, node);
     }
-    return base_fill_structure(out_info, &graph->nodes->items[node], sizeof *out_info, "tarn_graph_node_info");
+    return base_fill_structure(out_info, &graph->nodes->items[node].work, sizeof *out_info, "tarn_graph_node_info");
 }
 
 /* Instances. */
@@ -105,6 +107,7 @@ tarn_status tarn_graph_node(const tarn_graph *graph, size_t node, tarn_graph_nod
 static void destroy_instance(hal_deferred *deferred) {
     tarn_graph_instance *instance = (tarn_graph_instance *)(void *)deferred;
     tarn_graph *graph = instance->graph;
+    hal_native_destroy(instance->native);
     hal_nodes_release(instance->nodes);
     hal_graph_order_destroy(instance->order);
     pthread_mutex_destroy(&instance->lock);
@@ -124,6 +127,10 @@ tarn_status tarn_graph_instantiate(tarn_graph *graph, tarn_graph_instance **out_
     if (instance == NULL)
         return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for an instance of a graph", device->name);
     status = hal_graph_order_create(device, &instance->order);
+    if (status == TARN_OK && hal_native_is_offered(device)) {
+        status = hal_native_create(device, graph->nodes, &instance->native);
+        if (status != TARN_OK) hal_graph_order_destroy(instance->order);
+    }
     if (status != TARN_OK) {
         base_free(instance);
         return status;
@@ -160,7 +167,7 @@ tarn_status tarn_graph_instance_release(tarn_graph_instance *instance) {
 static void run_nodes(void *context) {
     hal_nodes *nodes = context;
     for (size_t i = 0; i < nodes->count; i++) {
-        const tarn_graph_node_info *node = &nodes->items[i];
+        const tarn_graph_node_info *node = &nodes->items[i].work;
         if (node->kind == TARN_GRAPH_NODE_HOST_FUNCTION) node->function(node->context);
         else if (node->size == 0) continue;
         else if (node->kind == TARN_GRAPH_NODE_COPY) memcpy(node->destination, node->source, node->size);
@@ -192,7 +199,17 @@ static tarn_status enqueue_nodes(hal_nodes *nodes, tarn_stream *stream) {
         if (status != TARN_OK) hal_nodes_release(nodes);
         return status;
     }
-    for (size_t i = 0; i < nodes->count && status == TARN_OK; i++) status = enqueue_node(stream, &nodes->items[i]);
+    for (size_t i = 0; i < nodes->count && status == TARN_OK; i++) status = enqueue_node(stream, &nodes->items[i].work);
+    return status;
+}
+
+static tarn_status enqueue_all(tarn_graph_instance *instance, tarn_stream *stream) {
+    if (instance->native != NULL) return hal_native_launch(instance->native, stream);
+    pthread_mutex_lock(&instance->lock);
+    hal_nodes *nodes = hal_nodes_retain(instance->nodes);
+    pthread_mutex_unlock(&instance->lock);
+    tarn_status status = enqueue_nodes(nodes, stream);
+    hal_nodes_release(nodes);
     return status;
 }
 
@@ -213,12 +230,13 @@ static size_t collect_orders(const tarn_graph_instance *instance, hal_graph_orde
 }
 
 /* With all turns taken. */
-static tarn_status launch_in_order(hal_nodes *nodes, tarn_stream *stream, hal_graph_order **orders, size_t count) {
+static tarn_status launch_in_order(tarn_graph_instance *instance, tarn_stream *stream, hal_graph_order **orders,
+                                   size_t count) {
     for (size_t i = 0; i < count; i++) {
         tarn_status status = hal_graph_order_follow(orders[i], stream);
         if (status != TARN_OK) return status;
     }
-    tarn_status status = enqueue_nodes(nodes, stream);
+    tarn_status status = enqueue_all(instance, stream);
     if (status == TARN_OK) {
         for (size_t i = 0; i < count; i++) hal_graph_order_mark(orders[i], stream);
         return TARN_OK;
@@ -245,43 +263,65 @@ tarn_status tarn_graph_instance_launch(tarn_graph_instance *instance, tarn_strea
         status = hal_graph_order_take(orders[taken], device);
         if (status == TARN_OK) taken++;
     }
-    if (status == TARN_OK) {
-        pthread_mutex_lock(&instance->lock);
-        hal_nodes *nodes = hal_nodes_retain(instance->nodes);
-        pthread_mutex_unlock(&instance->lock);
-        status = launch_in_order(nodes, stream, orders, count);
-        hal_nodes_release(nodes);
-    }
+    if (status == TARN_OK) status = launch_in_order(instance, stream, orders, count);
     while (taken > 0) hal_graph_order_give(orders[--taken]);
     return status;
 }
 
 /* Changing what is launched. */
 
-/* Puts `node` in the place of number `place`. The caller has looked at everything but the kind. */
-static tarn_status set_node(tarn_graph_instance *instance, size_t place, const tarn_graph_node_info *node) {
+/* Whether number `place` is there, and of the kind. Kinds and their number never change. */
+static tarn_status check_node(const tarn_graph_instance *instance, size_t place, tarn_graph_node_kind kind) {
     static const char *const kinds[] = {"a copy", "a fill", "a host function"};
+    const hal_nodes *nodes = instance->graph->nodes;
     const char *name = instance->graph->device->name;
+    if (place >= nodes->count) {
+        return base_fail(TARN_INVALID_ARGUMENT, "%s: the graph has %zu nodes and no number %zu", name, nodes->count,
+                         place);
+    }
+    tarn_graph_node_kind present = nodes->items[place].work.kind;
+    if (present == kind) return TARN_OK;
+    return base_fail(TARN_INVALID_ARGUMENT, "%s: node %zu of the graph is %s and cannot become %s", name, place,
+                     kinds[present], kinds[kind]);
+}
+
+/* Changes the list, or a copy of it when launches or the graph hold it too. */
+static tarn_status set_listed(tarn_graph_instance *instance, size_t place, const tarn_graph_node_info *work) {
+    hal_nodes *old = NULL, *copy = NULL;
     tarn_status status = TARN_OK;
     pthread_mutex_lock(&instance->lock);
-    hal_nodes *nodes = instance->nodes;
-    if (place >= nodes->count) {
-        status = base_fail(TARN_INVALID_ARGUMENT, "%s: the graph has %zu nodes and no number %zu", name, nodes->count,
-                           place);
-    } else if (nodes->items[place].kind != node->kind) {
-        status = base_fail(TARN_INVALID_ARGUMENT, "%s: node %zu of the graph is %s and cannot become %s", name, place,
-                           kinds[nodes->items[place].kind], kinds[node->kind]);
-    } else if (atomic_load_explicit(&nodes->references, memory_order_acquire) > 1) {
-        /* Acquire: whoever held it before has finished with it. */
-        hal_nodes *copy = hal_nodes_copy(nodes);
-        if (copy != NULL) instance->nodes = copy;
-        else status = base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to change a graph", name);
+    /* Acquire: whoever held it before has finished with it. */
+    if (atomic_load_explicit(&instance->nodes->references, memory_order_acquire) > 1) {
+        copy = hal_nodes_copy(instance->nodes);
+        if (copy != NULL) {
+            old = instance->nodes;
+            instance->nodes = copy;
+        } else {
+            status =
+                base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to change a graph", instance->graph->device->name);
+        }
     }
-    if (status == TARN_OK) instance->nodes->items[place] = *node;
-    if (instance->nodes == nodes) nodes = NULL;
+    if (status == TARN_OK) instance->nodes->items[place].work = *work;
     pthread_mutex_unlock(&instance->lock);
-    hal_nodes_release(nodes);
-    if (status == TARN_OK) hal_graph_clients_use(instance->graph->clients, node, false);
+    hal_nodes_release(old);
+    return status;
+}
+
+/* Puts `work` in the place of number `place`. The caller has looked at everything but the kind. */
+static tarn_status set_node(tarn_graph_instance *instance, size_t place, const tarn_graph_node_info *work) {
+    tarn_device *device = instance->graph->device;
+    tarn_status status = check_node(instance, place, work->kind);
+    if (status == TARN_OK) status = hal_device_check(device);
+    if (status != TARN_OK) return status;
+    if (instance->native == NULL) {
+        status = set_listed(instance, place, work);
+    } else {
+        status = hal_graph_order_take(instance->order, device);
+        if (status != TARN_OK) return status;
+        status = hal_native_update(instance->native, place, work);
+        hal_graph_order_give(instance->order);
+    }
+    if (status == TARN_OK) hal_graph_clients_use(instance->graph->clients, work, false);
     return status;
 }
 

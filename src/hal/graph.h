@@ -115,19 +115,37 @@ void hal_graph_clients_release_graph(hal_graph_clients *clients);
 #define HAL_GRAPH_CLIENTS 16
 size_t hal_graph_clients_orders(const hal_graph_clients *clients, hal_graph_order **out_orders);
 
+/* A piece of captured work, with its stream, its number on that stream's clock, and what of each stream comes before it. */
+typedef struct hal_node {
+    tarn_graph_node_info work;
+    uint32_t stream, clock;
+    hal_clock before;
+} hal_node;
+
 /* Nodes: one array, counted, that is not changed while anybody else holds it. */
 typedef struct hal_nodes {
     atomic_uint references;
     size_t count, capacity;
-    tarn_graph_node_info *items;
+    hal_node *items;
 } hal_nodes;
 hal_nodes *hal_nodes_create(void);
 hal_nodes *hal_nodes_retain(hal_nodes *nodes);
 void hal_nodes_release(hal_nodes *nodes);
 /* False when there is no host memory. */
-bool hal_nodes_add(hal_nodes *nodes, const tarn_graph_node_info *node);
+bool hal_nodes_add(hal_nodes *nodes, const hal_node *node);
 /* A copy that nobody else holds, or NULL. */
 hal_nodes *hal_nodes_copy(const hal_nodes *nodes);
+
+/* A graph of the driver's own, made of nodes. */
+typedef struct hal_native hal_native;
+/* Whether the device's backend has them. */
+bool hal_native_is_offered(const tarn_device *device);
+tarn_status hal_native_create(tarn_device *device, const hal_nodes *nodes, hal_native **out_native);
+/* NULL is allowed. */
+void hal_native_destroy(hal_native *native);
+/* Both with the turn of launching taken. */
+tarn_status hal_native_update(hal_native *native, size_t place, const tarn_graph_node_info *work);
+tarn_status hal_native_launch(hal_native *native, tarn_stream *stream);
 
 /* A graph of what a capture noted, with a reference of both lists of its own. May be called with the device's lock held. */
 tarn_status hal_graph_create(tarn_device *device, hal_nodes *nodes, hal_graph_clients *clients, tarn_graph **out_graph);

@@ -103,6 +103,16 @@ static tarn_status check_end(const tarn_stream *stream) {
     return TARN_OK;
 }
 
+/* Adds the work to the capture, and retains its clients; NULL when there is no host memory. */
+static hal_graph_clients *add_node(const tarn_stream *stream, const tarn_graph_node_info *work) {
+    hal_capture *capture = stream->capture;
+    hal_node node = {.work = *work, .stream = stream->capture_place, .before = *clock_of(stream)};
+    node.clock = node.before.at[node.stream] + 1;
+    if (!hal_nodes_add(capture->nodes, &node)) return NULL;
+    advance(stream);
+    return hal_graph_clients_retain(capture->clients);
+}
+
 /* What hal_capture_wait does; true unless the wait is an ordinary one. */
 static bool wait_captured(tarn_stream *stream, const hal_captured_event *event, tarn_status *out_status) {
     tarn_device *device = stream->device;
@@ -248,11 +258,7 @@ bool hal_capture_work(tarn_stream *stream, const tarn_graph_node_info *node, tar
     tarn_device *device = stream->device;
     pthread_mutex_lock(&device->lock);
     hal_capture *capture = stream->capture;
-    hal_graph_clients *clients = NULL;
-    if (capture != NULL && hal_nodes_add(capture->nodes, node)) {
-        advance(stream);
-        clients = hal_graph_clients_retain(capture->clients);
-    }
+    hal_graph_clients *clients = capture != NULL ? add_node(stream, node) : NULL;
     pthread_mutex_unlock(&device->lock);
     if (capture == NULL) return false;
     if (clients == NULL) {
@@ -353,7 +359,7 @@ tarn_status hal_capture_attach(tarn_stream *stream, const hal_graph_client *clie
                                                  : refuse(device, stream, "is not being captured");
     pthread_mutex_unlock(&device->lock);
     if (status != TARN_OK) return status;
-    for (size_t i = 0; i < earlier->count; i++) hal_graph_clients_use(clients, &earlier->items[i], true);
+    for (size_t i = 0; i < earlier->count; i++) hal_graph_clients_use(clients, &earlier->items[i].work, true);
     hal_nodes_release(earlier);
     hal_graph_clients_release(clients);
     return TARN_OK;

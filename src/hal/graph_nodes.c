@@ -22,10 +22,10 @@ void hal_nodes_release(hal_nodes *nodes) {
     base_free(nodes);
 }
 
-bool hal_nodes_add(hal_nodes *nodes, const tarn_graph_node_info *node) {
+bool hal_nodes_add(hal_nodes *nodes, const hal_node *node) {
     if (nodes->count == nodes->capacity) {
         size_t capacity = nodes->capacity == 0 ? 16 : nodes->capacity * 2;
-        tarn_graph_node_info *items = base_reallocate(nodes->items, capacity, sizeof *items);
+        hal_node *items = base_reallocate(nodes->items, capacity, sizeof *items);
         if (items == NULL) return false;
         nodes->items = items;
         nodes->capacity = capacity;

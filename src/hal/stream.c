@@ -115,13 +115,18 @@ tarn_status tarn_stream_release(tarn_stream *stream) {
 
 tarn_device *tarn_stream_device(const tarn_stream *stream) { return stream != NULL ? stream->device : NULL; }
 
+void hal_stream_run(const tarn_stream *stream, tarn_host_function function, void *context) {
+    const tarn_stream *outer = running_stream;
+    running_stream = stream;
+    function(context);
+    running_stream = outer;
+}
+
 static void run_work(void *context) {
     host_work work = *(host_work *)context;
     base_free(context);
-    const tarn_stream *outer = running_stream;
-    running_stream = work.stream;
     if (work.function != NULL) {
-        work.function(work.context);
+        hal_stream_run(work.stream, work.function, work.context);
     } else {
         tarn_status status = hal_mark_wait(work.mark);
         if (status != TARN_OK) {
@@ -130,7 +135,6 @@ static void run_work(void *context) {
         }
         hal_mark_release(work.mark);
     }
-    running_stream = outer;
 }
 
 static tarn_status enqueue_work(const host_work *work) {

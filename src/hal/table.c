@@ -62,6 +62,24 @@ static tarn_status check_virtual_functions(const tarn_backend *table) {
     return TARN_OK;
 }
 
+static tarn_status check_capture(const tarn_backend *table) {
+    bool is_known = table->struct_size >= offsetof(tarn_backend, capture) + sizeof table->capture;
+    const tarn_backend_capture *capture = is_known ? table->capture : NULL;
+    if (capture == NULL) return TARN_OK;
+    if (capture->struct_size < sizeof *capture) {
+        return base_fail(TARN_INVALID_ARGUMENT,
+                         "backend \"%s\": its table of graphs has %zu bytes, and %zu are the least", table->name,
+                         capture->struct_size, sizeof *capture);
+    }
+    const char *absent = NULL;
+    if (capture->graph_launch == NULL) absent = "graph_launch";
+    if (capture->graph_update == NULL) absent = "graph_update";
+    if (capture->graph_destroy == NULL) absent = "graph_destroy";
+    if (capture->graph_create == NULL) absent = "graph_create";
+    if (absent == NULL) return TARN_OK;
+    return base_fail(TARN_INVALID_ARGUMENT, "backend \"%s\" has graphs but no function %s", table->name, absent);
+}
+
 tarn_status hal_table_check(const tarn_backend *table) {
     if (table == NULL) return base_fail(TARN_INVALID_ARGUMENT, "a backend's table is NULL");
     if (table->abi_version != TARN_BACKEND_ABI_VERSION) {
@@ -83,5 +101,6 @@ tarn_status hal_table_check(const tarn_backend *table) {
                              required_functions[i].name);
         }
     }
-    return check_virtual_functions(table);
+    tarn_status status = check_virtual_functions(table);
+    return status == TARN_OK ? check_capture(table) : status;
 }

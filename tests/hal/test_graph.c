@@ -574,6 +574,32 @@ static void every_driver_call_fails_in_a_capture_and_after_it(void **state) {
     tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
 }
 
+/* What a child does with what its parent captured. */
+static int use_as_child(void *context) {
+    tarn_graph_instance *instance = context;
+    tarn_graph *graph = NULL;
+    if (tarn_stream_end_capture(stream, &graph) != TARN_UNAVAILABLE) return 1;
+    if (tarn_stream_begin_capture(other, TARN_CAPTURE_GLOBAL) != TARN_UNAVAILABLE) return 2;
+    if (tarn_graph_instance_launch(instance, other) != TARN_UNAVAILABLE) return 3;
+    if (tarn_stream_abort_capture(stream) != TARN_OK) return 4;
+    return tarn_graph_instance_release(instance) == TARN_OK ? 0 : 5;
+}
+
+/* 36 */
+static void a_forked_child_has_no_graphs(void **state) {
+    (void)state;
+    assert_ok(tarn_stream_begin_capture(other, TARN_CAPTURE_GLOBAL));
+    assert_ok(tarn_stream_enqueue(other, write_diary, "x"));
+    tarn_graph_instance *instance = end_and_instantiate(other);
+    assert_ok(tarn_stream_begin_capture(stream, TARN_CAPTURE_GLOBAL));
+    assert_int_equal(exit_of_child(use_as_child, instance), 0);
+    assert_ok(tarn_graph_release(end_of(stream)));
+    diary[0] = '\0';
+    launch_and_wait(instance, other);
+    assert_string_equal(diary, "x");
+    assert_ok(tarn_graph_instance_release(instance));
+}
+
 /* Many threads: each captures on a stream of its own, launches a graph that all share, and changes it. */
 #define THREADS 16
 typedef struct crowd {
@@ -651,6 +677,7 @@ int main(void) {
         cmocka_unit_test(work_that_launches_its_own_graph_is_told_busy),
         cmocka_unit_test(every_request_for_host_memory_fails_in_a_capture_and_after_it),
         cmocka_unit_test(every_driver_call_fails_in_a_capture_and_after_it),
+        cmocka_unit_test(a_forked_child_has_no_graphs),
         cmocka_unit_test(threads_capture_launch_and_change_at_once),
     };
     return cmocka_run_group_tests_name("hal graph", tests, open_cpu, close_cpu);

@@ -2,7 +2,11 @@
  * most on `sim` too. Numbers in comments are those of the project's list of faults. */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "fake.h"
@@ -569,6 +573,107 @@ static void a_stream_is_told_by_record_stream_that_captured_work_uses_a_buffer(v
     stand_close(&stand);
 }
 
+/* Another library merged free memory without recording the event anew: the later free counts for both parts. */
+static void merged_memory_waits_for_the_later_of_two_frees(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "graph", "cpu");
+    tarn_stream *stream = stand_stream(&stand, 0), *other = stand_stream(&stand, 1);
+    tarn_buffer *low = take(&stand, MIB, stream), *high = take(&stand, MIB, stream);
+    uintptr_t start = (uintptr_t)tarn_buffer_data(low);
+    assert_ptr_equal(tarn_buffer_data(high), (void *)(start + MIB)); // NOLINT(performance-no-int-to-ptr)
+    give(&stand, low, stream);
+    EXPECT_OK(tarn_stream_synchronize(stream));
+    /* The other stream's wish has the first free marked and found complete. */
+    low = take(&stand, MIB, other);
+    assert_ptr_equal(tarn_buffer_data(low), (void *)start); // NOLINT(performance-no-int-to-ptr)
+    stand_hold(&stand, 0);
+    EXPECT_OK(tarn_buffer_record_stream(low, stream));
+    give(&stand, low, stream);
+    give(&stand, high, stream);
+    EXPECT_OK(tarn_allocator_check(stand.allocator));
+    for (int i = 0; i < 8; i++) {
+        tarn_buffer *buffer = take(&stand, MIB, i % 2 == 0 ? other : NULL);
+        uintptr_t address = (uintptr_t)tarn_buffer_data(buffer);
+        assert_true(address + MIB <= start || address >= start + 2 * MIB);
+        give(&stand, buffer, NULL);
+    }
+    stand_let_go(&stand, 0);
+    stand_close(&stand);
+}
+
+/* In another library a new stream with the handle of an old one was taken for that. */
+static void a_new_stream_is_not_taken_for_an_old_one(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "graph", "cpu");
+    for (int round = 0; round < 100; round++) {
+        tarn_stream *fresh = NULL;
+        EXPECT_OK(tarn_stream_create(stand.device, &fresh));
+        tarn_buffer *buffer = take(&stand, MIB, fresh), *kept = take(&stand, 64, fresh);
+        EXPECT_OK(tarn_buffer_record_stream(kept, fresh));
+        give(&stand, buffer, fresh);
+        EXPECT_OK(tarn_stream_release(fresh));
+        /* What the ended stream used is everybody's, without asking the device. */
+        tarn_device_counters before = counters_of(stand.device);
+        give(&stand, take(&stand, MIB, NULL), NULL);
+        assert_int_equal(counters_of(stand.device).driver_allocs, before.driver_allocs);
+        give(&stand, kept, NULL);
+        EXPECT_OK(tarn_allocator_check(stand.allocator));
+    }
+    assert_int_equal(info_of(stand.allocator).capacity, 2 * MIB);
+    stand_close(&stand);
+}
+
+/* More streams than a set of them has places for. */
+static void any_number_of_streams_can_use_a_pool(void **state) {
+    (void)state;
+    enum { STREAMS = 80 };
+    test_stand stand;
+    stand_open(&stand, "graph", "sim:1GiB");
+    tarn_stream *streams[STREAMS];
+    for (int i = 0; i < STREAMS; i++) {
+        EXPECT_OK(tarn_stream_create(stand.device, &streams[i]));
+        tarn_buffer *buffer = take(&stand, 100000, streams[i]);
+        EXPECT_OK(tarn_buffer_record_stream(buffer, streams[i / 2]));
+        give(&stand, buffer, streams[i]);
+    }
+    EXPECT_OK(tarn_allocator_check(stand.allocator));
+    EXPECT_OK(tarn_allocator_empty_cache(stand.allocator));
+    assert_int_equal(tarn_allocator_allocated_size(stand.allocator), 0);
+    for (int i = 0; i < STREAMS; i++) EXPECT_OK(tarn_stream_release(streams[i]));
+    stand_close(&stand);
+}
+
+/* A process that ends with a capture under way and all that belongs to it. */
+static void leave_everything(void) {
+    tarn_device *device = NULL;
+    tarn_stream *stream = NULL;
+    tarn_allocator *pool = NULL;
+    tarn_buffer *buffer = NULL;
+    if (tarn_device_open("cpu", &device) != TARN_OK) _exit(1);
+    if (tarn_stream_create(device, &stream) != TARN_OK) _exit(2);
+    if (tarn_allocator_create(device, "graph:sequential=on", &pool) != TARN_OK) _exit(3);
+    if (tarn_graph_pool_begin_capture(pool, stream, TARN_CAPTURE_GLOBAL) != TARN_OK) _exit(4);
+    if (tarn_allocator_allocate(pool, 64, stream, &buffer) != TARN_OK) _exit(5);
+    exit(0);
+}
+
+/* 31, and the order of unloading at exit, which broke another library. Runs before this process has used Tarn. */
+static void a_process_can_end_in_a_capture(void **state) {
+    (void)state;
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        alarm(60);
+        leave_everything();
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 /* Threads. */
 
 typedef struct hammer {
@@ -737,6 +842,7 @@ static void every_driver_call_fails_around_a_capture(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_process_can_end_in_a_capture),
         cmocka_unit_test(captured_memory_keeps_its_address),
         cmocka_unit_test(the_result_of_a_launch_is_there),
         cmocka_unit_test(captured_streams_share_memory_in_order),
@@ -755,6 +861,9 @@ int main(void) {
         cmocka_unit_test(memory_of_a_graph_that_still_runs_is_nobody_elses),
         cmocka_unit_test(nothing_goes_back_to_the_driver_during_a_capture),
         cmocka_unit_test(a_stream_is_told_by_record_stream_that_captured_work_uses_a_buffer),
+        cmocka_unit_test(merged_memory_waits_for_the_later_of_two_frees),
+        cmocka_unit_test(a_new_stream_is_not_taken_for_an_old_one),
+        cmocka_unit_test(any_number_of_streams_can_use_a_pool),
         cmocka_unit_test(threads_allocate_while_one_captures),
         cmocka_unit_test(every_request_for_host_memory_fails_around_a_capture),
         cmocka_unit_test(every_driver_call_fails_around_a_capture),
