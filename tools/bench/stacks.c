@@ -20,11 +20,18 @@ enum { MEASURED = sizeof measured / sizeof measured[0] };
 
 /* The first one is what the others are held against. */
 static const char *const usual[] = {
-    "caching",         "direct",
-    "graph",           "predictive",
-    "pytorch",         "limit:64GiB | caching",
-    "fail: | caching", "fallback:direct | caching",
-    "track | caching", "record:/dev/null | caching",
+    "caching",
+    "direct",
+    "graph",
+    "predictive",
+    "pytorch",
+    "limit:64GiB | caching",
+    "fail: | caching",
+    "fallback:direct | caching",
+    "graph_switch | caching",
+    "track | caching",
+    "guard | caching",
+    "record:/dev/null | caching",
 };
 
 typedef struct stack_figures {
