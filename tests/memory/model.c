@@ -7,21 +7,13 @@
 #include <string.h>
 
 #include "fake.h"
-#include "intervals.h"
+#include "footprint.h"
 #include "stand.h"
 
 #define LIVE 96
 #define PENDING 64
 #define STREAMS 3
 #define STALE 32
-#define GRANULE (2 * MIB)
-#define PIECES 24
-
-/* What a buffer occupies: the granules behind it where they can be seen, else its addresses. */
-typedef struct footprint {
-    interval pieces[PIECES];
-    size_t count;
-} footprint;
 
 typedef struct live_buffer {
     tarn_buffer *buffer;
@@ -94,23 +86,6 @@ static bool may_fail(const memory_model *model, tarn_status status) {
     return status == TARN_OK || (model->armed != TARN_OK && status == model->armed);
 }
 
-/* Where the memory of a range really is. */
-static bool look(const memory_model *model, uintptr_t address, size_t capacity, footprint *out_memory) {
-    out_memory->count = 0;
-    while (capacity > 0) {
-        size_t length = GRANULE - address % GRANULE;
-        uint64_t start = address;
-        if (length > capacity) length = capacity;
-        if (!model->is_fake) length = capacity;
-        else if (!fake_physical((const void *)address, &start)) return false; // NOLINT(performance-no-int-to-ptr)
-        if (out_memory->count == PIECES) return false;
-        out_memory->pieces[out_memory->count++] = (interval){start, length};
-        address += length;
-        capacity -= length;
-    }
-    return true;
-}
-
 /* Time may have passed while the allocator waited for the device: then no stream stands any more. */
 static void notice_waits(memory_model *model) {
     if (!model->is_fake || fake_forced_waits() == model->forced_waits) return;
@@ -129,15 +104,6 @@ static unsigned still_used_by(const memory_model *model, const pending_use *item
     return streams;
 }
 
-static bool footprints_overlap(const footprint *a, const footprint *b) {
-    for (size_t i = 0; i < a->count; i++)
-        for (size_t j = 0; j < b->count; j++)
-            if (a->pieces[i].start < b->pieces[j].start + b->pieces[j].length &&
-                b->pieces[j].start < a->pieces[i].start + a->pieces[i].length)
-                return true;
-    return false;
-}
-
 /* Memory that another stream still uses must not have been handed out; what nobody uses any more is forgotten. */
 static bool check_stream_order(memory_model *model, const live_buffer *taken) {
     for (size_t i = 0; i < model->pending_count;) {
@@ -147,7 +113,7 @@ static bool check_stream_order(memory_model *model, const live_buffer *taken) {
             continue;
         }
         if (taken->stream >= 0) streams &= ~(1u << taken->stream);
-        if (streams != 0 && footprints_overlap(&model->pending[i].memory, &taken->memory))
+        if (streams != 0 && footprint_overlaps(&model->pending[i].memory, &taken->memory))
             return wrong(model, "memory that a stream still uses (%#x) was handed out on stream %d", streams,
                          taken->stream);
         i++;
@@ -182,11 +148,9 @@ static bool accept(memory_model *model, live_buffer *taken, size_t alignment) {
     if (alignment == 0) alignment = model->stand.properties.alignment;
     if (taken->address == 0 || taken->address % alignment != 0)
         return wrong(model, "%#zx is not aligned to %zu", taken->address, alignment);
-    if (!look(model, taken->address, taken->capacity, &taken->memory))
+    if (!footprint_look(&taken->memory, taken->address, taken->capacity, model->is_fake))
         return wrong(model, "a buffer has no memory behind it");
-    for (size_t i = 0; i < taken->memory.count; i++)
-        if (!intervals_add(&model->occupied, taken->memory.pieces[i].start, taken->memory.pieces[i].length))
-            return wrong(model, "two live buffers overlap");
+    if (!footprint_add(&taken->memory, &model->occupied)) return wrong(model, "two live buffers overlap");
     return check_stream_order(model, taken);
 }
 
@@ -258,8 +222,7 @@ static bool free_one(memory_model *model) {
     tell(model, "free %zu bytes on stream %d", gone.size, stream);
     if (model->is_stored && !visit_marks(&gone, false)) return wrong(model, "the contents of a live buffer changed");
     footprint now;
-    if (!look(model, gone.address, gone.capacity, &now) || now.count != gone.memory.count ||
-        memcmp(now.pieces, gone.memory.pieces, now.count * sizeof now.pieces[0]) != 0)
+    if (!footprint_look(&now, gone.address, gone.capacity, model->is_fake) || !footprint_equals(&now, &gone.memory))
         return wrong(model, "the memory behind a live buffer was moved");
     note_pending(model, &gone, stream);
     tarn_status status = number / 16384 % 2 == 0 ? tarn_allocator_free(model->stand.allocator, gone.buffer, given)
@@ -269,8 +232,7 @@ static bool free_one(memory_model *model) {
     if (!may_fail(model, status))
         return wrong(model, "a free was answered %s: %s", tarn_status_name(status), tarn_last_error());
     if (tarn_buffer_is_valid(gone.buffer)) return wrong(model, "a freed buffer is valid");
-    for (size_t i = 0; i < gone.memory.count; i++)
-        intervals_remove(&model->occupied, gone.memory.pieces[i].start, gone.memory.pieces[i].length);
+    footprint_remove(&gone.memory, &model->occupied);
     model->live[place] = model->live[--model->live_count];
     model->stale[model->frees++ % STALE] = gone.buffer;
     model->requested -= gone.size;
