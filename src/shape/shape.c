@@ -147,7 +147,7 @@ tarn_status tarn_shape_extent(const tarn_shape *shape, const int64_t *strides, i
     bool is_counted = find_reach(shape, strides, offset, &lowest, &highest);
     if (is_counted && lowest < 0) {
         return base_fail(TARN_INVALID_ARGUMENT,
-                         "a view reaches %" PRId64 " elements before the beginning of its memory", -lowest);
+                         "a view reaches to element %" PRId64 ", which is before the beginning of its memory", lowest);
     }
     if (!is_counted || highest == INT64_MAX ||
         !checked_multiply((size_t)highest + 1, tarn_element_size(type), &bytes) || bytes > PTRDIFF_MAX) {
