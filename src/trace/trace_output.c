@@ -85,8 +85,9 @@ static void flush(trace_output *output) {
     size_t done = 0;
     while (done < output->used && output->error == 0) {
         ssize_t count = write(output->file, output->buffer + done, output->used - done);
-        if (count < 0 && errno != EINTR) output->error = errno;
-        else if (count > 0) done += (size_t)count;
+        if (count < 0 && errno == EINTR) continue;
+        if (count <= 0) output->error = count < 0 ? errno : ENOSPC;
+        else done += (size_t)count;
     }
     output->used = 0;
 }
