@@ -14,13 +14,16 @@
 #include "base/status.h"
 #include "memory/caching_cache.h"
 #include "memory/caching_check.h"
+#include "memory/caching_figures.h"
 #include "memory/caching_heap.h"
 #include "memory/caching_memory.h"
 #include "memory/caching_pending.h"
 #include "memory/caching_physical.h"
+#include "memory/caching_quick.h"
 #include "memory/caching_release.h"
 #include "memory/caching_search.h"
 #include "memory/caching_segment.h"
+#include "memory/caching_shared.h"
 #include "memory/fork.h"
 
 #define MIB ((size_t)1 << 20)
@@ -198,7 +201,7 @@ static tarn_status caching_allocate(tarn_allocator *allocator, const memory_requ
         pthread_mutex_lock(&owner->lock);
         caching_cache_publish_own(owner);
         if (request->alignment <= owner->alignment &&
-            caching_cache_refill(owner, capacity, hal_stream_number(request->stream))) {
+            caching_shared_refill(owner, capacity, hal_stream_number(request->stream))) {
             pthread_mutex_unlock(&owner->lock);
             block = caching_cache_take(owner, request);
             if (block != NULL) {
@@ -229,7 +232,7 @@ static tarn_status caching_free(tarn_allocator *allocator, memory_block *block, 
     if (!is_elsewhere && !is_used && caching_cache_put(owner, block)) return TARN_OK;
     pthread_mutex_lock(&owner->lock);
     caching_cache_publish_own(owner);
-    if (!is_elsewhere && !is_used && caching_cache_spill(owner, block->capacity, block->stream)) {
+    if (!is_elsewhere && !is_used && caching_shared_spill(owner, block->capacity, block->stream)) {
         pthread_mutex_unlock(&owner->lock);
         if (caching_cache_put(owner, block)) return TARN_OK;
         pthread_mutex_lock(&owner->lock);

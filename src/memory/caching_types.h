@@ -37,6 +37,7 @@ typedef struct caching_place caching_place;
 typedef struct caching_physical caching_physical;
 typedef struct caching_cache caching_cache;
 typedef struct caching_pending caching_pending;
+typedef struct caching_magazines caching_magazines;
 
 enum { CACHING_USED = 0, CACHING_FREE, CACHING_HOLLOW };
 
@@ -122,37 +123,6 @@ struct caching_heap {
     unsigned waiters;           /* threads that wait for the stream without the lock */
 };
 
-#define CACHING_SLOTS_SHIFT 9
-#define CACHING_SLOTS ((size_t)1 << CACHING_SLOTS_SHIFT)
-
-/* Bytes and blocks in one word, which a call changes at once: blocks in the lowest bits, and bytes, which are multiples of 64,
- * above them. */
-typedef uint64_t caching_level;
-#define CACHING_LEVEL_BLOCKS ((UINT64_C(1) << 20) - 1)
-#define CACHING_LEVEL_SHIFT 14
-
-static inline caching_level caching_level_of(size_t bytes, size_t blocks) {
-    return ((uint64_t)bytes << CACHING_LEVEL_SHIFT) + blocks;
-}
-static inline size_t caching_level_bytes(caching_level level) {
-    return (level & ~CACHING_LEVEL_BLOCKS) >> CACHING_LEVEL_SHIFT;
-}
-static inline size_t caching_level_blocks(caching_level level) { return level & CACHING_LEVEL_BLOCKS; }
-
-/* Blocks of one size for one stream. Half a cache line. */
-typedef struct caching_slot {
-    caching_level unit; /* one block of it; 0: the slot has never been used */
-    tarn_buffer *head;  /* the first of them, as live.cached names the others; NULL for none */
-    uint32_t stream;
-    uint16_t most;  /* so many are kept */
-    uint16_t put;   /* blocks that came; what is there is the difference to the lowest bits of */
-    uint64_t taken; /* blocks that were handed out since that was last published */
-} caching_slot;
-
-static inline uint16_t caching_slot_count(const caching_slot *slot) {
-    return (uint16_t)(slot->put - (uint16_t)slot->taken);
-}
-
 struct caching {
     tarn_allocator base;
 
@@ -179,7 +149,7 @@ struct caching {
     size_t spare_count;
     caching_pending *pending;
     caching_cache *caches;
-    caching_slot *shared; /* CACHING_SLOTS of them, for blocks on their way from thread to thread; NULL until needed */
+    caching_magazines *shared; /* CACHING_SLOTS of them; NULL until needed */
     size_t shared_bytes;
     hal_event **events; /* pooled */
     size_t event_count, event_capacity;
