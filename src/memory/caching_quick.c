@@ -78,6 +78,7 @@ tarn_status caching_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer,
     caching_cache *cache = caching_recent;
     if (!IS_LIKELY(block_has_number(buffer))) goto long_way;
     memory_block *block = block_behind(buffer);
+    block_fetch(block);
     if (!IS_LIKELY(block_is_named(block, buffer))) goto long_way;
     /* Whose top of the stack this allocator is, is its own. */
     if (!IS_LIKELY(block->live.outer == allocator)) goto long_way;
