@@ -22,6 +22,10 @@ enum { MEASURED = sizeof measured / sizeof measured[0] };
 static const char *const usual[] = {
     "caching",
     "direct",
+    "pool",
+    "pool | caching",
+    "arena",
+    "arena | caching",
     "graph",
     "predictive",
     "pytorch",
