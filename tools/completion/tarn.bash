@@ -29,7 +29,7 @@ _tarn() {
         return
         ;;
     --allocator)
-        mapfile -t COMPREPLY < <(compgen -W "caching direct predictive" -- "$current")
+        mapfile -t COMPREPLY < <(compgen -W "caching direct pool arena graph predictive pytorch" -- "$current")
         return
         ;;
     --to)
