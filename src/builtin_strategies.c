@@ -9,6 +9,8 @@
 #include "memory/pytorch.h"
 #include "trace/record_adaptor.h"
 
+/* One a line. */
+// clang-format off
 const memory_strategy *const memory_strategies[] = {
     &direct_strategy,
     &caching_strategy,
@@ -26,3 +28,4 @@ const memory_strategy *const memory_strategies[] = {
     &record_adaptor,
     NULL,
 };
+// clang-format on

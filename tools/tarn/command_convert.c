@@ -30,7 +30,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
 
 int convert_command(int argc, char **argv) {
     static const struct argp_option option_list[] = {
-        {"to", OPTION_TO, "FORMAT", 0, "tarn, pytorch, rmm, perfetto or csv; without it, the ending of OUT decides", 0}, {0}};
+        {"to", OPTION_TO, "FORMAT", 0, "tarn, pytorch, rmm, perfetto or csv; without it, the ending of OUT decides", 0},
+        {0}};
     static const struct argp argp = {
         .options = option_list,
         .parser = parse_option,
