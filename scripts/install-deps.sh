@@ -13,6 +13,7 @@ build,test,lint,bench,package  ninja-build           command -v ninja
 build,test,lint,bench,package  pkg-config            command -v pkg-config
 build,test,lint,bench,package  libjansson-dev        pkg-config --exists jansson
 test,lint                      libcmocka-dev         pkg-config --exists cmocka
+test,lint                      zlib1g-dev            pkg-config --exists zlib
 test                           g++                   command -v g++
 test                           python3               command -v python3
 lint                           clang                 command -v clang

@@ -6,11 +6,13 @@
 #include <tarn/arena.h>
 #include <tarn/backend.h>
 #include <tarn/buffer.h>
+#include <tarn/buffer_pool.h>
 #include <tarn/device.h>
 #include <tarn/event.h>
 #include <tarn/graph.h>
 #include <tarn/graph_pool.h>
 #include <tarn/graph_switch.h>
+#include <tarn/host_functions.h>
 #include <tarn/log.h>
 #include <tarn/pool.h>
 #include <tarn/predictive.h>

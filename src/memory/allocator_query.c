@@ -62,6 +62,16 @@ tarn_status memory_conclude_from(tarn_allocator *allocator) {
     return first;
 }
 
+tarn_status memory_check_host_access(tarn_allocator *allocator, const char *what) {
+    tarn_allocator *element = ELEMENT_WITH(allocator, kind);
+    tarn_memory_kind kind = element != NULL ? element->strategy->kind(element) : TARN_MEMORY_DEVICE;
+    bool is_stored = !hal_device_has_feature(allocator->device, TARN_FEATURE_NO_BACKING);
+    bool is_reached = kind != TARN_MEMORY_DEVICE || hal_device_has_feature(allocator->device, TARN_FEATURE_HOST_ACCESS);
+    if (is_stored && is_reached) return TARN_OK;
+    return base_fail(TARN_NOT_SUPPORTED, "%s on %s: the host cannot read its memory, which %s needs", allocator->spec,
+                     memory_device_name(allocator), what);
+}
+
 tarn_status memory_strategy_of(tarn_allocator *allocator, const memory_strategy *wanted, const char *what,
                                tarn_allocator **out_element) {
     tarn_status status = check_question(allocator, what);

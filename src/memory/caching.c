@@ -368,6 +368,10 @@ static tarn_status caching_check(tarn_allocator *allocator) {
     return status;
 }
 
+static tarn_memory_kind caching_kind(const tarn_allocator *allocator) {
+    return ((const caching *)(const void *)allocator)->kind;
+}
+
 static tarn_status caching_record_stream(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
     caching *owner = caching_of(allocator);
     pthread_mutex_lock(&owner->lock);
@@ -585,4 +589,5 @@ const memory_strategy caching_strategy = {
     .find = caching_find,
     .check = caching_check,
     .record_stream = caching_record_stream,
+    .kind = caching_kind,
 };

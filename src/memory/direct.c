@@ -220,6 +220,10 @@ static tarn_status direct_free(tarn_allocator *allocator, memory_block *block, t
     return is_refused ? status : TARN_OK;
 }
 
+static tarn_memory_kind direct_kind(const tarn_allocator *allocator) {
+    return ((const direct *)(const void *)allocator)->kind;
+}
+
 static tarn_status direct_record_stream(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
     direct_piece *piece = block->home;
     return direct_streams_use(&direct_of(allocator)->streams, stream, &piece->uses);
@@ -407,4 +411,5 @@ const memory_strategy direct_strategy = {
     .find = direct_find,
     .check = direct_check,
     .record_stream = direct_record_stream,
+    .kind = direct_kind,
 };

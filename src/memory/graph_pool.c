@@ -153,6 +153,10 @@ static tarn_status graph_free(tarn_allocator *allocator, memory_block *block, ta
     return TARN_OK;
 }
 
+static tarn_memory_kind graph_kind(const tarn_allocator *allocator) {
+    return ((const graph_pool *)(const void *)allocator)->kind;
+}
+
 static tarn_status graph_record_stream(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
     graph_pool *pool = graph_pool_of(allocator);
     uint64_t capture = hal_capture_number(stream);
@@ -582,5 +586,6 @@ const memory_strategy graph_strategy = {
     .find = graph_find,
     .check = graph_check,
     .record_stream = graph_record_stream,
+    .kind = graph_kind,
     .containing = graph_containing,
 };

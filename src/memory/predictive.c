@@ -116,6 +116,10 @@ static tarn_status predictive_free(tarn_allocator *allocator, memory_block *bloc
     return TARN_OK;
 }
 
+static tarn_memory_kind predictive_kind(const tarn_allocator *allocator) {
+    return ((const predictive *)(const void *)allocator)->kind;
+}
+
 static tarn_status predictive_record_stream(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
     const predictive_handle *handle = block->home;
     return direct_streams_use(&predictive_of(allocator)->streams, stream, &handle->memory->uses);
@@ -350,4 +354,5 @@ const memory_strategy predictive_strategy = {
     .find = predictive_find,
     .check = predictive_check,
     .record_stream = predictive_record_stream,
+    .kind = predictive_kind,
 };

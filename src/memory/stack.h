@@ -49,6 +49,9 @@ extern BLOCK_INTERNAL _Atomic(memory_refusal) memory_explain_refusal;
 /* Forgets the reclaimers of an allocator that ends. */
 void memory_reclaimers_end(tarn_allocator *allocator);
 
+/* OK when the host can read and write the allocator's memory, else NOT_SUPPORTED; `what` needs that. */
+tarn_status memory_check_host_access(tarn_allocator *allocator, const char *what);
+
 /* Tells the log which buffers still live, by tag. No lock is held. */
 void memory_report_live(tarn_allocator *allocator);
 

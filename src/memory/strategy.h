@@ -93,6 +93,8 @@ typedef struct memory_strategy {
     tarn_status (*check)(tarn_allocator *allocator);
     /* (optional) Says that another stream uses a live block. A strategy without it waits for the device at the free. */
     tarn_status (*record_stream)(tarn_allocator *allocator, memory_block *block, tarn_stream *stream);
+    /* (optional) The kind of memory that it takes from the device. DEVICE where no element of a stack says otherwise. */
+    tarn_memory_kind (*kind)(const tarn_allocator *allocator);
     /* (optional) Called when the element is shut down, after it has been marked so. */
     void (*shut_down)(tarn_allocator *allocator);
     /* (optional, adaptors) The strategy below takes a block back by itself, as a pool's clear and an arena's reset do: the
