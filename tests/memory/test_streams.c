@@ -153,6 +153,32 @@ static void memory_never_goes_back_while_a_stream_may_use_it(test_stand *stand) 
     assert_int_equal(fake_forced_waits(), 0);
 }
 
+/* 45: a stream that is being captured cannot be asked or waited for. What is freed on it meanwhile is kept, and nobody is
+ * disturbed, whether the memory can be used at once or not. */
+static void a_free_on_a_captured_stream_leaves_the_capture_alone(test_stand *stand) {
+    tarn_stream *stream = stand_stream(stand, 0), *other = stand_stream(stand, 1);
+    tarn_buffer *own = take(stand, 3 * MIB, stream), *foreign = take(stand, 5000, other),
+                *shared = take(stand, 5000, NULL);
+    EXPECT_OK(tarn_buffer_record_stream(shared, stream));
+    EXPECT_OK(tarn_stream_begin_capture(stream, TARN_CAPTURE_GLOBAL));
+    give(stand, own, stream);
+    give(stand, foreign, stream);
+    give(stand, shared, NULL);
+    for (int i = 0; i < 4; i++) {
+        tarn_buffer *buffer = take(stand, 3 * MIB, i % 2 == 0 ? NULL : other);
+        give(stand, buffer, NULL);
+    }
+    EXPECT_OK(tarn_allocator_check(stand->allocator));
+    assert_true(tarn_stream_is_capturing(stream));
+    tarn_graph *graph = NULL;
+    EXPECT_OK(tarn_stream_end_capture(stream, &graph));
+    assert_int_equal(tarn_graph_node_count(graph), 0);
+    EXPECT_OK(tarn_graph_release(graph));
+    EXPECT_OK(tarn_stream_synchronize(stream));
+    EXPECT_OK(tarn_allocator_empty_cache(stand->allocator));
+    assert_int_equal(tarn_allocator_allocated_size(stand->allocator), 0);
+}
+
 /* With time simulated, a stream's work runs behind the host, and waiting is counted. */
 static void a_lagging_stream_is_not_waited_for_while_there_is_memory(test_stand *stand) {
     tarn_stream *stream = stand_stream(stand, 0);
@@ -177,6 +203,7 @@ int main(void) {
         CONFORMANCE_TEST(freeing_does_not_wait_for_the_device, SPEC_CACHES | DEVICE_IS_FAKE),
         CONFORMANCE_TEST(empty_cache_waits_for_work_that_uses_the_memory, DEVICE_IS_FAKE),
         CONFORMANCE_TEST(memory_never_goes_back_while_a_stream_may_use_it, SPEC_CACHES | DEVICE_IS_FAKE),
+        CONFORMANCE_TEST(a_free_on_a_captured_stream_leaves_the_capture_alone, 0),
         CONFORMANCE_TEST(a_lagging_stream_is_not_waited_for_while_there_is_memory, SPEC_CACHES),
     };
     return conformance_run("memory streams", tests, sizeof tests / sizeof tests[0]);
