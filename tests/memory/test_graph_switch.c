@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "gate.h"
 #include "stand.h"
 
 /* A switch on `caching`, and a pool beside it. */
@@ -170,6 +171,49 @@ static void the_previous_mode_is_restored_whatever_happens(void **state) {
     /* It was on; with no pool it cannot be on again. */
     EXPECT(TARN_INVALID_STATE, tarn_graph_switch_with_graph_mode(allocator, take_the_pool_away, &acting));
     assert_int_equal(tarn_graph_switch_is_graph_mode(allocator), 0);
+    ground_close(&self);
+}
+
+/* Two that overlap: the first to begin is the first to end. */
+typedef struct overlap {
+    tarn_allocator *allocator;
+    struct test_gate *entered, *leaves;
+    pthread_t thread;
+} overlap;
+
+static tarn_status stay_inside(void *context) {
+    overlap *self = context;
+    gate_open(self->entered);
+    gate_pass(self->leaves);
+    return TARN_OK;
+}
+
+static void *begin_first(void *context) {
+    overlap *self = context;
+    EXPECT_OK(tarn_graph_switch_with_graph_mode(self->allocator, stay_inside, self));
+    return NULL;
+}
+
+static tarn_status see_the_first_end(void *context) {
+    overlap *self = context;
+    gate_open(self->leaves);
+    pthread_join(self->thread, NULL);
+    assert_int_equal(tarn_graph_switch_is_graph_mode(self->allocator), 1);
+    return TARN_OK;
+}
+
+static void the_last_of_two_restores_what_was_before_the_first(void **state) {
+    (void)state;
+    ground self;
+    ground_open(&self, "graph_switch | caching");
+    overlap both = {.allocator = self.stand.allocator, .entered = gate_create(), .leaves = gate_create()};
+    EXPECT_OK(tarn_graph_switch_set_pool(both.allocator, self.pool));
+    assert_int_equal(pthread_create(&both.thread, NULL, begin_first, &both), 0);
+    gate_pass(both.entered);
+    EXPECT_OK(tarn_graph_switch_with_graph_mode(both.allocator, see_the_first_end, &both));
+    assert_int_equal(tarn_graph_switch_is_graph_mode(both.allocator), 0);
+    gate_destroy(both.entered);
+    gate_destroy(both.leaves);
     ground_close(&self);
 }
 
@@ -380,6 +424,7 @@ int main(void) {
         cmocka_unit_test(the_mode_says_where_buffers_come_from),
         cmocka_unit_test(the_figures_are_those_of_the_mode),
         cmocka_unit_test(the_previous_mode_is_restored_whatever_happens),
+        cmocka_unit_test(the_last_of_two_restores_what_was_before_the_first),
         cmocka_unit_test(a_pool_is_kept_until_its_last_buffer_is_freed),
         cmocka_unit_test(what_is_no_graph_pool_of_the_device_is_refused),
         cmocka_unit_test(reset_takes_the_pools_buffers_back_and_no_others),
