@@ -9,21 +9,23 @@
 #include "memory/stats.h"
 
 /* The bounds of a request: its own, or for plain bytes anything up to what memory can have. */
-static tarn_status read_bounds(predictive_handle *handle, const memory_request *request) {
-    if (request->shape == NULL) {
+static void take_bounds(predictive_handle *handle, const memory_request *request) {
+    const memory_shape *shape = request->shape;
+    if (shape == NULL) {
         handle->type = TARN_ELEMENT_U8;
         handle->bounds = (tarn_shape_bounds){.minimum = {.rank = 1},
                                              .maximum = {.rank = 1, .dims = {PTRDIFF_MAX}},
                                              .expected = {.rank = 1, .dims = {(int64_t)request->size}}};
+        handle->expected = request->size;
+        handle->maximum = PTRDIFF_MAX;
     } else {
-        handle->type = request->shape->type;
-        handle->bounds = *request->shape->bounds;
+        handle->type = shape->type;
+        handle->bounds = *shape->bounds;
+        handle->minimum = shape->minimum;
+        handle->expected = shape->expected;
+        handle->maximum = shape->maximum;
     }
     handle->shape = handle->bounds.expected;
-    tarn_status status = tarn_shape_bytes(&handle->bounds.minimum, handle->type, &handle->minimum);
-    if (status == TARN_OK) status = tarn_shape_bytes(&handle->bounds.expected, handle->type, &handle->expected);
-    if (status == TARN_OK) status = tarn_shape_bytes(&handle->bounds.maximum, handle->type, &handle->maximum);
-    return status;
 }
 
 tarn_status predictive_handle_create(predictive *self, const memory_request *request, predictive_handle **out_handle) {
@@ -35,11 +37,7 @@ tarn_status predictive_handle_create(predictive *self, const memory_request *req
                          tarn_device_name(self->base.device));
     }
     handle->block = block;
-    tarn_status status = read_bounds(handle, request);
-    if (status != TARN_OK) {
-        predictive_handle_destroy(handle);
-        return status;
-    }
+    take_bounds(handle, request);
     memory_block_fill(block, request, &self->base);
     block->stream = hal_stream_number(request->stream);
     block->home = handle;

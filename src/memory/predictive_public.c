@@ -103,11 +103,11 @@ tarn_status tarn_predictive_create(tarn_device *device, const tarn_predictive_op
 
 /* Allocating. */
 
-/* The predictive allocator at the end of a stack. */
+/* The predictive allocator at the end of a stack of adaptors. A pool on top of it hands out parts of its buffers, not those. */
 static tarn_status find_predictive(tarn_allocator *allocator, predictive **out_predictive) {
     if (allocator == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the predictive allocator is NULL");
     tarn_allocator *bottom = allocator;
-    while (bottom->upstream != NULL) bottom = bottom->upstream;
+    while (bottom->strategy->is_adaptor) bottom = bottom->upstream;
     if (bottom->strategy != &predictive_strategy) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s on %s is not predictive", allocator->spec,
                          memory_device_name(allocator));
@@ -119,18 +119,18 @@ static tarn_status find_predictive(tarn_allocator *allocator, predictive **out_p
 tarn_status tarn_predictive_allocate(tarn_allocator *allocator, const tarn_shape_bounds *bounds, tarn_element_type type,
                                      const tarn_allocate_options *options, tarn_buffer **out_buffer) {
     predictive *self;
-    size_t expected, maximum;
+    memory_shape shape = {.bounds = bounds, .type = type};
     tarn_status status = find_predictive(allocator, &self);
     if (status == TARN_OK) status = tarn_shape_bounds_check(bounds);
-    if (status == TARN_OK) status = tarn_shape_bytes(&bounds->maximum, type, &maximum);
-    if (status == TARN_OK) status = tarn_shape_bytes(&bounds->expected, type, &expected);
+    if (status == TARN_OK) status = tarn_shape_bytes(&bounds->maximum, type, &shape.maximum);
+    if (status == TARN_OK) status = tarn_shape_bytes(&bounds->expected, type, &shape.expected);
+    if (status == TARN_OK) status = tarn_shape_bytes(&bounds->minimum, type, &shape.minimum);
     if (status != TARN_OK) return status;
-    if (expected == 0) {
+    if (shape.expected == 0) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: the expected shape has no elements", allocator->spec,
                          memory_device_name(allocator));
     }
-    memory_shape shape = {.bounds = bounds, .type = type};
-    return memory_allocate_shaped(allocator, expected, &shape, options, MEMORY_CALL_SITE(), out_buffer);
+    return memory_allocate_shaped(allocator, shape.expected, &shape, options, MEMORY_CALL_SITE(), out_buffer);
 }
 
 /* Figures. */

@@ -122,12 +122,12 @@ size_t tarn_padding_site_recent_largest(const tarn_padding_site *site) {
 
 size_t tarn_padding_site_quantile(const tarn_padding_site *site, double fraction) {
     if (site == NULL || site->size_count == 0) return 0;
-    uint64_t uses = 0;
-    for (size_t i = 0; i < site->size_count; i++) {
-        uses += site->sizes[i].uses;
-        if ((double)uses >= fraction * (double)site->uses) return site->sizes[i].largest;
+    uint64_t uses = site->sizes[0].uses;
+    size_t place = 0;
+    while (place + 1 < site->size_count && (double)uses < fraction * (double)site->uses) {
+        uses += site->sizes[++place].uses;
     }
-    return site->sizes[site->size_count - 1].largest;
+    return site->sizes[place].largest;
 }
 
 double tarn_padding_site_fraction_below(const tarn_padding_site *site, size_t bytes) {

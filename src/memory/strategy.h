@@ -21,6 +21,7 @@
 typedef struct memory_shape {
     const tarn_shape_bounds *bounds; /* checked */
     tarn_element_type type;
+    size_t minimum, expected, maximum; /* bytes of the bounds' shapes */
 } memory_shape;
 
 /* A request as strategies see it: valid, with the stream never NULL and the alignment never 0. */

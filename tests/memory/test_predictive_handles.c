@@ -2,6 +2,7 @@
  * and of the allocator. Numbers in comments are those of the project's list of faults. */
 #include <string.h>
 
+#include "fake.h"
 #include "stand.h"
 
 static tarn_shape shape_of(int64_t length) { return (tarn_shape){.rank = 1, .dims = {length}}; }
@@ -117,6 +118,19 @@ static void buffers_come_through_adaptors_and_keep_their_size_there(void **state
     tarn_shape_bounds large = lengths(MIB, MIB);
     EXPECT(TARN_LIMIT_EXCEEDED, tarn_predictive_allocate(stand.allocator, &large, TARN_ELEMENT_F32, NULL, &none));
     give(&stand, buffer, NULL);
+    stand_close(&stand);
+}
+
+static void a_pool_on_top_hands_out_no_predictive_buffers(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "pool | predictive", "sim:8GiB");
+    tarn_shape_bounds bounds = lengths(10, 100);
+    tarn_buffer *none = NULL, *piece = take(&stand, 100, NULL);
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_predictive_allocate(stand.allocator, &bounds, TARN_ELEMENT_F32, NULL, &none));
+    EXPECT_SENTENCE("not predictive");
+    EXPECT(TARN_INVALID_ARGUMENT, resize(piece, 10));
+    give(&stand, piece, NULL);
     stand_close(&stand);
 }
 
@@ -301,17 +315,66 @@ static void every_use_adds_to_the_statistics(void **state) {
     stand_close(&stand);
 }
 
+/* 2, 3: nothing is asked of the driver, and nothing changes. */
+static void sizes_at_the_end_of_the_address_space_are_refused(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "predictive", "sim:8GiB");
+    tarn_device_counters before = counters_of(stand.device);
+    tarn_buffer *buffer = (tarn_buffer *)&stand;
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_allocator_allocate(stand.allocator, PTRDIFF_MAX, NULL, &buffer));
+    assert_ptr_equal(buffer, &stand);
+    assert_int_equal(counters_of(stand.device).driver_allocs, before.driver_allocs);
+    buffer = take(&stand, 100, NULL);
+    EXPECT(TARN_INVALID_ARGUMENT,
+           tarn_predictive_resize(buffer, &(tarn_shape){.rank = 1, .dims = {PTRDIFF_MAX}}, NULL));
+    assert_int_equal(tarn_buffer_size(buffer), 100);
+    EXPECT(TARN_NOT_SUPPORTED, tarn_allocator_set_limit(stand.allocator, MIB));
+    give(&stand, buffer, NULL);
+    stand_close(&stand);
+}
+
+static void an_allocator_ends_although_the_driver_takes_nothing_back(void **state) {
+    (void)state;
+    static const char *const specs[] = {"predictive", "predictive:in_place=off"};
+    for (size_t i = 0; i < 2; i++) {
+        tarn_device *device = NULL;
+        tarn_allocator *allocator = NULL;
+        tarn_stream *stream = NULL;
+        tarn_buffer *buffer = NULL;
+        fake_install();
+        EXPECT_OK(tarn_device_open("fake:2GiB", &device));
+        EXPECT_OK(tarn_stream_create(device, &stream));
+        EXPECT_OK(tarn_allocator_create(device, specs[i], &allocator));
+        EXPECT_OK(tarn_allocator_allocate(allocator, 50 * MIB, stream, &buffer));
+        EXPECT_OK(tarn_allocator_free(allocator, buffer, NULL));
+        log_listen();
+        fake_fail(FAKE_TAKING_MEMORY | FAKE_WAITS | FAKE_EVENTS, 1, 1, TARN_INTERNAL);
+        EXPECT_OK(tarn_allocator_release(allocator));
+        assert_non_null(strstr(log_heard(), "could not be given back"));
+        fake_reset();
+        log_silence();
+        EXPECT_OK(tarn_stream_release(stream));
+        tarn_device_release(device);
+        /* The driver closes with memory in use, as it wanted it. */
+        fake_reset();
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(handles_that_are_none_are_refused),
         cmocka_unit_test(allocations_that_make_no_sense_are_refused),
         cmocka_unit_test(buffers_come_through_adaptors_and_keep_their_size_there),
+        cmocka_unit_test(a_pool_on_top_hands_out_no_predictive_buffers),
         cmocka_unit_test(after_shut_down_buffers_are_used_but_do_not_grow),
         cmocka_unit_test(a_buffer_outlives_its_allocators_last_reference),
         cmocka_unit_test(growth_beyond_the_device_asks_reclaimers),
         cmocka_unit_test(a_visit_of_the_blocks_cannot_resize),
         cmocka_unit_test(all_that_is_known_of_a_buffer_is_told),
         cmocka_unit_test(every_use_adds_to_the_statistics),
+        cmocka_unit_test(sizes_at_the_end_of_the_address_space_are_refused),
+        cmocka_unit_test(an_allocator_ends_although_the_driver_takes_nothing_back),
     };
     return cmocka_run_group_tests_name("memory predictive handles", tests, NULL, NULL);
 }
