@@ -311,24 +311,22 @@ static tarn_status caching_each_block(tarn_allocator *allocator, int (*visit)(vo
     pthread_mutex_lock(&owner->lock);
     caching_caches_hold(owner);
     bool stop = false;
-    for (const caching_heap *heap = owner->heaps; heap != NULL && !stop; heap = heap->next) {
-        for (const caching_segment *segment = heap->segments; segment != NULL && !stop; segment = segment->next) {
-            for (const memory_block *block = segment->first_block; block != NULL && !stop;
-                 block = block->neighbours.next) {
-                tarn_block_state state = state_of(block);
-                bool is_live = state == TARN_BLOCK_IN_USE;
-                tarn_block_info info = {
-                    .struct_size = sizeof info,
-                    .address = (uintptr_t)block->address,
-                    .segment = segment->address,
-                    .size = block->capacity,
-                    .requested = is_live ? block->live.requested : 0,
-                    .stream = block->stream,
-                    .state = state,
-                    .tag = is_live ? block->live.tag : NULL,
-                };
-                stop = visit(context, &info) != 0;
-            }
+    caching_segments_begin(owner);
+    for (const caching_segment *segment; !stop && (segment = caching_segments_next(owner)) != NULL;) {
+        for (const memory_block *block = segment->first_block; block != NULL && !stop; block = block->neighbours.next) {
+            tarn_block_state state = state_of(block);
+            bool is_live = state == TARN_BLOCK_IN_USE;
+            tarn_block_info info = {
+                .struct_size = sizeof info,
+                .address = (uintptr_t)block->address,
+                .segment = segment->address,
+                .size = block->capacity,
+                .requested = is_live ? block->live.requested : 0,
+                .stream = block->stream,
+                .state = state,
+                .tag = is_live ? block->live.tag : NULL,
+            };
+            stop = visit(context, &info) != 0;
         }
     }
     caching_caches_let_go(owner);

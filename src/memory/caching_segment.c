@@ -64,10 +64,28 @@ tarn_status caching_heap_get(caching *owner, tarn_stream *stream, caching_heap *
     return TARN_OK;
 }
 
+/* Its address is known: a heap's segments are in address order. */
 static void segment_link(caching_segment *segment, caching_heap *heap) {
+    caching_segment **link = &heap->segments;
+    while (*link != NULL && (*link)->address < segment->address) link = &(*link)->next;
     segment->heap = heap;
-    segment->next = heap->segments;
-    heap->segments = segment;
+    segment->next = *link;
+    *link = segment;
+}
+
+void caching_segments_begin(caching *owner) {
+    for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) heap->shown = heap->segments;
+}
+
+caching_segment *caching_segments_next(caching *owner) {
+    caching_heap *lowest = NULL;
+    for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
+        if (heap->shown != NULL && (lowest == NULL || heap->shown->address < lowest->shown->address)) lowest = heap;
+    }
+    if (lowest == NULL) return NULL;
+    caching_segment *segment = lowest->shown;
+    lowest->shown = segment->next;
+    return segment;
 }
 
 /* The structure of a segment, which has no address yet, and a descriptor at hand for it. */

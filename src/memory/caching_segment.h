@@ -21,6 +21,9 @@ tarn_status caching_segment_allocate(caching_heap *heap, size_t size);
 tarn_status caching_segment_end(caching_segment *segment);
 /* The sequence at which a segment without used blocks was last used. */
 uint64_t caching_segment_freed_at(const caching_segment *segment);
+/* All segments of all heaps in address order: begins, and gives one after the other, NULL at the end. */
+void caching_segments_begin(caching *owner);
+caching_segment *caching_segments_next(caching *owner);
 /* Moves a plain segment without used blocks to another heap of the allocator. */
 void caching_segment_migrate(caching_segment *segment, caching_heap *heap);
 

@@ -109,8 +109,9 @@ struct caching_heap {
     caching *owner;
     caching_heap *next;
     uint32_t stream_number;
-    tarn_stream *stream; /* borrowed; NULL when it has ended: then everything is idle */
-    caching_segment *segments;
+    tarn_stream *stream;       /* borrowed; NULL when it has ended: then everything is idle */
+    caching_segment *segments; /* in address order */
+    caching_segment *shown;    /* the next one to be shown */
     /* FREE blocks that have a piece of a granule in use at either end, by their whole size in units of the smallest
      * alignment; and those that have whole granules, by their number. */
     caching_index pieces, wholes;

@@ -59,6 +59,32 @@ static void empty_cache_gives_addresses_back(test_stand *stand) {
     give(stand, take(stand, PIECE, NULL), NULL);
 }
 
+typedef struct ordering {
+    uint64_t end; /* of the block seen last */
+    unsigned long blocks, disorders;
+} ordering;
+
+/* Under the allocator's lock, where a test cannot fail. */
+static int check_order(void *context, const tarn_block_info *info) {
+    ordering *seen = context;
+    seen->disorders += info->address < seen->end;
+    seen->end = info->address + info->size;
+    seen->blocks++;
+    return 0;
+}
+
+static void blocks_are_shown_in_address_order(test_stand *stand) {
+    tarn_buffer *buffers[12];
+    ordering seen = {0};
+    for (int i = 0; i < 12; i++) buffers[i] = take(stand, i % 3 == 0 ? PIECE : 1000, stand_stream(stand, i % 2));
+    for (int i = 0; i < 12; i += 3) give(stand, buffers[i], NULL);
+    EXPECT_OK(tarn_allocator_each_block(stand->allocator, check_order, &seen));
+    assert_true(seen.blocks >= 8);
+    assert_int_equal(seen.disorders, 0);
+    for (int i = 0; i < 12; i++)
+        if (i % 3 != 0) give(stand, buffers[i], NULL);
+}
+
 static void use_a_stream(test_stand *stand, tarn_stream *stream) {
     tarn_buffer *small = take(stand, 1000, stream), *large = take(stand, 9 * MIB, stream);
     give(stand, large, stream);
@@ -189,6 +215,7 @@ int main(void) {
         CONFORMANCE_TEST(addresses_grow_with_what_is_asked_for, SPEC_CACHES),
         CONFORMANCE_TEST(one_large_request_reserves_what_it_needs, SPEC_CACHES),
         CONFORMANCE_TEST(empty_cache_gives_addresses_back, SPEC_CACHES),
+        CONFORMANCE_TEST(blocks_are_shown_in_address_order, SPEC_CACHES),
         CONFORMANCE_TEST(streams_that_come_and_go_need_no_more_than_one, SPEC_CACHES),
         CONFORMANCE_TEST(a_buffer_outlives_its_stream_in_a_heap_that_serves_another, SPEC_CACHES),
         CONFORMANCE_TEST(a_new_stream_is_given_nothing_that_another_stream_still_uses, SPEC_CACHES | DEVICE_IS_FAKE),
