@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "model.h"
+#include "specs.h"
 #include "stand.h"
 
 typedef struct ground {
@@ -97,6 +98,11 @@ static void shrink(model_plan plan, const model_verdict *failed) {
 
 static void run_ground(void **state) {
     const ground *here = *state;
+    const char *reason = test_not_supported("the_allocator_agrees_with_the_model", here->spec, here->device);
+    if (reason != NULL) {
+        print_message("not supported: %s\n", reason);
+        skip();
+    }
     size_t operations = test_number("TARN_MODEL_OPERATIONS", 1000000 / test_slowness()) / GROUNDS;
     model_plan plan = {.spec = here->spec,
                        .device = here->device,
