@@ -67,28 +67,29 @@ static tarn_status find_virtual(caching_heap *heap, size_t size, caching_spot *o
     return TARN_OK;
 }
 
-/* Takes over an idle segment of another stream that is large enough. */
-static bool migrate_segment(caching_heap *heap, size_t size) {
+/* Takes over the smallest idle segment of another stream that is large enough, and not much larger than a new one would be: a small
+ * block in a large segment keeps all of it from the device. */
+static bool migrate_segment(caching_heap *heap, size_t size, size_t new_size) {
+    caching_segment *best = NULL;
     for (caching_heap *other = heap->owner->heaps; other != NULL; other = other->next) {
         if (other == heap) continue;
         for (caching_segment *segment = other->segments; segment != NULL; segment = segment->next) {
-            if (segment->used_blocks != 0 || segment->size < size) continue;
-            if (!caching_heap_is_idle(other, caching_segment_freed_at(segment))) continue;
-            caching_segment_migrate(segment, heap);
-            return true;
+            if (segment->used_blocks != 0 || segment->size < size || segment->size / 2 > new_size) continue;
+            if (best != NULL && best->size <= segment->size) continue;
+            if (caching_heap_is_idle(other, caching_segment_freed_at(segment))) best = segment;
         }
     }
-    return false;
+    if (best != NULL) caching_segment_migrate(best, heap);
+    return best != NULL;
 }
 
 static tarn_status find_plain(caching_heap *heap, size_t size, caching_spot *out_spot) {
     caching *owner = heap->owner;
-    if (!migrate_segment(heap, size)) {
-        size_t exact, wanted;
+    size_t exact;
+    if (!checked_round_up(size, owner->granule, &exact)) return base_fail(TARN_OUT_OF_MEMORY, "the size is too large");
+    size_t wanted = size <= SMALL_REQUEST ? SMALL_SEGMENT : size < MIDDLE_REQUEST ? MIDDLE_SEGMENT : exact;
+    if (!migrate_segment(heap, size, wanted)) {
         note_driver(owner);
-        if (!checked_round_up(size, owner->granule, &exact))
-            return base_fail(TARN_OUT_OF_MEMORY, "the size is too large");
-        wanted = size <= SMALL_REQUEST ? SMALL_SEGMENT : size < MIDDLE_REQUEST ? MIDDLE_SEGMENT : exact;
         double memory = (double)hal_device_properties(owner->base.device)->memory_total;
         if (owner->gc > 0 && (double)(owner->reserved.current + wanted) > owner->gc * memory) {
             size_t released = 0;
