@@ -51,7 +51,8 @@ typedef struct tarn_track_place {
 } tarn_track_place;
 
 /* Which live buffer an address lies in, at its beginning or inside; the caller sets struct_size. INVALID_ARGUMENT for any
- * other address, which is never read. */
+ * other address, which is never read. Inside a buffer this takes time in proportion to the number of
+ * live ones. INVALID_STATE inside a visit of the allocator's blocks. */
 TARN_API tarn_status tarn_track_find(tarn_allocator *allocator, const void *pointer, tarn_track_place *out_place);
 
 TARN_END_DECLARATIONS

@@ -72,10 +72,19 @@ static size_t describe(const tarn_track_site *site, char *out_text, size_t capac
     return length > 0 ? (size_t)length : 0;
 }
 
+static bool has_live(track *self) {
+    for (size_t i = 0; i < TRACK_BUCKETS; i++) {
+        const track_site *site = atomic_load_explicit(&self->sites.buckets[i], memory_order_acquire);
+        for (; site != NULL; site = site->next)
+            if (atomic_load_explicit(&site->buffers, memory_order_relaxed) > 0) return true;
+    }
+    return false;
+}
+
 void track_report_leaks(track *self) {
     tarn_track_site *sites;
     size_t count;
-    if (atomic_load_explicit(&self->live, memory_order_relaxed) == 0 || !base_log_wants(TARN_LOG_WARNING)) return;
+    if (!base_log_wants(TARN_LOG_WARNING) || !has_live(self)) return;
     if (collect(self, &sites, &count) != TARN_OK) {
         base_log(TARN_LOG_WARNING, "%s on %s: what was not freed cannot be told: %s", self->base.spec,
                  memory_device_name(&self->base), tarn_last_error());
@@ -144,6 +153,7 @@ tarn_status tarn_track_find(tarn_allocator *allocator, const void *pointer, tarn
     memory_block *block, *tracked;
     track_site *site;
     tarn_status status = find_track(allocator, &self);
+    if (status == TARN_OK) status = memory_check_callback(allocator, "find a buffer");
     if (status != TARN_OK) return status;
     if (pointer == NULL || out_place == NULL) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: the pointer or the place for its buffer is NULL",
@@ -152,7 +162,7 @@ tarn_status tarn_track_find(tarn_allocator *allocator, const void *pointer, tarn
     /* An adaptor above track may hand out another block than track knows: the highest that can tell has the caller's. */
     status = memory_containing_from(allocator, pointer, &block);
     if (status != TARN_OK) return status;
-    if (!track_look(self, (uintptr_t)pointer, &site, &tracked)) {
+    if (!track_look(self, pointer, &site, &tracked)) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: %p lies in no live buffer", allocator->spec,
                          memory_device_name(allocator), pointer);
     }
