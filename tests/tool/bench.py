@@ -35,12 +35,15 @@ class Bench(command_line.ToolTest):
                 self.assertEqual(pattern["met"] is None, pattern["value"] is None)
 
     def test_stacks_compares_the_stacks_that_are_named(self):
-        specs = ["caching", "limit:1GiB | caching", "pytorch"]
+        specs = ["caching", "limit:1GiB | caching", "pytorch", "track | caching"]
         result = self.run_one("stacks", *[argument for spec in specs for argument in ("--allocator", spec)])
         self.assertEqual([stack["allocator"] for stack in result["allocators"]], specs)
         first = result["allocators"][0]["ns"]["training step, written"]
         for stack in result["allocators"]:
-            self.assertEqual(set(stack), {"allocator", "ns", "written_step_against_first"})
+            self.assertEqual(set(stack), {"allocator", "ns", "written_step_against_first", "target", "met"})
+            judged = stack["allocator"] == "track | caching"
+            self.assertEqual(stack["target"], 1.05 if judged else None)
+            self.assertEqual(stack["met"], stack["written_step_against_first"] <= 1.05 if judged else None)
             self.assertAlmostEqual(stack["written_step_against_first"] * first, stack["ns"]["training step, written"], places=3)
         self.assertIn("nonsense", self.check(command_line.tarn("bench", "stacks", "--quick", "--allocator", "nonsense"), 2).err)
 

@@ -38,10 +38,18 @@ static const char *const usual[] = {
     "record:/dev/null | caching",
 };
 
+/* What an adaptor may add to a training step whose pages are written: times the first stack's time. */
+static const struct adaptor_target {
+    const char *spec;
+    double limit;
+} targets[] = {{"track | caching", 1.05}, {"record:/dev/null | caching", 1.05}};
+enum { TARGETS = sizeof targets / sizeof targets[0] };
+
 typedef struct stack_figures {
     const char *spec;
     double ns[MEASURED]; /* the least of the rounds */
     double ratio;        /* of the last pattern to the first stack's */
+    double limit;        /* of the ratio; 0: none */
 } stack_figures;
 
 static const bench_pattern *pattern_named(const char *name) {
@@ -77,15 +85,21 @@ static int run_rounds(stack_figures *stacks, size_t count, size_t rounds) {
 
 static void print_table(const stack_figures *stacks, size_t count, size_t rounds) {
     printf("stacks: time of one allocation and its free on the host, the least of %zu rounds\n", rounds);
-    tool_table table = {.columns = MEASURED + 2, .left = 1};
+    tool_table table = {.columns = MEASURED + 4, .left = 1u | 1u << (MEASURED + 3)};
     char text[TOOL_TEXT];
     table_add(&table, "allocator");
     for (size_t k = 0; k < MEASURED; k++) table_add(&table, "%s", measured[k]);
     table_add(&table, "that against the first");
+    table_add(&table, "target");
+    table_add(&table, "%s", "");
     for (size_t i = 0; i < count; i++) {
         table_add(&table, "%s", stacks[i].spec);
         for (size_t k = 0; k < MEASURED; k++) table_add(&table, "%s", bench_duration(stacks[i].ns[k], text));
-        table_add(&table, "%.2f", stacks[i].ratio);
+        table_add(&table, "%.3f", stacks[i].ratio);
+        bool is_judged = stacks[i].limit > 0;
+        if (is_judged) table_add(&table, "≤ %.3g", stacks[i].limit);
+        else table_add(&table, "%s", "");
+        table_add(&table, "%s", !is_judged ? "" : stacks[i].ratio <= stacks[i].limit ? "met" : "short");
     }
     table_print(&table);
 }
@@ -95,8 +109,11 @@ static json_t *to_json(const stack_figures *stacks, size_t count, size_t rounds)
     for (size_t i = 0; i < count; i++) {
         json_t *figures = json_object();
         for (size_t k = 0; k < MEASURED; k++) json_object_set_new(figures, measured[k], json_real(stacks[i].ns[k]));
-        json_array_append_new(list, json_pack("{s:o,s:o,s:f}", "allocator", tool_json_text(stacks[i].spec), "ns",
-                                              figures, "written_step_against_first", stacks[i].ratio));
+        bool is_judged = stacks[i].limit > 0, is_met = stacks[i].ratio <= stacks[i].limit;
+        json_array_append_new(list, json_pack("{s:o,s:o,s:f,s:o,s:o}", "allocator", tool_json_text(stacks[i].spec),
+                                              "ns", figures, "written_step_against_first", stacks[i].ratio, "target",
+                                              is_judged ? json_real(stacks[i].limit) : json_null(), "met",
+                                              is_judged ? json_boolean(is_met) : json_null()));
     }
     return json_pack("{s:s,s:o,s:o}", "benchmark", "stacks", "rounds", tool_json_size(rounds), "allocators", list);
 }
@@ -108,7 +125,11 @@ int bench_stacks(const bench_options *options, json_t **out_result) {
     size_t rounds = options->quick ? 2 : 7;
     stack_figures *stacks = calloc(count, sizeof *stacks);
     if (!stacks) return tool_no_memory(BENCH_COMMAND);
-    for (size_t i = 0; i < count; i++) stacks[i].spec = specs[i];
+    for (size_t i = 0; i < count; i++) {
+        stacks[i].spec = specs[i];
+        for (size_t k = 0; k < TARGETS; k++)
+            if (strcmp(specs[i], targets[k].spec) == 0) stacks[i].limit = targets[k].limit;
+    }
     int code = run_rounds(stacks, count, rounds);
     if (code == TOOL_DONE) {
         if (!options->as_json) print_table(stacks, count, rounds);
