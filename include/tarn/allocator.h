@@ -50,6 +50,8 @@
  *   - double free, free of a foreign pointer, free through the wrong allocator: INVALID_ARGUMENT, nothing changed. Who freed
  *     first is known of the last frees, some thousands in the process.
  *
+ * What it guards are the buffers that it hands out: it stands before a pool, not behind it.
+ *
  * Each finding is in the log too, as an error, and is told once. A write of the very byte that lies there (0xCA, 0xDB freed) is not
  * seen, nor one further away than the canaries reach. A device whose memory the host cannot reach is filled and looked at by
  * copies on a stream of the guard's own. `sim` stores nothing: there only the frees are judged. Where AddressSanitizer

@@ -176,6 +176,7 @@ static void guard_forget(tarn_allocator *allocator, memory_block *inner) {
     guard_entry *entry;
     if (!guard_queue_withdraw(self, inner, &entry)) return;
     bool was_live = entry->state == GUARD_LIVE;
+    if (was_live) guard_call_capture(self, inner->site, &entry->record.freed);
     guard_damage damage;
     bool is_idle = guard_has_passed(self, entry);
     if (was_live && is_idle && guard_memory_is_overrun(self, entry, &damage)) {
@@ -197,6 +198,7 @@ static void guard_forget(tarn_allocator *allocator, memory_block *inner) {
         count_free(self, entry);
         pthread_mutex_unlock(&self->lock);
         guard_remember(&entry->record);
+        entry->block->site = inner->site;
         memory_take_back(entry->block, true);
     }
     if (is_idle) guard_entry_destroy(entry);

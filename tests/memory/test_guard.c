@@ -48,6 +48,9 @@ static const char *const specs[] = {
     "guard | pytorch:expandable_segments=True",
     "guard | graph",
     "guard | predictive",
+    "guard | pool",
+    "guard | pool | caching",
+    "guard | arena",
     "guard | graph_switch | caching",
     "graph_switch | guard | caching",
 };
@@ -443,6 +446,44 @@ static void a_buffer_that_a_stream_uses_is_judged_when_the_stream_is_done(void *
     stand_close(&stand);
 }
 
+/* A pool or an arena below takes all buffers back at once: live ones, and those in quarantine. */
+static void take_all_back(scene *self) {
+    tarn_buffer *live = ask_here(self, 5000), *overrun = ask_here(self, 300), *freed = ask_here(self, 700);
+    need_status(self, free_here(self, freed), TARN_OK, "free");
+    scribble(self, (char *)tarn_buffer_data(overrun) + 300);
+    bool is_pool = strstr(self->spec, "pool") != NULL;
+    tarn_status status = is_pool ? tarn_pool_clear(self->allocator) : tarn_arena_reset(self->allocator);
+    need_status(self, status, TARN_OK, "taking all back");
+    need_text(self, "overflow: 1 byte after the buffer of 300 bytes");
+    need(self, !tarn_buffer_is_valid(live) && !tarn_buffer_is_valid(overrun), "a buffer is valid");
+    need_status(self, tarn_allocator_check(self->allocator), TARN_CORRUPT_DATA, "check");
+    need_sentence(self, "asked for at ask_here+0x");
+    tarn_memory_stats stats = {.struct_size = sizeof stats};
+    need_status(self, tarn_allocator_stats(self->allocator, &stats), TARN_OK, "stats");
+    need(self, stats.blocks.current == 0 && stats.requested_bytes.current == 0, "buffers are counted");
+    need(self, tarn_track_report(self->allocator, NULL, 0) == 0, "buffers are tracked");
+    need_status(self, free_there(self->allocator, live), TARN_INVALID_ARGUMENT, "a free after that");
+    need_sentence(self, "double free of the buffer of 5000 bytes");
+    for (int i = 0; i < 20; i++) need_clean_answer(self, live);
+}
+
+static void what_a_pool_or_an_arena_takes_back_is_looked_at_and_forgotten(void **state) {
+    (void)state;
+    static const char *const cleared[] = {
+        "guard | pool",
+        "guard:quarantine=0 | pool",
+        "track | guard | track | pool",
+        "limit:1GiB | guard | limit:1GiB | pool | caching",
+        "track | guard | arena",
+        "limit:1GiB | guard:pages=on | arena",
+        "guard | guard | pool",
+        "guard | pool | guard | caching",
+    };
+    for (size_t s = 0; s < COUNT(cleared); s++) assert_int_equal(run_in_child(take_all_back, cleared[s], "cpu"), 0);
+    assert_int_equal(run_in_child(take_all_back, "track | guard | pool", "remote"), 0);
+    assert_int_equal(run_in_child(take_all_back, "track | guard | arena", "remote"), 0);
+}
+
 static void what_is_known_of_a_buffer_is_found_by_address(void **state) {
     (void)state;
     static const char *const tracked[] = {"guard | track | caching", "track | guard | caching"};
@@ -470,6 +511,7 @@ int main(void) {
         cmocka_unit_test(double_foreign_and_wrong_frees_are_found),
         cmocka_unit_test(a_release_answers_for_what_it_finds),
         cmocka_unit_test(what_is_found_on_the_way_is_answered_by_the_next_check),
+        cmocka_unit_test(what_a_pool_or_an_arena_takes_back_is_looked_at_and_forgotten),
         cmocka_unit_test(closed_pages_stop_the_program_at_the_access),
         cmocka_unit_test(pages_are_refused_where_they_cannot_be_closed),
 #ifdef __SANITIZE_ADDRESS__
