@@ -49,7 +49,14 @@ typedef struct tarn_replay_result {
 /* Runs the trace on a fresh stack named `spec` on `device` and frees everything afterwards. A failed allocation is
  * counted, and its free skipped. The allocations alive before the recording are made first, unmeasured, in address order.
  * `pytorch:as-recorded` in `spec` stands for `pytorch` with the settings that a PyTorch snapshot carries; INVALID_ARGUMENT for a trace
- * that carries none. On a simulated device the trace's clock drives the device's. Other failures end the replay with their status. */
+ * that carries none.
+ *
+ * "SPEC+reset-per-step", SPEC being an arena or a pool (else INVALID_ARGUMENT), resets or clears it at the end of each step of the traced
+ * program, and makes none of the frees before. A step ends at a mark whose text contains "step"; in a trace without such
+ * marks, where the live bytes come back to their lowest level between two hills. An allocation that is alive at the end of its step
+ * would be lost: it is not made there but in a `caching` beside, whose memory counts too, and is freed when the trace frees it.
+ *
+ * On a simulated device the trace's clock drives the device's. Other failures end the replay with their status. */
 TARN_API tarn_status tarn_replay_run(const tarn_trace *trace, tarn_device *device, const char *spec,
                                      const tarn_replay_options *options, tarn_replay_result *out_result);
 

@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "hal/device.h"
 #include "recorded_spec.h"
+#include "trace/replay_steps.h"
 
 /* Durations of one kind of call, in the order they were made; `room` is known before the run. */
 typedef struct replay_durations {
@@ -31,6 +32,9 @@ typedef struct replay_run {
     tarn_replay_options options;
     tarn_device *device;
     tarn_allocator *allocator;
+    bool has_steps; /* the allocator is reset at the end of each */
+    replay_steps steps;
+    size_t next_end;       /* of a step, in this repeat */
     tarn_buffer **buffers; /* by id; NULL while not alive */
     uint32_t *
         other_stream; /* by id: a stream that used it besides its own, plus one; 0: none. NULL where no event says so */
@@ -150,6 +154,9 @@ static tarn_status check_event(const replay_run *run, size_t index) {
     return TARN_OK;
 }
 
+/* Whether the allocation is alive at the end of its step, and steps matter. */
+static bool outlives(const replay_run *run, uint64_t id) { return run->has_steps && run->steps.outlives[id]; }
+
 static tarn_status do_allocate(replay_run *run, const tarn_trace_event *event, bool is_measured) {
     if (is_measured) run->result.allocations++;
     if (event->size == 0) return TARN_OK;
@@ -159,10 +166,11 @@ static tarn_status do_allocate(replay_run *run, const tarn_trace_event *event, b
     if (event->alignment_log2 != 0) options.alignment = (size_t)1 << event->alignment_log2;
     if (event->tag != TARN_TRACE_NO_STRING) options.tag = tarn_trace_string(run->trace, event->tag);
 
+    tarn_allocator *allocator = outlives(run, event->id) ? run->steps.beside : run->allocator;
     tarn_buffer *buffer = NULL;
     uint64_t cost = hal_device_clock_cost(run->device);
     uint64_t begin = base_clock_ns();
-    status = tarn_allocator_allocate_with(run->allocator, event->size, &options, &buffer);
+    status = tarn_allocator_allocate_with(allocator, event->size, &options, &buffer);
     uint64_t host = base_clock_ns() - begin;
     if (is_measured) durations_add(run, &run->allocates, host, hal_device_clock_cost(run->device) - cost);
 
@@ -191,12 +199,18 @@ static tarn_status do_free(replay_run *run, const tarn_trace_event *event) {
     if (status != TARN_OK) return status;
 
     size_t size = tarn_buffer_size(buffer);
-    uint64_t cost = hal_device_clock_cost(run->device);
-    uint64_t begin = base_clock_ns();
-    status = tarn_allocator_free(run->allocator, buffer, stream);
-    uint64_t host = base_clock_ns() - begin;
+    if (run->has_steps && !outlives(run, event->id)) {
+        /* The end of the step takes it back. */
+        status = tarn_buffer_record_stream(buffer, stream);
+    } else {
+        tarn_allocator *allocator = run->has_steps ? run->steps.beside : run->allocator;
+        uint64_t cost = hal_device_clock_cost(run->device);
+        uint64_t begin = base_clock_ns();
+        status = tarn_allocator_free(allocator, buffer, stream);
+        uint64_t host = base_clock_ns() - begin;
+        if (status == TARN_OK) durations_add(run, &run->frees, host, hal_device_clock_cost(run->device) - cost);
+    }
     if (status != TARN_OK) return status;
-    durations_add(run, &run->frees, host, hal_device_clock_cost(run->device) - cost);
     run->buffers[event->id] = NULL;
     run->live -= size;
     return TARN_OK;
@@ -234,11 +248,22 @@ static tarn_status do_event(replay_run *run, size_t index) {
     return TARN_OK;
 }
 
+/* What the step that ends with that event leaves behind goes. */
+static tarn_status end_step(replay_run *run, size_t index) {
+    const replay_steps *steps = &run->steps;
+    if (!run->has_steps || run->next_end == steps->count || steps->ends[run->next_end] != index) return TARN_OK;
+    run->next_end++;
+    return replay_steps_reset(run->allocator);
+}
+
 /* Events from `begin` to before `end`, those of other devices left out. */
 static tarn_status do_events(replay_run *run, size_t begin, size_t end) {
     tarn_status status = TARN_OK;
-    for (size_t i = begin; i < end && status == TARN_OK; i++)
-        if (belongs(run, &run->events[i])) status = do_event(run, i);
+    for (size_t i = begin; i < end && status == TARN_OK; i++) {
+        if (!belongs(run, &run->events[i])) continue;
+        status = do_event(run, i);
+        if (status == TARN_OK) status = end_step(run, i);
+    }
     return status;
 }
 
@@ -247,10 +272,15 @@ static tarn_status free_leftovers(replay_run *run) {
     tarn_status first = TARN_OK;
     for (size_t id = 0; id < run->info.allocation_count; id++) {
         if (run->buffers[id] == NULL) continue;
-        tarn_status status = tarn_allocator_free(run->allocator, run->buffers[id], NULL);
+        tarn_status status = tarn_buffer_free(run->buffers[id], NULL);
         if (first == TARN_OK) first = status;
         run->buffers[id] = NULL;
     }
+    if (run->has_steps) {
+        tarn_status status = replay_steps_reset(run->allocator);
+        if (first == TARN_OK) first = status;
+    }
+    run->next_end = 0;
     run->live = 0;
     return first;
 }
@@ -293,6 +323,26 @@ static tarn_status do_run(replay_run *run) {
     return TARN_OK;
 }
 
+static tarn_status create_allocator(replay_run *run, const char *spec) {
+    size_t length;
+    char *resolved = NULL, *stack = NULL;
+    tarn_status status = TARN_OK;
+    run->has_steps = replay_steps_asked(spec, &length);
+    if (spec != NULL) {
+        stack = base_duplicate(spec);
+        if (stack == NULL) return base_fail(TARN_OUT_OF_MEMORY, "replay: no host memory for the name of an allocator");
+        if (run->has_steps) stack[length] = '\0';
+        status = trace_resolve_spec(run->trace, stack, &resolved);
+    }
+    if (status == TARN_OK) status = tarn_allocator_create(run->device, resolved, &run->allocator);
+    base_free(resolved);
+    base_free(stack);
+    if (status != TARN_OK || !run->has_steps) return status;
+    status = replay_steps_reset(run->allocator);
+    if (status != TARN_OK) return status;
+    return replay_steps_begin(&run->steps, run->trace, run->options.trace_device, run->device);
+}
+
 static tarn_status prepare(replay_run *run, const char *spec) {
     const tarn_trace_info *info = &run->info;
     size_t allocations = 0, frees = 0;
@@ -314,11 +364,7 @@ static tarn_status prepare(replay_run *run, const char *spec) {
     run->base_in_use = counters.memory_in_use;
     run->base_peak = counters.memory_peak;
     run->clock_overhead = clock_overhead();
-    char *resolved = NULL;
-    if (spec != NULL) status = trace_resolve_spec(run->trace, spec, &resolved);
-    if (status == TARN_OK) status = tarn_allocator_create(run->device, resolved, &run->allocator);
-    base_free(resolved);
-    return status;
+    return create_allocator(run, spec);
 }
 
 /* The device's own peak also sees what was held only inside one call; it counts where this run is what raised it. */
@@ -340,6 +386,8 @@ static tarn_status finish_result(replay_run *run) {
 static tarn_status tear_down(replay_run *run) {
     tarn_status first = TARN_OK;
     if (run->allocator != NULL) first = tarn_allocator_release(run->allocator);
+    tarn_status ended = replay_steps_end(&run->steps);
+    if (first == TARN_OK) first = ended;
     for (uint32_t i = 0; run->streams != NULL && i < run->info.stream_count; i++) {
         tarn_status status = tarn_stream_release(run->streams[i]);
         if (first == TARN_OK) first = status;

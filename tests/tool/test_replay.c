@@ -4,7 +4,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -263,6 +265,87 @@ static void a_lack_of_host_memory_anywhere_leaves_nothing_behind(void **state) {
     tarn_trace_release(trace);
 }
 
+/* Three steps on a foundation of 4 MiB: each has 8 MiB and 2 MiB, and the second one leaves 1 MiB to the third. */
+static const step stepped[] = {
+    {.size = 4 * MIB, .initial = true},
+    {.size = 8 * MIB},
+    {.size = 2 * MIB},
+    {.frees = 1},
+    {.frees = 2},
+    {.size = 8 * MIB},
+    {.size = 1 * MIB},
+    {.size = 2 * MIB},
+    {.frees = 5},
+    {.frees = 7},
+    {.size = 8 * MIB},
+    {.size = 2 * MIB},
+    {.frees = 6},
+    {.frees = 10},
+    {.frees = 11},
+};
+enum { STEPPED = sizeof stepped / sizeof stepped[0] };
+
+static void an_arena_is_reset_at_the_end_of_each_step(void **state) {
+    (void)state;
+    tarn_trace *trace = make_trace(stepped, STEPPED);
+    static const char *const specs[] = {"arena+reset-per-step", "pool+reset-per-step",
+                                        "arena | caching+reset-per-step"};
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        tarn_device *device = open_device("sim:1GiB");
+        tarn_replay_options options = {.struct_size = sizeof options, .repeat = 3};
+        tarn_replay_result result = {.struct_size = sizeof result};
+        assert_int_equal(tarn_replay_run(trace, device, specs[i], &options, &result), TARN_OK);
+        assert_int_equal(result.failed_allocations, 0);
+        assert_int_equal(result.allocations, 3 * 7);
+        assert_int_equal(result.frees, 3 * 7);
+        assert_int_equal(result.peak_live_bytes, 15 * MIB);
+        /* The memory of a step serves the next: without resets it would be twice as much. */
+        assert_in_range(result.peak_reserved_bytes, 15 * MIB, 24 * MIB);
+        assert_int_equal(memory_in_use(device), 0);
+        assert_int_equal(tarn_device_release(device), TARN_OK);
+    }
+    tarn_trace_release(trace);
+}
+
+static void only_an_arena_or_a_pool_is_reset_per_step(void **state) {
+    (void)state;
+    tarn_trace *trace = make_trace(stepped, STEPPED);
+    tarn_device *device = open_device("sim:1GiB");
+    tarn_replay_result result = {.struct_size = sizeof result};
+    assert_int_equal(tarn_replay_run(trace, device, "caching+reset-per-step", NULL, &result), TARN_INVALID_ARGUMENT);
+    assert_non_null(strstr(tarn_last_error(), "neither an arena nor a pool"));
+    assert_int_equal(tarn_replay_run(trace, device, "arena+reset-per-year", NULL, &result), TARN_INVALID_ARGUMENT);
+    assert_int_equal(memory_in_use(device), 0);
+    assert_int_equal(tarn_device_release(device), TARN_OK);
+    tarn_trace_release(trace);
+}
+
+/* Where the program says what a step is, its word counts: here that the whole trace is one. */
+static void marks_say_where_a_step_ends(void **state) {
+    (void)state;
+    char path[] = "/tmp/tarn-replay-XXXXXX";
+    int file = mkstemp(path);
+    assert_true(file >= 0);
+    static const char text[] = "time_ns,action,id,size,tag\n"
+                               "0,allocate,1,8388608,\n1,free,1,0,\n2,allocate,2,8388608,\n3,free,2,0,\n"
+                               "4,mark,,0,end of Step 1\n5,allocate,3,8388608,\n6,free,3,0,\n";
+    assert_int_equal(write(file, text, sizeof text - 1), sizeof text - 1);
+    close(file);
+    tarn_trace *trace = NULL;
+    tarn_status status = tarn_trace_read(path, &trace);
+    unlink(path);
+    if (status != TARN_OK) fail_msg("%s", tarn_last_error());
+    tarn_device *device = open_device("sim:1GiB");
+    tarn_replay_result result = {.struct_size = sizeof result};
+    assert_int_equal(tarn_replay_run(trace, device, "arena+reset-per-step", NULL, &result), TARN_OK);
+    /* Nothing is taken back before the mark. */
+    assert_in_range(result.peak_reserved_bytes, 16 * MIB, 20 * MIB);
+    assert_int_equal(tarn_replay_run(trace, device, "arena", NULL, &result), TARN_OK);
+    assert_in_range(result.peak_reserved_bytes, 8 * MIB, 10 * MIB);
+    assert_int_equal(tarn_device_release(device), TARN_OK);
+    tarn_trace_release(trace);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(figures_are_those_of_the_trace),
@@ -272,6 +355,9 @@ int main(void) {
         cmocka_unit_test(simulated_time_is_part_of_the_durations),
         cmocka_unit_test(streams_of_the_trace_become_streams_of_the_device),
         cmocka_unit_test(wrong_arguments_change_nothing),
+        cmocka_unit_test(an_arena_is_reset_at_the_end_of_each_step),
+        cmocka_unit_test(only_an_arena_or_a_pool_is_reset_per_step),
+        cmocka_unit_test(marks_say_where_a_step_ends),
         cmocka_unit_test(a_smaller_result_is_filled_as_far_as_it_goes),
         cmocka_unit_test(a_lack_of_host_memory_anywhere_leaves_nothing_behind),
     };
