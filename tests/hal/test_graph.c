@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "hal/device.h"
 #include "hal/event.h"
+#include "hal/graph.h"
 
 static tarn_device *cpu;
 static tarn_stream *stream, *other;
@@ -187,6 +188,25 @@ static void a_forked_stream_is_kept_until_the_capture_ends(void **state) {
     assert_ok(tarn_graph_instance_release(end_and_instantiate(stream)));
     assert_ok(tarn_event_release(fork));
     assert_ok(tarn_event_release(join));
+}
+
+/* More streams than a capture has places for: the one too many is refused, and is as before. */
+static void a_capture_has_room_for_so_many_streams(void **state) {
+    (void)state;
+    tarn_stream *streams[HAL_CAPTURE_STREAMS];
+    tarn_event *fork = NULL;
+    assert_ok(tarn_stream_begin_capture(stream, TARN_CAPTURE_GLOBAL));
+    assert_ok(tarn_stream_record(stream, &fork));
+    for (int i = 0; i < HAL_CAPTURE_STREAMS; i++) {
+        assert_ok(tarn_stream_create(cpu, &streams[i]));
+        if (i + 1 < HAL_CAPTURE_STREAMS) assert_ok(tarn_stream_wait(streams[i], fork));
+        else assert_fails(tarn_stream_wait(streams[i], fork), TARN_LIMIT_EXCEEDED);
+    }
+    assert_false(tarn_stream_is_capturing(streams[HAL_CAPTURE_STREAMS - 1]));
+    /* Forks without work need no join. */
+    assert_ok(tarn_graph_release(end_of(stream)));
+    for (int i = 0; i < HAL_CAPTURE_STREAMS; i++) assert_ok(tarn_stream_release(streams[i]));
+    assert_ok(tarn_event_release(fork));
 }
 
 static void a_stream_released_while_it_is_captured_aborts_the_capture(void **state) {
@@ -665,6 +685,7 @@ int main(void) {
         cmocka_unit_test(nothing_is_done_with_null),
         cmocka_unit_test(forked_streams_are_captured_until_they_are_joined),
         cmocka_unit_test(a_forked_stream_is_kept_until_the_capture_ends),
+        cmocka_unit_test(a_capture_has_room_for_so_many_streams),
         cmocka_unit_test(a_stream_released_while_it_is_captured_aborts_the_capture),
         cmocka_unit_test(what_may_not_happen_in_a_capture_is_refused),
         cmocka_unit_test(events_of_tarns_own_are_not_recorded_in_a_capture),

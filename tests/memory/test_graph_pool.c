@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "fake.h"
 #include "gate.h"
+#include "hal/graph.h"
 #include "stand.h"
 
 static const char *const devices[] = {"cpu", "sim:1GiB", "sim:1GiB,lag=1ms", "fake:1GiB,flat"};
@@ -647,6 +648,82 @@ static void a_new_stream_is_not_taken_for_an_old_one(void **state) {
     stand_close(&stand);
 }
 
+/* What cannot be made leaves nothing behind. */
+static void a_pool_that_cannot_be_made_takes_nothing(void **state) {
+    (void)state;
+    tarn_device *device = NULL, *other = NULL;
+    tarn_stream *foreign = NULL;
+    tarn_allocator *pool = NULL;
+    EXPECT_OK(tarn_device_open("sim:1GiB", &device));
+    EXPECT(TARN_OUT_OF_MEMORY, tarn_allocator_create(device, "graph:initial=2GiB,sequential=on", &pool));
+    EXPECT(TARN_NOT_SUPPORTED, tarn_allocator_create(device, "graph:kind=managed", &pool));
+    tarn_graph_pool_options options = {.struct_size = sizeof options, .kind = (tarn_memory_kind)9};
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_graph_pool_create(device, &options, &pool));
+    assert_null(pool);
+    assert_int_equal(counters_of(device).memory_in_use, 0);
+    /* 12 */
+    EXPECT_OK(tarn_allocator_create(device, "graph", &pool));
+    EXPECT_OK(tarn_device_open("cpu", &other));
+    EXPECT_OK(tarn_stream_create(other, &foreign));
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_graph_pool_begin_capture(pool, foreign, TARN_CAPTURE_GLOBAL));
+    assert_false(tarn_stream_is_capturing(foreign));
+    EXPECT_OK(tarn_stream_release(foreign));
+    EXPECT_OK(tarn_device_release(other));
+    EXPECT_OK(tarn_allocator_release(pool));
+    EXPECT_OK(tarn_device_release(device));
+}
+
+/* More pools than a capture has places for: what was begun with the others goes on. */
+static void a_capture_has_room_for_so_many_pools(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "direct", "cpu");
+    tarn_stream *stream = stand_stream(&stand, 0);
+    tarn_allocator *pools[HAL_GRAPH_CLIENTS + 1];
+    tarn_buffer *buffers[HAL_GRAPH_CLIENTS + 1] = {NULL};
+    tarn_graph *graph = NULL;
+    EXPECT_OK(tarn_stream_begin_capture(stream, TARN_CAPTURE_GLOBAL));
+    for (int i = 0; i <= HAL_GRAPH_CLIENTS; i++) {
+        EXPECT_OK(tarn_allocator_create(stand.device, i % 2 == 0 ? "graph" : "graph:sequential=on", &pools[i]));
+        tarn_status status = tarn_allocator_allocate(pools[i], 64, stream, &buffers[i]);
+        assert_int_equal(status, i < HAL_GRAPH_CLIENTS ? TARN_OK : TARN_LIMIT_EXCEEDED);
+    }
+    assert_int_equal(info_of(pools[HAL_GRAPH_CLIENTS]).graphs, 0);
+    tarn_graph_instance *instance = NULL;
+    EXPECT_OK(tarn_stream_end_capture(stream, &graph));
+    EXPECT_OK(tarn_graph_instantiate(graph, &instance));
+    EXPECT_OK(tarn_graph_instance_launch(instance, stream));
+    EXPECT_OK(tarn_graph_instance_release(instance));
+    EXPECT_OK(tarn_graph_release(graph));
+    EXPECT_OK(tarn_device_synchronize(stand.device));
+    for (int i = 0; i <= HAL_GRAPH_CLIENTS; i++) {
+        EXPECT_OK(tarn_buffer_free(buffers[i], NULL));
+        EXPECT_OK(tarn_allocator_release(pools[i]));
+    }
+    stand_close(&stand);
+}
+
+/* Memory that the driver does not take back serves requests when there is no other. */
+static void memory_that_the_driver_refuses_is_used_again(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "graph:maximum=8MiB", "fake:1GiB");
+    tarn_buffer *buffer = take(&stand, 8 * MIB, NULL);
+    void *data = tarn_buffer_data(buffer);
+    give(&stand, buffer, NULL);
+    fake_fail(FAKE_FREE, 1, 1, TARN_INTERNAL);
+    EXPECT(TARN_INTERNAL, tarn_allocator_empty_cache(stand.allocator));
+    assert_int_equal(stats_of(stand.allocator).cached_bytes.current, 8 * MIB);
+    buffer = take(&stand, 8 * MIB, NULL);
+    assert_ptr_equal(tarn_buffer_data(buffer), data);
+    give(&stand, buffer, NULL);
+    EXPECT(TARN_INTERNAL, tarn_allocator_empty_cache(stand.allocator));
+    fake_fail(0, 0, 0, TARN_OK);
+    EXPECT_OK(tarn_allocator_empty_cache(stand.allocator));
+    assert_int_equal(tarn_allocator_allocated_size(stand.allocator), 0);
+    stand_close(&stand);
+}
+
 /* More streams than a set of them has places for. */
 static void any_number_of_streams_can_use_a_pool(void **state) {
     (void)state;
@@ -883,6 +960,9 @@ int main(void) {
         cmocka_unit_test(memory_of_a_graph_that_still_runs_is_nobody_elses),
         cmocka_unit_test(nothing_goes_back_to_the_driver_during_a_capture),
         cmocka_unit_test(a_stream_is_told_by_record_stream_that_captured_work_uses_a_buffer),
+        cmocka_unit_test(a_pool_that_cannot_be_made_takes_nothing),
+        cmocka_unit_test(a_capture_has_room_for_so_many_pools),
+        cmocka_unit_test(memory_that_the_driver_refuses_is_used_again),
         cmocka_unit_test(merged_memory_waits_for_the_later_of_two_frees),
         cmocka_unit_test(a_new_stream_is_not_taken_for_an_old_one),
         cmocka_unit_test(any_number_of_streams_can_use_a_pool),

@@ -88,6 +88,8 @@ static void the_figures_are_those_of_the_mode(void **state) {
     snprintf(wanted, sizeof wanted, "Memory: %.2f MB, Blocks: 2, GraphMode: True",
              (double)(stats.in_use_bytes.current + stats.cached_bytes.current) / (1024 * 1024));
     assert_memory_equal(text, wanted, strlen(wanted));
+    EXPECT_OK(tarn_allocator_reset_peaks(self.stand.allocator));
+    assert_int_equal(stats_of(self.pool).blocks.peak, 2);
     tarn_memory_stats_to_json(&stats, json, sizeof json);
     assert_non_null(strstr(json, "\"is_graph_mode\":true"));
     EXPECT_OK(tarn_graph_switch_disable_graph_mode(self.stand.allocator));
@@ -97,7 +99,12 @@ static void the_figures_are_those_of_the_mode(void **state) {
     assert_memory_equal(text, "Memory: 1.00 MB, Blocks: 1, GraphMode: False", 44);
     give(&self.stand, plain, NULL);
     give(&self.stand, first, NULL);
+    EXPECT_OK(tarn_allocator_reset_peaks(self.stand.allocator));
+    assert_int_equal(stats_of(self.pool).blocks.peak, 1);
     give(&self.stand, second, NULL);
+    /* Emptying the switch's cache empties its pools' too. */
+    EXPECT_OK(tarn_allocator_empty_cache(self.stand.allocator));
+    assert_int_equal(tarn_allocator_allocated_size(self.pool), 0);
     ground_close(&self);
 }
 
