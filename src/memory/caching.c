@@ -33,16 +33,29 @@ enum { SMALL_REQUEST = 1 << 20, SMALL_SEGMENT = 2 << 20, MIDDLE_REQUEST = 10 << 
 /* What stands for a granule there. */
 enum { PLAIN_GRANULE = 2 << 20 };
 
-/* A block in a thread's cache cannot be merged, so threads cache only once the heaps have served so many requests in a row
- * without the device: while memory still grows, and until a program has come to rest, merging is what keeps it small. */
+/* A block in a thread's cache cannot be merged, so threads cache only once the heaps have come to rest: while memory still grows,
+ * merging is what keeps it small. They are at rest after so many requests with hardly a driver call among them: each
+ * call takes back what a part of them has earned. */
 #define SETTLE_AFTER ((uint64_t)1 << 16)
+enum { SETTLE_PARTS = 16 };
 
-/* The device is about to be asked. */
+/* The device is about to be asked. One call now and then does not disturb; many end the rest, which then has to be earned
+ * anew, and for longer. */
 static void note_driver(caching *owner) {
-    owner->quiet = 0;
+    uint64_t part = owner->settle_after / SETTLE_PARTS;
+    owner->quiet -= owner->quiet < part ? owner->quiet : part;
     if (owner->settle_after == 0 || !atomic_load_explicit(&owner->is_settled, memory_order_relaxed)) return;
+    if (owner->quiet >= owner->settle_after / 2) return;
     caching_caches_settle(owner, false);
+    owner->quiet = 0;
     if (owner->settle_after < UINT64_MAX / 2) owner->settle_after *= 2;
+}
+
+/* The heaps serve a request. */
+static void note_request(caching *owner) {
+    if (owner->quiet >= owner->settle_after) return;
+    if (++owner->quiet == owner->settle_after && !atomic_load_explicit(&owner->is_settled, memory_order_relaxed))
+        caching_caches_settle(owner, true);
 }
 
 static tarn_status find_virtual(caching_heap *heap, size_t size, caching_spot *out_spot) {
@@ -177,7 +190,7 @@ static tarn_status allocate_from_heap(caching *owner, const memory_request *requ
     tarn_status status = caching_heap_get(owner, request->stream, &heap);
     if (status != TARN_OK) return status;
     caching_spot spot;
-    if (++owner->quiet == owner->settle_after) caching_caches_settle(owner, true);
+    note_request(owner);
     status = find_spot(heap, size, &spot);
     if (status == TARN_OUT_OF_MEMORY) status = find_at_any_cost(heap, request, size, &spot);
     if (status == TARN_OK) status = caching_spares_reserve(owner, 2);

@@ -162,8 +162,8 @@ struct caching {
     uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
     bool is_retired;
 
-    uint64_t quiet;        /* requests that the heaps have served since the device was last asked for something */
-    uint64_t settle_after; /* so many make is_settled true; doubled each time that this proves too early */
+    uint64_t quiet; /* how far the heaps have come to rest: requests that they served, less what driver calls cost */
+    uint64_t settle_after; /* so much makes is_settled true; doubled each time that this proves too early */
 };
 
 static inline caching *caching_of(tarn_allocator *allocator) { return (caching *)(void *)allocator; }

@@ -23,6 +23,8 @@
 #define TENSORS 200u
 #define LANE 4096u /* places of a lane; a power of two */
 #define BATCH 64u  /* blocks handed over at once */
+#define WARM_UP_PAIRS ((size_t)1 << 17)
+#define WARM_UP_NS 3e8
 
 const bench_pattern bench_patterns[] = {
     {"64 B", PATTERN_SAME_SIZE, 64, false, 1, TARGET_TIMES_TCMALLOC, 1.5},
@@ -272,8 +274,23 @@ static tarn_status time_once(const bench_pattern *pattern, tarn_allocator *alloc
     return base_fail(TARN_OUT_OF_MEMORY, "%s: malloc has no memory left", pattern->name);
 }
 
-/* Memory is touched for the first time in the first run; where sizes are mixed, blocks move about for some steps more. */
-static unsigned warm_up_runs(const bench_pattern *pattern) { return pattern->kind == PATTERN_TRAINING ? 6 : 1; }
+/* What is measured is an allocator that has come to rest: each contender first does the same without writing, so many pairs or so
+ * long. Then memory is touched for the first time, and where sizes are mixed, blocks move about for some steps more. */
+static tarn_status warm_up(const bench_pattern *pattern, tarn_allocator *allocator, const training_step *training) {
+    bench_pattern unwritten = *pattern;
+    unwritten.written = false;
+    tarn_status status = TARN_OK;
+    double elapsed, spent = 0;
+    for (size_t done = 0; done < WARM_UP_PAIRS && spent < WARM_UP_NS && status == TARN_OK;) {
+        status = time_once(&unwritten, allocator, training, WARM_UP_PAIRS / 32, &elapsed);
+        done += pairs_done(pattern, WARM_UP_PAIRS / 32);
+        spent += elapsed;
+    }
+    for (unsigned i = 0; i < (pattern->kind == PATTERN_TRAINING ? 6 : 1) && status == TARN_OK; i++) {
+        status = time_once(pattern, allocator, training, 1, &elapsed);
+    }
+    return status;
+}
 
 /* Twice as many pairs each time, until they take long enough: the clock is read twice for all of them. Then some more times
  * the same, of which the best counts: what else the machine does only ever adds. */
@@ -282,10 +299,7 @@ static tarn_status measure(const bench_pattern *pattern, tarn_allocator *allocat
     prepare_training(&training);
     double elapsed, spent = 0, best = INFINITY;
     size_t pairs = 1;
-    tarn_status status = TARN_OK;
-    for (unsigned i = 0; i < warm_up_runs(pattern) && status == TARN_OK; i++) {
-        status = time_once(pattern, allocator, &training, pairs, &elapsed);
-    }
+    tarn_status status = warm_up(pattern, allocator, &training);
     while (status == TARN_OK && spent < 2 * budget_ns) {
         status = time_once(pattern, allocator, &training, pairs, &elapsed);
         if (elapsed < budget_ns / 2 && spent == 0) {
