@@ -39,6 +39,14 @@ static inline graph_pool *graph_pool_of(tarn_allocator *allocator) { return (gra
 /* The pool at the lower end of the stack, else NULL and INVALID_ARGUMENT's sentence. */
 graph_pool *graph_pool_below(tarn_allocator *stack);
 
+/* graph_pool_query.c: the allocator's questions, as in the strategy's table. */
+tarn_status graph_pool_stats(tarn_allocator *allocator, tarn_memory_stats *out_stats);
+tarn_status graph_pool_reset_peaks(tarn_allocator *allocator);
+tarn_status graph_pool_each_block(tarn_allocator *allocator, int (*visit)(void *, const tarn_block_info *),
+                                  void *context);
+tarn_status graph_pool_find(tarn_allocator *allocator, const void *pointer, memory_block **out_block);
+tarn_status graph_pool_containing(tarn_allocator *allocator, const void *pointer, memory_block **out_block);
+tarn_status graph_pool_check(tarn_allocator *allocator);
 /* Visits the live buffers that were allocated through `through`, under the lock. */
 void graph_pool_each_through(graph_pool *pool, const tarn_allocator *through,
                              int (*visit)(void *, const tarn_block_info *), void *context);
