@@ -2,7 +2,6 @@
 #include "memory/graph_pool.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include <tarn/size.h>
 
