@@ -185,8 +185,9 @@ void memory_take_back(memory_block *block, bool was_live) {
     if (is_buffer) visit_end(outer, is_counted);
 }
 
-static tarn_status check_free(const tarn_allocator *allocator, const memory_block *block, tarn_stream *stream) {
-    tarn_allocator *outer = block->live.outer;
+/* `outer` and `owner` are the block's. */
+static tarn_status check_free(const tarn_allocator *allocator, const memory_block *block, tarn_allocator *outer,
+                              tarn_allocator *owner, tarn_stream *stream) {
     if (allocator != NULL && outer != allocator) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: the buffer is one of %s on %s", allocator->spec,
                          memory_device_name(allocator), outer->spec, memory_device_name(outer));
@@ -196,8 +197,8 @@ static tarn_status check_free(const tarn_allocator *allocator, const memory_bloc
         return TARN_INVALID_ARGUMENT;
     }
     tarn_status status = memory_check_callback(outer, "free");
-    if (status != TARN_OK || block->owner->strategy->check_free == NULL) return status;
-    return block->owner->strategy->check_free(block->owner, block, stream);
+    if (status != TARN_OK || owner->strategy->check_free == NULL) return status;
+    return owner->strategy->check_free(owner, block, stream);
 }
 
 _Atomic(memory_refusal) memory_explain_refusal;
@@ -211,14 +212,15 @@ static tarn_status explain(tarn_status status, tarn_allocator *allocator, const 
 
 tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream, const void *site) {
     memory_block *block = block_of(buffer);
-    if (block == NULL) {
+    tarn_allocator *outer = block != NULL ? block->live.outer : NULL, *owner = block != NULL ? block->owner : NULL;
+    /* Of a buffer that another thread has freed meanwhile, the descriptor may be another's by now. */
+    if (block == NULL || block_of(buffer) != block) {
         tarn_status refusal = base_fail(TARN_INVALID_ARGUMENT,
                                         "%p is no live buffer: it was freed before, or never was one", (void *)buffer);
         return explain(refusal, allocator, buffer, NULL, site);
     }
-    tarn_status status = check_free(allocator, block, stream);
+    tarn_status status = check_free(allocator, block, outer, owner, stream);
     if (status != TARN_OK) return explain(status, allocator, buffer, block, site);
-    tarn_allocator *outer = block->live.outer;
     if (!block_claim(block, buffer)) {
         status = base_fail(TARN_INVALID_ARGUMENT, "%p was freed by another thread meanwhile", (void *)buffer);
         return explain(status, allocator, buffer, NULL, site);

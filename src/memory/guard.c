@@ -6,6 +6,7 @@
  * been freed that it is its turn to go, and its poison is looked at. */
 #include "memory/guard.h"
 
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -92,7 +93,8 @@ static void fill_block(guard *self, const memory_request *request, guard_entry *
 }
 
 static void publish(guard *self, guard_entry *entry) {
-    entry->inner_handle = block_begin_life(entry->inner);
+    memory_block *inner = entry->inner;
+    entry->inner_handle = block_coming_handle(inner);
     entry->record.handle = block_coming_handle(entry->block);
     pthread_mutex_lock(&self->lock);
     base_range_insert(&self->known, &entry->range);
@@ -102,6 +104,8 @@ static void publish(guard *self, guard_entry *entry) {
     self->allocations++;
     self->histogram[memory_histogram_bucket(entry->record.size)]++;
     pthread_mutex_unlock(&self->lock);
+    /* From here on it may be taken back, and is found. */
+    block_begin_life(inner);
 }
 
 static tarn_status guard_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block) {
@@ -153,6 +157,7 @@ static tarn_status guard_free(tarn_allocator *allocator, memory_block *block, ta
     guard *self = guard_of(allocator);
     guard_entry *entry = block->home;
     pthread_mutex_lock(&self->lock);
+    entry->is_returned = true;
     guard_hold(self, entry);
     entry->state = GUARD_WAITING;
     count_free(self, entry);
@@ -168,6 +173,23 @@ static tarn_status guard_free(tarn_allocator *allocator, memory_block *block, ta
         entry->has_unknown_use = true;
     }
     return answer(self, guard_queue_take(self, entry));
+}
+
+/* Ends the life of a held entry's buffer, which may only be about to begin: the inner block lives a little longer than the buffer
+ * does. False when a free has come or is on its way. */
+static bool claim_buffer(guard *self, guard_entry *entry) {
+    const tarn_buffer *handle = entry->record.handle;
+    while (!block_claim(entry->block, handle)) {
+        uint32_t life = atomic_load_explicit(&entry->block->life, memory_order_acquire);
+        if ((life | BLOCK_IS_LIVE) != block_life_in(handle)) return false;
+        pthread_mutex_lock(&self->lock);
+        bool is_returned = entry->is_returned;
+        pthread_mutex_unlock(&self->lock);
+        /* In the child of a fork, whoever was about to hand it out may be missing. */
+        if (is_returned || hal_device_check(self->base.device) == TARN_UNAVAILABLE) return false;
+        sched_yield();
+    }
+    return true;
 }
 
 /* The strategy below has taken an inner block back: of a live buffer, or of one that was freed and still kept here. */
@@ -186,7 +208,7 @@ static void guard_forget(tarn_allocator *allocator, memory_block *inner) {
     guard_memory_release(self, entry);
     inner->is_inner = false;
     if (was_live) {
-        if (!block_claim(entry->block, entry->record.handle)) {
+        if (!claim_buffer(self, entry)) {
             /* A free is on its way, which finds that there is nothing left to give back. */
             pthread_mutex_lock(&self->lock);
             entry->inner = NULL;
@@ -203,6 +225,18 @@ static void guard_forget(tarn_allocator *allocator, memory_block *inner) {
     }
     if (is_idle) guard_entry_destroy(entry);
     else guard_queue_overtake(self, entry);
+}
+
+/* What the element that has the memory says to a free. */
+static tarn_status guard_check_free(tarn_allocator *allocator, const memory_block *block, tarn_stream *stream) {
+    guard *self = guard_of(allocator);
+    pthread_mutex_lock(&self->lock);
+    /* By address: the buffer may be freed by another thread meanwhile, and its entry with it. */
+    base_range *range = base_range_containing(self->known, (uintptr_t)block->address);
+    const memory_block *inner = range != NULL ? guard_entry_of(range)->inner : NULL;
+    pthread_mutex_unlock(&self->lock);
+    if (inner == NULL || inner->owner->strategy->check_free == NULL) return TARN_OK;
+    return inner->owner->strategy->check_free(inner->owner, inner, stream);
 }
 
 static tarn_status guard_record_stream(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
@@ -449,6 +483,7 @@ const memory_strategy guard_adaptor = {
     .find = guard_find,
     .check = guard_check,
     .record_stream = guard_record_stream,
+    .check_free = guard_check_free,
     .forget = guard_forget,
     .conclude = guard_conclude,
     .containing = guard_containing,

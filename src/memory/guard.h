@@ -60,6 +60,7 @@ typedef struct guard_entry {
     /* Protected by the guard's lock. */
     guard_state state;
     bool is_held;
+    bool is_returned;         /* a free has come */
     struct guard_entry *next; /* in a queue */
     /* Of whoever holds the entry. */
     bool has_unknown_use; /* by a stream that could not be remembered */

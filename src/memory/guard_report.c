@@ -134,7 +134,8 @@ static guard *guard_in(tarn_allocator *allocator) {
 
 /* The guard that handed a live block out; NULL for one of another's. */
 static guard *guard_behind(const memory_block *block) {
-    return block->owner->strategy == &guard_adaptor ? guard_of(block->owner) : NULL;
+    tarn_allocator *owner = block->owner;
+    return owner != NULL && owner->strategy == &guard_adaptor ? guard_of(owner) : NULL;
 }
 
 /* What is known of the live buffer whose block holds an address. */
