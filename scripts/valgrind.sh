@@ -25,5 +25,6 @@ run() {
     fi
 }
 export -f run
-find build/debug/tests -maxdepth 1 -type f -perm -u+x -name 'test_*' | sort |
+# Left out: what writes where it must not on purpose, which guard tells valgrind of.
+find build/debug/tests -maxdepth 1 -type f -perm -u+x -name 'test_*' ! -name test_memory_guard | sort |
     xargs -P "${JOBS:-$(nproc)}" -I{} bash -c 'run {}'
