@@ -61,8 +61,6 @@ const test_device test_devices[] = {
 const size_t test_device_count = sizeof test_devices / sizeof test_devices[0];
 
 static const test_exception exceptions[] = {
-    {"threads_that_free_while_another_clears_lose_nothing", "track | guard:quarantine=64KiB | pool", NULL,
-     "a clear in the middle of a guarded allocation takes the memory back and leaves the buffer live"},
     {"threads_that_end_leave_no_memory_behind", "guard:quarantine=1MiB | caching", "sim:8GiB,lag=1ms",
      "a guard waits for the stream, and simulated time passes only when it is waited for"},
     {"threads_that_end_leave_no_memory_behind", "track | guard:quarantine=256KiB | limit:1GiB | caching:settle=0",
