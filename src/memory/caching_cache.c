@@ -130,20 +130,21 @@ caching_slot *caching_slot_find(caching_cache *cache, size_t capacity, uint32_t 
 }
 
 caching_slot *caching_slot_make(caching_cache *cache, size_t capacity, uint32_t stream) {
-    caching_slot *slot = caching_slot_find(cache, capacity, stream);
+    caching_slot *known = caching_slot_find(cache, capacity, stream);
+    if (known != NULL) return known;
     size_t number = caching_slot_number(capacity, stream);
-    for (size_t i = 0; i < 2 && slot == NULL; i++) {
-        caching_slot *other = &cache->slots[number ^ i];
-        if (other->head != NULL || cache->spares[number ^ i] != NULL) continue;
-        slot = other;
+    for (size_t i = 0; i < 2; i++) {
+        caching_slot *slot = &cache->slots[number ^ i];
+        if (slot->head != NULL || cache->spares[number ^ i] != NULL) continue;
         /* What the slot has counted is the cache's from now on. */
         size_t before = caching_level_bytes(slot->unit);
         cache->handed_out += slot->taken * before;
         cache->histogram[caching_bucket_of(before)] += slot->taken;
         *slot = (caching_slot){
             .unit = caching_level_of(capacity, 1), .stream = stream, .magazine = caching_magazine_of(capacity)};
+        return slot;
     }
-    return slot;
+    return NULL;
 }
 
 /* The calling thread is in the cache. */
@@ -214,13 +215,13 @@ size_t caching_caches_publish(caching *owner) {
     return largest;
 }
 
-/* Both locks are held. */
+/* Both locks are held. The gate stays closed: the cache's thread may have found it to be the allocator's, and be about to enter. */
 static void detach(caching *owner, caching_cache *cache) {
-    caching_cache_flush(owner, cache);
     if (remote_enter(cache)) {
+        empty(owner, cache);
         caching_cache_publish(owner, cache);
-        remote_leave(cache);
     }
+    atomic_fetch_or_explicit(&cache->gate, CACHING_GATE_REMOTE, memory_order_release);
     caching_cache **link = &owner->caches;
     while (*link != cache) link = &(*link)->of_owner;
     *link = cache->of_owner;
