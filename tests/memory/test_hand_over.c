@@ -207,7 +207,7 @@ int main(void) {
     static const conformance_test tests[] = {
         CONFORMANCE_TEST(what_one_thread_frees_serves_another, SPEC_CACHES | SPEC_UNLIMITED),
         CONFORMANCE_TEST(shared_blocks_are_given_back_with_the_rest, SPEC_CACHES | SPEC_UNLIMITED),
-        CONFORMANCE_TEST(threads_that_give_and_take_at_once_lose_nothing, SPEC_CACHES | SPEC_UNLIMITED),
+        CONFORMANCE_TEST(threads_that_give_and_take_at_once_lose_nothing, SPEC_CACHES | SPEC_UNLIMITED | SPEC_THREADS),
     };
     return conformance_run("memory hand over", tests, sizeof tests / sizeof tests[0]);
 }
