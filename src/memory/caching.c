@@ -39,15 +39,14 @@ enum { PLAIN_GRANULE = 2 << 20 };
 #define SETTLE_AFTER ((uint64_t)1 << 16)
 enum { SETTLE_PARTS = 16 };
 
-/* The device is about to be asked. One call now and then does not disturb; many end the rest, which then has to be earned
- * anew, and for longer. */
+/* The device is about to be asked. One call now and then does not disturb; so many that nothing earned is left end the rest, which
+ * then has to be earned anew, and for longer. */
 static void note_driver(caching *owner) {
     uint64_t part = owner->settle_after / SETTLE_PARTS;
     owner->quiet -= owner->quiet < part ? owner->quiet : part;
     if (owner->settle_after == 0 || !atomic_load_explicit(&owner->is_settled, memory_order_relaxed)) return;
-    if (owner->quiet >= owner->settle_after / 2) return;
+    if (owner->quiet != 0) return;
     caching_caches_settle(owner, false);
-    owner->quiet = 0;
     if (owner->settle_after < UINT64_MAX / 2) owner->settle_after *= 2;
 }
 
