@@ -299,7 +299,8 @@ static const char *check_chunk(const arena_chunk *chunk, size_t *inout_blocks, u
 const char *arena_chunks_check(const arena *self) {
     size_t blocks = 0, held = 0;
     uint64_t bytes = 0;
-    for (const arena_lane *lane = &self->default_lane; lane != NULL; lane = lane->next) {
+    const arena_lane *lane = &self->default_lane;
+    do {
         size_t held_before = held;
         for (const arena_chunk *chunk = lane->chunks; chunk != NULL; chunk = chunk->next) {
             const char *broken = check_chunk(chunk, &blocks, &bytes);
@@ -308,7 +309,8 @@ const char *arena_chunks_check(const arena *self) {
             held += chunk->range.size;
         }
         if (held - held_before != lane->held) return "a lane has miscounted its bytes";
-    }
+        lane = lane->next;
+    } while (lane != NULL);
     if (held != self->figures.held) return "the bytes held are miscounted";
     if (blocks != self->figures.blocks.current || bytes != self->figures.in_use.current)
         return "the blocks are miscounted";

@@ -36,7 +36,7 @@ bool biased_lock_begin(biased_lock *lock) {
     atomic_init(&lock->owner, 0);
     atomic_init(&lock->busy, 0);
     lock->process = getpid();
-    lock->last = 0;
+    lock->first = lock->last = 0;
     lock->streak = 0;
     pthread_mutex_init(&lock->mutex, NULL);
     if (memory_fork_watch(&lock->mutex, false)) return true;
@@ -71,8 +71,9 @@ biased_way biased_lock_take(biased_lock *lock) {
     if (lock->last != self) {
         lock->last = self;
         lock->streak = 0;
-    } else if (owner == 0 && ++lock->streak >= TURNS) {
+    } else if (owner == 0 && (lock->first == 0 || lock->first == self) && ++lock->streak >= TURNS) {
         lock->streak = 0;
+        lock->first = self;
         atomic_store_explicit(&lock->owner, self, memory_order_relaxed);
     }
     return BIASED_BY_MUTEX;

@@ -1,9 +1,10 @@
 /* A lock that costs its usual owner next to nothing.
  *
- * A thread that has taken the lock many times in a row without another one becomes its owner: it goes in by raising a flag and
- * looking whether it still is the owner, without an atomic read-modify-write. Another thread takes the mutex, ends the
+ * The first thread that takes the lock many times in a row without another one becomes its owner: it goes in by raising a flag
+ * and looking whether it still is the owner, without an atomic read-modify-write. Another thread takes the mutex, ends the
  * ownership, makes the kernel run a barrier on every thread of the process, and waits for the flag to be down; from then on
- * everybody takes the mutex, until one thread has again been alone for long. Where there is no such barrier, and under the
+ * everybody takes the mutex, until that same thread has again been alone for long. No other thread ever becomes the owner: the
+ * first one may be about to find out that it no longer is, and would lower the flag that the other has raised. Where there is no such barrier, and under the
  * thread sanitizer, the owner's side has an exchange instead.
  *
  * Not recursive. What the lock protects is seen by whoever holds it next, as with any lock. */
@@ -21,7 +22,9 @@ typedef struct biased_lock {
     _Atomic uint32_t busy;  /* the owner is inside */
     pid_t process;          /* a forked child's threads were left behind */
     pthread_mutex_t mutex;
-    uint64_t last; /* thread that took the mutex; protected by it, as is what follows */
+    uint64_t
+        first; /* the only thread that becomes the owner, 0: not yet known; protected by the mutex, as is what follows */
+    uint64_t last; /* thread that took the mutex */
     unsigned streak;
 } biased_lock;
 

@@ -127,12 +127,13 @@ static tarn_status pool_allocate(tarn_allocator *allocator, const memory_request
 static tarn_status pool_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {
     pool *self = pool_of(allocator);
     memory_block *block = block_of(buffer);
-    /* Whose top of the stack this allocator is, is its own. */
-    if (__builtin_expect(block != NULL && block->live.outer == allocator, 1) &&
-        (stream == NULL || (stream->device == allocator->device && hal_stream_number(stream) == block->stream))) {
+    if (__builtin_expect(block != NULL, 1) && (stream == NULL || stream->device == allocator->device)) {
         biased_way way = biased_lock_enter(&self->lock);
-        /* A block that another thread freed at this moment is that thread's. */
-        bool is_taken = !self->is_retired && block->uses == NULL && block_claim(block, buffer);
+        /* Only under the lock, where nobody clears the pool, does the block stay what it says; whose top of the stack this
+         * allocator is, is its own. A block that another thread freed at this moment is that thread's. */
+        bool is_own = block_is_named(block, buffer) && block->live.outer == allocator && block->uses == NULL &&
+                      (stream == NULL || hal_stream_number(stream) == block->stream);
+        bool is_taken = is_own && !self->is_retired && block_claim(block, buffer);
         if (__builtin_expect(is_taken, 1)) {
             memory_figures_free(&self->figures, block->live.requested, block->capacity);
             self->own--;
