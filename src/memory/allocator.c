@@ -212,18 +212,17 @@ static tarn_status explain(tarn_status status, tarn_allocator *allocator, const 
 
 tarn_status memory_free_handle(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream, const void *site) {
     memory_block *block = block_of(buffer);
-    tarn_allocator *outer = block != NULL ? block->live.outer : NULL, *owner = block != NULL ? block->owner : NULL;
-    /* Of a buffer that another thread has freed meanwhile, the descriptor may be another's by now. */
-    if (block == NULL || block_of(buffer) != block) {
+    /* Claimed before it is read: a block that another thread frees, or takes back, meanwhile may be anybody's. */
+    if (block == NULL || !block_claim(block, buffer)) {
         tarn_status refusal = base_fail(TARN_INVALID_ARGUMENT,
                                         "%p is no live buffer: it was freed before, or never was one", (void *)buffer);
         return explain(refusal, allocator, buffer, NULL, site);
     }
-    tarn_status status = check_free(allocator, block, outer, owner, stream);
-    if (status != TARN_OK) return explain(status, allocator, buffer, block, site);
-    if (!block_claim(block, buffer)) {
-        status = base_fail(TARN_INVALID_ARGUMENT, "%p was freed by another thread meanwhile", (void *)buffer);
-        return explain(status, allocator, buffer, NULL, site);
+    tarn_allocator *outer = block->live.outer;
+    tarn_status status = check_free(allocator, block, outer, block->owner, stream);
+    if (status != TARN_OK) {
+        block_begin_life_of(block, buffer);
+        return explain(status, allocator, buffer, block, site);
     }
     block->site = site;
     bool is_counted = visit_begin(outer);
