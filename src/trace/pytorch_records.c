@@ -42,16 +42,21 @@ static bool take_device(pytorch_reader *r, const pickle_value *value, uint16_t *
     return true;
 }
 
-/* Microseconds of the file as nanoseconds; what does not fit is the latest time there is. */
+/* Microseconds of the file as nanoseconds; what lies beyond half of what fits is moved there, so that no difference of two times
+ * overflows. */
 static bool take_time(pytorch_reader *r, const pickle_value *value, int64_t *out_time_ns) {
+    const int64_t latest = INT64_MAX / 2;
+    int64_t time;
     if (value == NULL) return true;
     if (value->type == PICKLE_FLOAT && value->is.real >= -9e15 && value->is.real <= 9e15) {
-        *out_time_ns = (int64_t)(value->is.real * 1e3);
-        return true;
+        time = (int64_t)(value->is.real * 1e3);
+    } else {
+        uint64_t microseconds = 0;
+        if (!take_number(r, value, "a time", true, &microseconds)) return false;
+        if (__builtin_mul_overflow((int64_t)microseconds, (int64_t)1000, &time))
+            time = (int64_t)microseconds < 0 ? -latest : latest;
     }
-    uint64_t microseconds = 0;
-    if (!take_number(r, value, "a time", true, &microseconds)) return false;
-    if (__builtin_mul_overflow((int64_t)microseconds, (int64_t)1000, out_time_ns)) *out_time_ns = INT64_MAX;
+    *out_time_ns = time < -latest ? -latest : time > latest ? latest : time;
     return true;
 }
 
