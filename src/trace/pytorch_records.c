@@ -42,6 +42,9 @@ static bool take_device(pytorch_reader *r, const pickle_value *value, uint16_t *
     return true;
 }
 
+/* What an entry without a time carries until its neighbours give it one. */
+static const int64_t no_time = INT64_MIN;
+
 /* Microseconds of the file as nanoseconds; what lies beyond half of what fits is moved there, so that no difference of two times
  * overflows. */
 static bool take_time(pytorch_reader *r, const pickle_value *value, int64_t *out_time_ns) {
@@ -117,7 +120,7 @@ static void become(pickle_value *dict, pytorch_kind kind, uint64_t number) {
 
 static tarn_status take_entry(pytorch_reader *r, const pytorch_fields *fields, pickle_value *dict) {
     static const pickle_value snapshot = {.type = PICKLE_TEXT, .length = 8, .is.text = "snapshot"};
-    history_entry entry = {.site = site_of(fields->of[FIELD_FRAMES]), .time_ns = INT64_MIN};
+    history_entry entry = {.site = site_of(fields->of[FIELD_FRAMES]), .time_ns = no_time};
     const pickle_value *address = fields->of[FIELD_ADDR], *size = fields->of[FIELD_SIZE];
     if (!take_number(r, address, "an address", true, &entry.address) ||
         !take_number(r, size, "a size", false, &entry.size) ||
@@ -314,11 +317,15 @@ static void take_records(pytorch_reader *r, pickle_value *list, const pickle_val
         }
 }
 
-/* Gives the entries of a device its number, and those without a time the time of the one before. */
+/* Gives the entries of a device its number, and those without a time the time of the one before; the first ones that of the first
+ * that has one. */
 static void settle_entries(pytorch_reader *r, const pickle_value *entries, uint16_t device) {
-    int64_t last_time_ns = INT64_MIN;
+    history_entry *first = &r->history->entries[entries->is.range.first];
+    uint32_t timed = 0;
+    while (timed < entries->is.range.count && first[timed].time_ns == no_time) timed++;
+    int64_t last_time_ns = timed < entries->is.range.count ? first[timed].time_ns : 0;
     for (uint32_t i = 0; i < entries->is.range.count; i++) {
-        history_entry *entry = &r->history->entries[entries->is.range.first + i];
+        history_entry *entry = &first[i];
         entry->device = device;
         if (entry->time_ns < last_time_ns) entry->time_ns = last_time_ns;
         last_time_ns = entry->time_ns;

@@ -105,14 +105,23 @@ void snapshot_traces(pickler *p) {
 
 void snapshot_device(pickler *p) { begin(p, OP_EMPTY_LIST); }
 
-void snapshot_entry(pickler *p, const char *action, uint64_t address, uint64_t size, uint64_t stream,
-                    uint64_t time_us) {
+static void begin_entry(pickler *p, const char *action, uint64_t address, uint64_t size, uint64_t stream) {
     begin(p, OP_EMPTY_DICT);
     put_text_pair(p, "action", action);
     put_pair(p, "addr", address);
     put_pair(p, "size", size);
     put_pair(p, "stream", stream);
+}
+
+void snapshot_entry(pickler *p, const char *action, uint64_t address, uint64_t size, uint64_t stream,
+                    uint64_t time_us) {
+    begin_entry(p, action, address, size, stream);
     put_pair(p, "time_us", time_us);
+    put_op(p, OP_SETITEMS);
+}
+
+void snapshot_untimed_entry(pickler *p, const char *action, uint64_t address, uint64_t size, uint64_t stream) {
+    begin_entry(p, action, address, size, stream);
     put_op(p, OP_SETITEMS);
 }
 

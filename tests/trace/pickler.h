@@ -33,6 +33,8 @@ void snapshot_segment_end(pickler *p);
 void snapshot_traces(pickler *p);
 void snapshot_device(pickler *p);
 void snapshot_entry(pickler *p, const char *action, uint64_t address, uint64_t size, uint64_t stream, uint64_t time_us);
+/* As older versions write them: without a time. */
+void snapshot_untimed_entry(pickler *p, const char *action, uint64_t address, uint64_t size, uint64_t stream);
 void snapshot_device_end(pickler *p);
 /* Ends device_traces and the snapshot. */
 void snapshot_end(pickler *p);

@@ -257,6 +257,27 @@ static void devices_are_merged_by_time(void **state) {
     tarn_trace_release(trace);
 }
 
+static void entries_without_a_time_take_that_of_the_one_before(void **state) {
+    (void)state;
+    pickler p = history();
+    snapshot_untimed_entry(&p, "alloc", base, 1, 0);
+    snapshot_untimed_entry(&p, "free_requested", base, 1, 0);
+    snapshot_entry(&p, "free_completed", base, 1, 0, 6);
+    snapshot_entry(&p, "alloc", base, 2, 0, 8);
+    snapshot_untimed_entry(&p, "alloc", base + 512, 3, 0);
+    snapshot_device_end(&p);
+    snapshot_device(&p);
+    snapshot_untimed_entry(&p, "alloc", base, 4, 0);
+    snapshot_device_end(&p);
+    tarn_trace *trace = finished(&p);
+    expect_event(trace, 0, TARN_TRACE_ALLOCATE, 0, 4, 0);
+    expect_event(trace, 1, TARN_TRACE_ALLOCATE, 1, 1, 6000);
+    expect_event(trace, 2, TARN_TRACE_FREE, 1, 1, 6000);
+    expect_event(trace, 3, TARN_TRACE_ALLOCATE, 2, 2, 8000);
+    expect_event(trace, 4, TARN_TRACE_ALLOCATE, 3, 3, 8000);
+    tarn_trace_release(trace);
+}
+
 static void out_of_memory_and_marks_are_kept(void **state) {
     (void)state;
     pickler p = history();
@@ -504,6 +525,7 @@ int main(void) {
         cmocka_unit_test(reserved_memory_is_walked_back_from_the_end),
         cmocka_unit_test(a_history_that_took_more_than_there_is_has_no_known_peak),
         cmocka_unit_test(devices_are_merged_by_time),
+        cmocka_unit_test(entries_without_a_time_take_that_of_the_one_before),
         cmocka_unit_test(out_of_memory_and_marks_are_kept),
         cmocka_unit_test(sites_and_tags_come_from_frames_and_metadata),
         cmocka_unit_test(wrong_kinds_of_fields_are_told),
