@@ -43,7 +43,7 @@ static tarn_status arena_allocate_quickly(tarn_allocator *allocator, size_t size
             block->live.outer = allocator;
             block->live.tag = NULL;
             block->uses = NULL;
-            memory_figures_allocate(&self->figures, size, block->capacity);
+            memory_tally_allocate(&self->figures.tally, size, block->capacity);
             self->own++;
             *out_buffer = block_begin_life(block);
             arena_leave(self);
@@ -71,7 +71,7 @@ static tarn_status find_block(arena *self, const memory_request *request, size_t
 /* What is not used goes back, and reclaimers are asked; false when neither gives anything. Inside. */
 static bool make_room(arena *self, const memory_request *request, size_t capacity) {
     size_t bytes = 0;
-    self->figures.retries++;
+    self->figures.tally.retries++;
     (void)arena_give_back(self, &bytes);
     if (bytes != 0) return true;
     arena_leave(self);
@@ -121,13 +121,13 @@ static tarn_status arena_allocate(tarn_allocator *allocator, const memory_reques
     tarn_status status = find_or_grow(self, request, capacity, &block);
     if (status == TARN_OK) {
         memory_block_fill(block, request, allocator);
-        memory_figures_allocate(&self->figures, request->size, capacity);
+        memory_tally_allocate(&self->figures.tally, request->size, capacity);
         if (request->outer == allocator) self->own++;
         *out_block = block;
     } else {
-        self->figures.failed++;
+        self->figures.tally.failed++;
         if (upstream_is_short(status)) {
-            status = upstream_explain(allocator, status, request->size, self->figures.in_use.current,
+            status = upstream_explain(allocator, status, request->size, self->figures.tally.in_use.current,
                                       self->figures.held, largest_free(self));
         }
     }

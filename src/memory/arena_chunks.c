@@ -312,7 +312,7 @@ const char *arena_chunks_check(const arena *self) {
         lane = lane->next;
     } while (lane != NULL);
     if (held != self->figures.held) return "the bytes held are miscounted";
-    if (blocks != self->figures.blocks.current || bytes != self->figures.in_use.current)
+    if (blocks != self->figures.tally.blocks.current || bytes != self->figures.tally.in_use.current)
         return "the blocks are miscounted";
     return NULL;
 }

@@ -38,9 +38,8 @@ typedef struct direct {
     pthread_mutex_t lock; /* protects what follows; never held while the driver is called */
     base_range *live;
     direct_piece *kept; /* freed, and still to be given back */
-    tarn_figure requested, in_use, cached, reserved, blocks;
-    uint64_t allocations, frees, failed, retries;
-    uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
+    memory_tally tally;
+    tarn_figure cached, reserved;
 } direct;
 
 static direct *direct_of(tarn_allocator *allocator) { return (direct *)(void *)allocator; }
@@ -71,7 +70,7 @@ static tarn_status give_back(direct *self, direct_piece *piece) {
     if (status != TARN_OK) return status;
     pthread_mutex_lock(&self->lock);
     memory_figure_subtract(&self->reserved, piece->block->capacity);
-    memory_figure_set(&self->cached, self->reserved.current - self->in_use.current);
+    memory_figure_set(&self->cached, self->reserved.current - self->tally.in_use.current);
     pthread_mutex_unlock(&self->lock);
     destroy_piece(piece);
     return TARN_OK;
@@ -136,7 +135,7 @@ static tarn_status take_memory(direct *self, const memory_request *request, size
         /* What was tried meanwhile may have failed too; the driver's sentence is the one that counts. */
         if (given == 0) return base_fail(status, "%s", sentence);
         pthread_mutex_lock(&self->lock);
-        self->retries++;
+        self->tally.retries++;
         pthread_mutex_unlock(&self->lock);
     }
 }
@@ -144,8 +143,8 @@ static tarn_status take_memory(direct *self, const memory_request *request, size
 static tarn_status explain(direct *self, tarn_status status, const memory_request *request) {
     char asked[TARN_SIZE_TEXT], used[TARN_SIZE_TEXT], total[TARN_SIZE_TEXT];
     pthread_mutex_lock(&self->lock);
-    self->failed++;
-    uint64_t in_use = self->in_use.current, buffers = self->blocks.current;
+    self->tally.failed++;
+    uint64_t in_use = self->tally.in_use.current, buffers = self->tally.blocks.current;
     pthread_mutex_unlock(&self->lock);
     if (status != TARN_OUT_OF_MEMORY) return status;
     return base_fail_within(status, "%s: %s asked, %s in use in %llu buffers of %s, the device has %s in all",
@@ -157,12 +156,8 @@ static tarn_status explain(direct *self, tarn_status status, const memory_reques
 
 /* Must be called with the lock held. */
 static void count_allocation(direct *self, size_t size, size_t capacity) {
-    memory_figure_add(&self->requested, size);
-    memory_figure_add(&self->in_use, capacity);
+    memory_tally_allocate(&self->tally, size, capacity);
     memory_figure_add(&self->reserved, capacity);
-    memory_figure_add(&self->blocks, 1);
-    self->allocations++;
-    self->histogram[memory_histogram_bucket(size)]++;
 }
 
 static tarn_status direct_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block) {
@@ -202,11 +197,8 @@ static tarn_status direct_free(tarn_allocator *allocator, memory_block *block, t
     direct_piece *piece = block->home;
     pthread_mutex_lock(&self->lock);
     base_range_remove(&self->live, piece->range.start);
-    memory_figure_subtract(&self->requested, block->live.requested);
-    memory_figure_subtract(&self->in_use, block->capacity);
-    memory_figure_subtract(&self->blocks, 1);
-    memory_figure_set(&self->cached, self->reserved.current - self->in_use.current);
-    self->frees++;
+    memory_tally_free(&self->tally, block->live.requested, block->capacity);
+    memory_figure_set(&self->cached, self->reserved.current - self->tally.in_use.current);
     pthread_mutex_unlock(&self->lock);
     /* With no host memory to remember the stream, the whole device is waited for. */
     if (stream != NULL && direct_streams_use(&self->streams, stream, &piece->uses) != TARN_OK) {
@@ -240,16 +232,9 @@ static tarn_status direct_stats(tarn_allocator *allocator, tarn_memory_stats *ou
     direct *self = direct_of(allocator);
     out_stats->device_waits = direct_streams_waits(&self->streams);
     pthread_mutex_lock(&self->lock);
-    out_stats->requested_bytes = self->requested;
-    out_stats->in_use_bytes = self->in_use;
+    memory_tally_fill(&self->tally, out_stats);
     out_stats->cached_bytes = self->cached;
     out_stats->reserved_bytes = self->reserved;
-    out_stats->blocks = self->blocks;
-    out_stats->allocations = self->allocations;
-    out_stats->frees = self->frees;
-    out_stats->failed_allocations = self->failed;
-    out_stats->retries = self->retries;
-    memcpy(out_stats->histogram, self->histogram, sizeof self->histogram);
     pthread_mutex_unlock(&self->lock);
     return TARN_OK;
 }
@@ -257,11 +242,9 @@ static tarn_status direct_stats(tarn_allocator *allocator, tarn_memory_stats *ou
 static tarn_status direct_reset_peaks(tarn_allocator *allocator) {
     direct *self = direct_of(allocator);
     pthread_mutex_lock(&self->lock);
-    memory_figure_reset_peak(&self->requested);
-    memory_figure_reset_peak(&self->in_use);
+    memory_tally_reset_peaks(&self->tally);
     memory_figure_reset_peak(&self->cached);
     memory_figure_reset_peak(&self->reserved);
-    memory_figure_reset_peak(&self->blocks);
     pthread_mutex_unlock(&self->lock);
     return TARN_OK;
 }
@@ -331,7 +314,7 @@ static tarn_status direct_check(tarn_allocator *allocator) {
         bytes += range->size;
     }
     for (const direct_piece *piece = self->kept; piece != NULL; piece = piece->next_kept) kept += piece->range.size;
-    tarn_figure in_use = self->in_use, counted = self->blocks, reserved = self->reserved;
+    tarn_figure in_use = self->tally.in_use, counted = self->tally.blocks, reserved = self->reserved;
     pthread_mutex_unlock(&self->lock);
     const char *name = allocator->spec;
     if (!is_apart) return base_fail(TARN_INTERNAL, "%s: buffers overlap", name);

@@ -27,9 +27,7 @@ typedef struct fallback {
     unsigned level;         /* its bit: above those of all fallbacks below and inside `second` */
 
     pthread_mutex_t lock; /* protects what follows; nothing is called with it held */
-    tarn_figure requested, in_use, blocks;
-    uint64_t allocations, frees, failed;
-    uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
+    memory_tally tally;
 } fallback;
 
 static fallback *fallback_of(tarn_allocator *allocator) { return (fallback *)(void *)allocator; }
@@ -50,20 +48,13 @@ static tarn_allocator *fallback_second(tarn_allocator *allocator) { return fallb
 
 static void count_allocation(fallback *self, const memory_request *request, const memory_block *block) {
     pthread_mutex_lock(&self->lock);
-    memory_figure_add(&self->requested, request->size);
-    memory_figure_add(&self->in_use, block->capacity);
-    memory_figure_add(&self->blocks, 1);
-    self->allocations++;
-    self->histogram[memory_histogram_bucket(request->size)]++;
+    memory_tally_allocate(&self->tally, request->size, block->capacity);
     pthread_mutex_unlock(&self->lock);
 }
 
 static void count_free(fallback *self, const memory_block *block) {
     pthread_mutex_lock(&self->lock);
-    memory_figure_subtract(&self->requested, block->live.requested);
-    memory_figure_subtract(&self->in_use, block->capacity);
-    memory_figure_subtract(&self->blocks, 1);
-    self->frees++;
+    memory_tally_free(&self->tally, block->live.requested, block->capacity);
     pthread_mutex_unlock(&self->lock);
 }
 
@@ -81,7 +72,7 @@ static tarn_status fallback_allocate(tarn_allocator *allocator, const memory_req
     }
     if (status != TARN_OK) {
         pthread_mutex_lock(&self->lock);
-        self->failed++;
+        self->tally.failed++;
         pthread_mutex_unlock(&self->lock);
         return status;
     }
@@ -121,13 +112,7 @@ static tarn_status fallback_stats(tarn_allocator *allocator, tarn_memory_stats *
         out_stats->largest_free_block = second.largest_free_block;
     }
     pthread_mutex_lock(&self->lock);
-    out_stats->requested_bytes = self->requested;
-    out_stats->in_use_bytes = self->in_use;
-    out_stats->blocks = self->blocks;
-    out_stats->allocations = self->allocations;
-    out_stats->frees = self->frees;
-    out_stats->failed_allocations = self->failed;
-    memcpy(out_stats->histogram, self->histogram, sizeof self->histogram);
+    memory_tally_fill(&self->tally, out_stats);
     pthread_mutex_unlock(&self->lock);
     return TARN_OK;
 }
@@ -137,9 +122,7 @@ static tarn_status fallback_reset_peaks(tarn_allocator *allocator) {
     tarn_status first = tarn_allocator_reset_peaks(allocator->upstream);
     tarn_status second = tarn_allocator_reset_peaks(self->second);
     pthread_mutex_lock(&self->lock);
-    memory_figure_reset_peak(&self->requested);
-    memory_figure_reset_peak(&self->in_use);
-    memory_figure_reset_peak(&self->blocks);
+    memory_tally_reset_peaks(&self->tally);
     pthread_mutex_unlock(&self->lock);
     return first != TARN_OK ? first : second;
 }

@@ -7,34 +7,14 @@
 #include "memory/strategy.h"
 
 typedef struct memory_figures {
-    tarn_figure requested, in_use, blocks; /* the total of the blocks is `allocations` */
-    uint64_t held;                         /* bytes of the pieces taken from below */
-    uint64_t cached_peak;                  /* the most of them that was not in use */
-    uint64_t allocations, frees, failed, retries;
-    uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
+    memory_tally tally;
+    uint64_t held;        /* bytes of the pieces taken from below */
+    uint64_t cached_peak; /* the most of them that was not in use */
 } memory_figures;
 
-/* What is live fits the address space, so that only totals need to saturate. */
-static inline void memory_figures_raise(tarn_figure *figure, uint64_t amount) {
-    figure->current += amount;
-    figure->total = saturating_add(figure->total, amount);
-    if (figure->current > figure->peak) figure->peak = figure->current;
-}
-
-static inline void memory_figures_allocate(memory_figures *figures, size_t size, size_t capacity) {
-    memory_figures_raise(&figures->requested, size);
-    memory_figures_raise(&figures->in_use, capacity);
-    if (++figures->blocks.current > figures->blocks.peak) figures->blocks.peak = figures->blocks.current;
-    figures->allocations++;
-    figures->histogram[memory_histogram_bucket(size)]++;
-}
-
 static inline void memory_figures_free(memory_figures *figures, size_t size, size_t capacity) {
-    figures->requested.current -= size;
-    figures->in_use.current -= capacity;
-    figures->blocks.current--;
-    figures->frees++;
-    uint64_t cached = figures->held - figures->in_use.current;
+    memory_tally_free(&figures->tally, size, capacity);
+    uint64_t cached = figures->held - figures->tally.in_use.current;
     if (cached > figures->cached_peak) figures->cached_peak = cached;
 }
 

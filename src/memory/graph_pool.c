@@ -22,8 +22,8 @@ static tarn_status explain(graph_pool *pool, tarn_status status, const memory_re
     char asked[TARN_SIZE_TEXT], used[TARN_SIZE_TEXT], cached[TARN_SIZE_TEXT], largest[TARN_SIZE_TEXT];
     char total[TARN_SIZE_TEXT];
     pthread_mutex_lock(&pool->lock);
-    pool->failed++;
-    uint64_t in_use = pool->in_use.current, free_bytes = pool->cached.current;
+    pool->tally.failed++;
+    uint64_t in_use = pool->tally.in_use.current, free_bytes = pool->cached.current;
     size_t largest_free = graph_heap_largest(&pool->heap);
     pthread_mutex_unlock(&pool->lock);
     if (status != TARN_OUT_OF_MEMORY && status != TARN_LIMIT_EXCEEDED) return status;
@@ -36,12 +36,8 @@ static tarn_status explain(graph_pool *pool, tarn_status status, const memory_re
 
 /* Under the lock. */
 static void count_allocation(graph_pool *pool, size_t size, size_t capacity) {
-    memory_figure_add(&pool->requested, size);
-    memory_figure_add(&pool->in_use, capacity);
-    memory_figure_add(&pool->blocks, 1);
+    memory_tally_allocate(&pool->tally, size, capacity);
     graph_pool_count_cached(pool);
-    pool->allocations++;
-    pool->histogram[memory_histogram_bucket(size)]++;
 }
 
 /* Makes the piece the block's. Under the lock. */
@@ -122,11 +118,8 @@ static void end_use(graph_pool *pool, graph_piece *piece) {
     const memory_block *block = piece->block;
     base_range_remove(&pool->heap.live, piece->range.start);
     base_range_remove(&pool->heap.names, piece->name.start);
-    memory_figure_subtract(&pool->requested, block->live.requested);
-    memory_figure_subtract(&pool->in_use, block->capacity);
-    memory_figure_subtract(&pool->blocks, 1);
+    memory_tally_free(&pool->tally, block->live.requested, block->capacity);
     graph_pool_count_cached(pool);
-    pool->frees++;
 }
 
 /* Makes the piece free memory, used last on `stream` (NULL: it has ended). Under the lock. */

@@ -10,6 +10,7 @@
 #include <tarn/graph_pool.h>
 
 #include "memory/graph_heap.h"
+#include "memory/stats.h"
 #include "memory/strategy.h"
 
 typedef struct graph_pool {
@@ -27,9 +28,8 @@ typedef struct graph_pool {
     uint64_t holders, kept; /* graphs that can be launched, and those that have not ended; captures too */
     uint64_t growing;       /* bytes that are just being asked for */
     uint64_t last_id;
-    tarn_figure requested, in_use, cached, reserved, blocks;
-    uint64_t allocations, frees, failed, retries;
-    uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
+    memory_tally tally;
+    tarn_figure cached, reserved;
 } graph_pool;
 
 extern const memory_strategy graph_strategy;

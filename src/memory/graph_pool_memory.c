@@ -19,7 +19,7 @@
 #define LARGE_UNIT ((size_t)2 << 20)
 
 void graph_pool_count_cached(graph_pool *pool) {
-    memory_figure_set(&pool->cached, pool->reserved.current - pool->in_use.current);
+    memory_figure_set(&pool->cached, pool->reserved.current - pool->tally.in_use.current);
 }
 
 static size_t segment_size(size_t size) {
@@ -157,7 +157,7 @@ static bool make_room(graph_pool *pool, const graph_asker *asker, const memory_r
         pthread_mutex_lock(&pool->lock);
         (void)graph_streams_wait(&pool->streams, &is_known);
         if (is_known) graph_heap_settle(&pool->heap, false);
-        pool->retries++;
+        pool->tally.retries++;
         pthread_mutex_unlock(&pool->lock);
     }
     if (is_known) return true;

@@ -9,18 +9,11 @@
 tarn_status graph_pool_stats(tarn_allocator *allocator, tarn_memory_stats *out_stats) {
     graph_pool *pool = graph_pool_of(allocator);
     pthread_mutex_lock(&pool->lock);
-    out_stats->requested_bytes = pool->requested;
-    out_stats->in_use_bytes = pool->in_use;
+    memory_tally_fill(&pool->tally, out_stats);
     out_stats->cached_bytes = pool->cached;
     out_stats->reserved_bytes = pool->reserved;
-    out_stats->blocks = pool->blocks;
-    out_stats->allocations = pool->allocations;
-    out_stats->frees = pool->frees;
-    out_stats->failed_allocations = pool->failed;
-    out_stats->retries = pool->retries;
     out_stats->device_waits = pool->streams.waits;
     out_stats->largest_free_block = graph_heap_largest(&pool->heap);
-    memcpy(out_stats->histogram, pool->histogram, sizeof pool->histogram);
     pthread_mutex_unlock(&pool->lock);
     return TARN_OK;
 }
@@ -28,11 +21,9 @@ tarn_status graph_pool_stats(tarn_allocator *allocator, tarn_memory_stats *out_s
 tarn_status graph_pool_reset_peaks(tarn_allocator *allocator) {
     graph_pool *pool = graph_pool_of(allocator);
     pthread_mutex_lock(&pool->lock);
-    memory_figure_reset_peak(&pool->requested);
-    memory_figure_reset_peak(&pool->in_use);
+    memory_tally_reset_peaks(&pool->tally);
     memory_figure_reset_peak(&pool->cached);
     memory_figure_reset_peak(&pool->reserved);
-    memory_figure_reset_peak(&pool->blocks);
     pthread_mutex_unlock(&pool->lock);
     return TARN_OK;
 }
@@ -131,7 +122,8 @@ tarn_status graph_pool_check(tarn_allocator *allocator) {
     graph_count count;
     pthread_mutex_lock(&pool->lock);
     tarn_status status = graph_heap_check(&pool->heap, allocator->spec, &count);
-    uint64_t in_use = pool->in_use.current, blocks = pool->blocks.current, reserved = pool->reserved.current;
+    uint64_t in_use = pool->tally.in_use.current, blocks = pool->tally.blocks.current,
+             reserved = pool->reserved.current;
     bool is_even = pool->kept >= pool->holders && (pool->capture == 0 || pool->holders > 0);
     pthread_mutex_unlock(&pool->lock);
     if (status != TARN_OK) return status;
@@ -219,7 +211,7 @@ tarn_status tarn_graph_pool_info_get(tarn_allocator *pool, tarn_graph_pool_info 
         .initial_capacity = self->initial,
         .maximum_capacity = self->maximum,
         .capacity = self->reserved.current,
-        .blocks = self->blocks.current,
+        .blocks = self->tally.blocks.current,
         .graphs = self->kept,
         .is_sequential = self->is_sequential,
         .is_capturing = self->capture != 0,

@@ -40,7 +40,7 @@ static tarn_status answer(guard *self, tarn_status status) {
 
 static tarn_status refuse(guard *self, tarn_status status) {
     pthread_mutex_lock(&self->lock);
-    self->failed++;
+    self->tally.failed++;
     pthread_mutex_unlock(&self->lock);
     return status;
 }
@@ -98,11 +98,7 @@ static void publish(guard *self, guard_entry *entry) {
     entry->record.handle = block_coming_handle(entry->block);
     pthread_mutex_lock(&self->lock);
     base_range_insert(&self->known, &entry->range);
-    memory_figure_add(&self->requested, entry->record.size);
-    memory_figure_add(&self->in_use, entry->record.size);
-    memory_figure_add(&self->blocks, 1);
-    self->allocations++;
-    self->histogram[memory_histogram_bucket(entry->record.size)]++;
+    memory_tally_allocate(&self->tally, entry->record.size, entry->record.size);
     pthread_mutex_unlock(&self->lock);
     /* From here on it may be taken back, and is found. */
     block_begin_life(inner);
@@ -147,10 +143,7 @@ static tarn_status guard_allocate(tarn_allocator *allocator, const memory_reques
 
 /* Must be called with the lock held. */
 static void count_free(guard *self, const guard_entry *entry) {
-    memory_figure_subtract(&self->requested, entry->record.size);
-    memory_figure_subtract(&self->in_use, entry->record.size);
-    memory_figure_subtract(&self->blocks, 1);
-    self->frees++;
+    memory_tally_free(&self->tally, entry->record.size, entry->record.size);
 }
 
 static tarn_status guard_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
@@ -265,16 +258,10 @@ static tarn_status guard_stats(tarn_allocator *allocator, tarn_memory_stats *out
     out_stats->largest_free_block = out_stats->largest_free_block > room ? out_stats->largest_free_block - room : 0;
     out_stats->device_waits = saturating_add(out_stats->device_waits, direct_streams_waits(&self->streams));
     pthread_mutex_lock(&self->lock);
-    uint64_t reserved = out_stats->reserved_bytes.current, in_use = self->in_use.current;
+    uint64_t reserved = out_stats->reserved_bytes.current, in_use = self->tally.in_use.current;
     memory_figure_set(&self->cached, reserved > in_use ? reserved - in_use : 0);
-    out_stats->requested_bytes = self->requested;
-    out_stats->in_use_bytes = self->in_use;
+    memory_tally_fill(&self->tally, out_stats);
     out_stats->cached_bytes = self->cached;
-    out_stats->blocks = self->blocks;
-    out_stats->allocations = self->allocations;
-    out_stats->frees = self->frees;
-    out_stats->failed_allocations = self->failed;
-    memcpy(out_stats->histogram, self->histogram, sizeof self->histogram);
     pthread_mutex_unlock(&self->lock);
     return TARN_OK;
 }
@@ -282,10 +269,8 @@ static tarn_status guard_stats(tarn_allocator *allocator, tarn_memory_stats *out
 static tarn_status guard_reset_peaks(tarn_allocator *allocator) {
     guard *self = guard_of(allocator);
     pthread_mutex_lock(&self->lock);
-    memory_figure_reset_peak(&self->requested);
-    memory_figure_reset_peak(&self->in_use);
+    memory_tally_reset_peaks(&self->tally);
     memory_figure_reset_peak(&self->cached);
-    memory_figure_reset_peak(&self->blocks);
     pthread_mutex_unlock(&self->lock);
     return tarn_allocator_reset_peaks(allocator->upstream);
 }
@@ -365,7 +350,7 @@ static tarn_status guard_each_block(tarn_allocator *allocator, int (*visit)(void
     guard *self = guard_of(allocator);
     guard_visit inner = {.visit = visit, .context = context};
     pthread_mutex_lock(&self->lock);
-    size_t room = (size_t)self->blocks.current;
+    size_t room = (size_t)self->tally.blocks.current;
     inner.sights = base_allocate(room + 1, sizeof *inner.sights);
     base_range *range = inner.sights != NULL ? base_range_after(self->known, 0) : NULL;
     for (; range != NULL && inner.count < room; range = base_range_after(self->known, range->start)) {

@@ -21,6 +21,7 @@
 #include "base/call_site.h"
 #include "base/range_map.h"
 #include "memory/direct_streams.h"
+#include "memory/stats.h"
 #include "memory/strategy.h"
 
 #define GUARD_TAG 48 /* room for a tag; longer ones are cut */
@@ -89,9 +90,8 @@ typedef struct guard {
     base_range *known;
     guard_queue waiting, quarantined;
     guard_entry *overtaken; /* freed memory that was taken back by the strategy while streams still used it */
-    tarn_figure requested, in_use, cached, blocks;
-    uint64_t allocations, frees, failed;
-    uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
+    memory_tally tally;
+    tarn_figure cached;
     char finding[GUARD_SENTENCE]; /* the first that no check or release has answered yet */
 
     pthread_mutex_t copying; /* one copy at a time, for there is one staging area; the driver is called with it held */

@@ -38,7 +38,7 @@ static tarn_status pool_allocate_quickly(tarn_allocator *allocator, size_t size,
             block->live.outer = allocator;
             block->live.tag = NULL;
             block->uses = NULL;
-            memory_figures_allocate(&self->figures, size, block->capacity);
+            memory_tally_allocate(&self->figures.tally, size, block->capacity);
             self->own++;
             *out_buffer = block_begin_life(block);
             biased_lock_leave(&self->lock, way);
@@ -64,7 +64,7 @@ static tarn_status find_block(pool *self, const memory_request *request, size_t 
     }
     if (block != NULL) {
         memory_block_fill(block, request, &self->base);
-        memory_figures_allocate(&self->figures, request->size, block->capacity);
+        memory_tally_allocate(&self->figures.tally, request->size, block->capacity);
         if (request->outer == &self->base) self->own++;
     }
     biased_lock_leave(&self->lock, way);
@@ -76,7 +76,7 @@ static tarn_status find_block(pool *self, const memory_request *request, size_t 
 static bool make_room(pool *self, const memory_request *request, size_t capacity) {
     size_t bytes = 0;
     biased_way way = biased_lock_take(&self->lock);
-    self->figures.retries++;
+    self->figures.tally.retries++;
     biased_lock_leave(&self->lock, way);
     (void)pool_give_back(self, &bytes);
     return bytes != 0 || memory_reclaim(request->outer, capacity) != 0;
@@ -102,8 +102,8 @@ static tarn_status find_or_grow(pool *self, const memory_request *request, size_
 
 static tarn_status explain(pool *self, tarn_status status, size_t size) {
     biased_way way = biased_lock_take(&self->lock);
-    self->figures.failed++;
-    uint64_t in_use = self->figures.in_use.current, held = self->figures.held;
+    self->figures.tally.failed++;
+    uint64_t in_use = self->figures.tally.in_use.current, held = self->figures.held;
     size_t largest = pool_largest_idle(self);
     biased_lock_leave(&self->lock, way);
     return upstream_is_short(status) ? upstream_explain(&self->base, status, size, in_use, held, largest) : status;

@@ -472,7 +472,7 @@ const char *pool_slabs_check(const pool *self) {
     }
     if (counts[POOL_IDLE] != listed[0] || counts[POOL_WAITING] != listed[1] || counts[POOL_LOST] != listed[2])
         return "a block is in no list";
-    if (counts[POOL_OUT] != self->figures.blocks.current || bytes != self->figures.in_use.current)
+    if (counts[POOL_OUT] != self->figures.tally.blocks.current || bytes != self->figures.tally.in_use.current)
         return "the blocks are miscounted";
     return held == self->figures.held ? NULL : "the bytes held are miscounted";
 }

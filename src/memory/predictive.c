@@ -28,8 +28,9 @@ static tarn_status explain(predictive *self, tarn_status status, const memory_re
     char asked[TARN_SIZE_TEXT], used[TARN_SIZE_TEXT], has[TARN_SIZE_TEXT], largest[TARN_SIZE_TEXT],
         most[TARN_SIZE_TEXT];
     pthread_mutex_lock(&self->lock);
-    self->failed++;
-    uint64_t requested = self->requested.current, in_use = self->in_use.current, buffers = self->blocks.current;
+    self->tally.failed++;
+    uint64_t requested = self->tally.requested.current, in_use = self->tally.in_use.current,
+             buffers = self->tally.blocks.current;
     size_t free_block = predictive_largest_cached(self), limit = self->most;
     pthread_mutex_unlock(&self->lock);
     const char *name = tarn_device_name(self->base.device);
@@ -82,10 +83,7 @@ static tarn_status predictive_allocate(tarn_allocator *allocator, const memory_r
     predictive_attach(self, handle, memory);
     /* What is expected is only learnt once it is used; bytes are used as they are asked for. */
     predictive_note_use(self, handle, request->size, request->shape == NULL);
-    memory_figure_add(&self->requested, request->size);
-    memory_figure_add(&self->blocks, 1);
-    self->allocations++;
-    self->histogram[memory_histogram_bucket(request->size)]++;
+    memory_tally_allocate(&self->tally, request->size, 0);
     pthread_mutex_unlock(&self->lock);
     *out_block = handle->block;
     return TARN_OK;
@@ -97,9 +95,7 @@ static tarn_status predictive_free(tarn_allocator *allocator, memory_block *bloc
     pthread_mutex_lock(&self->lock);
     predictive_memory *memory = predictive_detach(self, handle);
     self->promised -= memory->capacity;
-    memory_figure_subtract(&self->requested, block->live.requested);
-    memory_figure_subtract(&self->blocks, 1);
-    self->frees++;
+    memory_tally_free(&self->tally, block->live.requested, 0);
     pthread_mutex_unlock(&self->lock);
     /* With no host memory to remember the stream, the whole device is waited for before it is used again. */
     if (stream != NULL && direct_streams_use(&self->streams, stream, &memory->uses) != TARN_OK) {
@@ -136,17 +132,10 @@ static tarn_status predictive_stats(tarn_allocator *allocator, tarn_memory_stats
     predictive *self = predictive_of(allocator);
     out_stats->device_waits = direct_streams_waits(&self->streams);
     pthread_mutex_lock(&self->lock);
-    out_stats->requested_bytes = self->requested;
-    out_stats->in_use_bytes = self->in_use;
+    memory_tally_fill(&self->tally, out_stats);
     out_stats->cached_bytes = self->cached;
     out_stats->reserved_bytes = self->reserved;
-    out_stats->blocks = self->blocks;
-    out_stats->allocations = self->allocations;
-    out_stats->frees = self->frees;
-    out_stats->failed_allocations = self->failed;
-    out_stats->retries = self->retries;
     out_stats->largest_free_block = predictive_largest_cached(self);
-    memcpy(out_stats->histogram, self->histogram, sizeof self->histogram);
     pthread_mutex_unlock(&self->lock);
     return TARN_OK;
 }
@@ -154,11 +143,9 @@ static tarn_status predictive_stats(tarn_allocator *allocator, tarn_memory_stats
 static tarn_status predictive_reset_peaks(tarn_allocator *allocator) {
     predictive *self = predictive_of(allocator);
     pthread_mutex_lock(&self->lock);
-    memory_figure_reset_peak(&self->requested);
-    memory_figure_reset_peak(&self->in_use);
+    memory_tally_reset_peaks(&self->tally);
     memory_figure_reset_peak(&self->cached);
     memory_figure_reset_peak(&self->reserved);
-    memory_figure_reset_peak(&self->blocks);
     pthread_mutex_unlock(&self->lock);
     return TARN_OK;
 }
@@ -253,7 +240,8 @@ static tarn_status predictive_check(tarn_allocator *allocator) {
     predictive_sums sums = {0};
     pthread_mutex_lock(&self->lock);
     add_up(self, &sums);
-    uint64_t blocks = self->blocks.current, in_use = self->in_use.current, reserved = self->reserved.current;
+    uint64_t blocks = self->tally.blocks.current, in_use = self->tally.in_use.current,
+             reserved = self->reserved.current;
     uint64_t promised = self->promised;
     pthread_mutex_unlock(&self->lock);
     if (sums.broken != NULL) return base_fail(TARN_INTERNAL, "%s: %s", allocator->spec, sums.broken);

@@ -115,16 +115,16 @@ void predictive_attach(predictive *self, predictive_handle *handle, predictive_m
     memory->stream = handle->block->stream;
     handle->block->address = (void *)memory->range.start; /* NOLINT(performance-no-int-to-ptr) */
     handle->block->capacity = memory->capacity;
-    memory_figure_add(&self->in_use, memory->capacity);
-    memory_figure_set(&self->cached, self->reserved.current - self->in_use.current);
+    memory_figure_add(&self->tally.in_use, memory->capacity);
+    memory_figure_set(&self->cached, self->reserved.current - self->tally.in_use.current);
 }
 
 predictive_memory *predictive_detach(predictive *self, predictive_handle *handle) {
     predictive_memory *memory = handle->memory;
     handle->memory = NULL;
     memory->handle = NULL;
-    memory_figure_subtract(&self->in_use, memory->capacity);
-    memory_figure_set(&self->cached, self->reserved.current - self->in_use.current);
+    memory_figure_subtract(&self->tally.in_use, memory->capacity);
+    memory_figure_set(&self->cached, self->reserved.current - self->tally.in_use.current);
     return memory;
 }
 

@@ -21,7 +21,7 @@
 /* Must be called with the lock held. */
 static void change_reserved(predictive *self, size_t from, size_t to) {
     memory_figure_change(&self->reserved, from, to);
-    memory_figure_set(&self->cached, self->reserved.current - self->in_use.current);
+    memory_figure_set(&self->cached, self->reserved.current - self->tally.in_use.current);
 }
 
 /* Says what a virtual memory has now; what a buffer has of it is in use. */
@@ -29,7 +29,7 @@ static void note_granules(predictive *self, predictive_memory *memory, size_t ma
     pthread_mutex_lock(&self->lock);
     size_t capacity = mapped * self->granule, owned_before = memory->owned;
     if (memory->handle != NULL) {
-        memory_figure_change(&self->in_use, memory->capacity, capacity);
+        memory_figure_change(&self->tally.in_use, memory->capacity, capacity);
         memory->handle->block->capacity = capacity;
     }
     memory->mapped = mapped;
@@ -339,7 +339,7 @@ static bool is_shortage(tarn_status status) { return status == TARN_OUT_OF_MEMOR
 
 static void count_retry(predictive *self, tarn_status shortage) {
     pthread_mutex_lock(&self->lock);
-    self->retries += shortage == TARN_OUT_OF_MEMORY;
+    self->tally.retries += shortage == TARN_OUT_OF_MEMORY;
     pthread_mutex_unlock(&self->lock);
 }
 

@@ -143,9 +143,9 @@ tarn_status tarn_predictive_stats_get(tarn_allocator *allocator, tarn_predictive
     if (out_stats == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the place for the statistics is NULL");
     pthread_mutex_lock(&self->lock);
     tarn_predictive_stats stats = self->done;
-    stats.allocations = self->allocations;
-    stats.frees = self->frees;
-    stats.live = self->blocks.current;
+    stats.allocations = self->tally.allocations;
+    stats.frees = self->tally.frees;
+    stats.live = self->tally.blocks.current;
     stats.sites = self->sites.count;
     pthread_mutex_unlock(&self->lock);
     stats.struct_size = sizeof stats;

@@ -209,7 +209,7 @@ tarn_status tarn_predictive_resize(tarn_buffer *buffer, const tarn_shape *shape,
     status = stream != NULL ? act(&change) : act_on_own_stream(&change);
     if (status != TARN_OK) return status;
     pthread_mutex_lock(&self->lock);
-    memory_figure_change(&self->requested, block->live.requested, change.needed);
+    memory_figure_change(&self->tally.requested, block->live.requested, change.needed);
     block->live.requested = change.needed;
     change.handle->shape = *shape;
     change.handle->resizes++;

@@ -20,6 +20,7 @@
 #include "memory/direct_streams.h"
 #include "memory/predictive_padding.h"
 #include "memory/predictive_sites.h"
+#include "memory/stats.h"
 #include "memory/strategy.h"
 
 #define PREDICTIVE_BINS 256
@@ -84,9 +85,8 @@ typedef struct predictive {
     bool has_limit;
     size_t most;     /* bytes that live buffers may have */
     size_t promised; /* bytes that they have or are about to have */
-    tarn_figure requested, in_use, cached, reserved, blocks;
-    uint64_t allocations, frees, failed, retries;
-    uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
+    memory_tally tally;
+    tarn_figure cached, reserved;
     tarn_predictive_stats done;
 } predictive;
 

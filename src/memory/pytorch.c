@@ -92,7 +92,7 @@ static tarn_status find_block(pytorch *owner, const memory_request *request, con
     if (status == TARN_OUT_OF_MEMORY && pytorch_release_oversize(wanted->pool, wanted->size))
         status = take_memory(owner, wanted, out_block);
     if (status != TARN_OUT_OF_MEMORY) return status;
-    owner->retries++;
+    owner->tally.retries++;
     (void)pytorch_release_all(owner);
     status = take_memory(owner, wanted, out_block);
     while (status == TARN_OUT_OF_MEMORY) {
@@ -161,17 +161,13 @@ static tarn_status explain(const pytorch *owner, tarn_status status, size_t size
         status, "%s: %s: %s asked, the device has %s, %s in use, %s cached, largest free block %s",
         tarn_device_name(owner->base.device), owner->base.spec != NULL ? owner->base.spec : "pytorch",
         tarn_size_format(size, asked), tarn_size_format(hal_device_properties(owner->base.device)->memory_total, total),
-        tarn_size_format(owner->in_use.current, used), tarn_size_format(owner->cached.current, cached),
+        tarn_size_format(owner->tally.in_use.current, used), tarn_size_format(owner->cached.current, cached),
         tarn_size_format(largest_free(owner), largest));
 }
 
 static void count_allocation(pytorch *owner, size_t size, size_t capacity) {
-    memory_figure_add(&owner->requested, size);
-    memory_figure_add(&owner->in_use, capacity);
-    memory_figure_set(&owner->cached, owner->reserved.current - owner->in_use.current);
-    memory_figure_add(&owner->live, 1);
-    owner->allocations++;
-    owner->histogram[memory_histogram_bucket(size)]++;
+    memory_tally_allocate(&owner->tally, size, capacity);
+    memory_figure_set(&owner->cached, owner->reserved.current - owner->tally.in_use.current);
 }
 
 /* Must be called with the lock held. */
@@ -214,7 +210,7 @@ static tarn_status pytorch_allocate(tarn_allocator *allocator, const memory_requ
         count_allocation(owner, request->size, block->capacity);
         *out_block = block;
     } else {
-        owner->failed++;
+        owner->tally.failed++;
         status = explain(owner, status, request->size);
     }
     pthread_mutex_unlock(&owner->lock);
@@ -224,11 +220,8 @@ static tarn_status pytorch_allocate(tarn_allocator *allocator, const memory_requ
 static tarn_status pytorch_free(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
     pytorch *owner = pytorch_of(allocator);
     pthread_mutex_lock(&owner->lock);
-    memory_figure_subtract(&owner->requested, block->live.requested);
-    memory_figure_subtract(&owner->in_use, block->capacity);
-    memory_figure_set(&owner->cached, owner->reserved.current - owner->in_use.current);
-    memory_figure_subtract(&owner->live, 1);
-    owner->frees++;
+    memory_tally_free(&owner->tally, block->live.requested, block->capacity);
+    memory_figure_set(&owner->cached, owner->reserved.current - owner->tally.in_use.current);
     pytorch_part(owner, block, stream);
     pthread_mutex_unlock(&owner->lock);
     return TARN_OK;
@@ -255,18 +248,11 @@ static tarn_status pytorch_empty_cache(tarn_allocator *allocator) {
 static tarn_status pytorch_stats(tarn_allocator *allocator, tarn_memory_stats *out_stats) {
     pytorch *owner = pytorch_of(allocator);
     pthread_mutex_lock(&owner->lock);
-    out_stats->requested_bytes = owner->requested;
-    out_stats->in_use_bytes = owner->in_use;
+    memory_tally_fill(&owner->tally, out_stats);
     out_stats->cached_bytes = owner->cached;
     out_stats->reserved_bytes = owner->reserved;
-    out_stats->blocks = owner->live;
-    out_stats->allocations = owner->allocations;
-    out_stats->frees = owner->frees;
-    out_stats->failed_allocations = owner->failed;
-    out_stats->retries = owner->retries;
     out_stats->device_waits = owner->waits;
     out_stats->largest_free_block = largest_free(owner);
-    memcpy(out_stats->histogram, owner->histogram, sizeof owner->histogram);
     pthread_mutex_unlock(&owner->lock);
     return TARN_OK;
 }
@@ -274,7 +260,8 @@ static tarn_status pytorch_stats(tarn_allocator *allocator, tarn_memory_stats *o
 static tarn_status pytorch_reset_peaks(tarn_allocator *allocator) {
     pytorch *owner = pytorch_of(allocator);
     pthread_mutex_lock(&owner->lock);
-    tarn_figure *figures[] = {&owner->requested, &owner->in_use, &owner->cached, &owner->reserved, &owner->live};
+    tarn_figure *figures[] = {&owner->tally.requested, &owner->tally.in_use, &owner->cached, &owner->reserved,
+                              &owner->tally.blocks};
     for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) memory_figure_reset_peak(figures[i]);
     pthread_mutex_unlock(&owner->lock);
     return TARN_OK;

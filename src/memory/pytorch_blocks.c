@@ -140,12 +140,12 @@ void pytorch_give(memory_block *block) {
 
 void pytorch_count_reserved(pytorch *owner, size_t bytes) {
     memory_figure_add(&owner->reserved, bytes);
-    memory_figure_set(&owner->cached, owner->reserved.current - owner->in_use.current);
+    memory_figure_set(&owner->cached, owner->reserved.current - owner->tally.in_use.current);
 }
 
 void pytorch_count_unreserved(pytorch *owner, size_t bytes) {
     memory_figure_subtract(&owner->reserved, bytes);
-    memory_figure_set(&owner->cached, owner->reserved.current - owner->in_use.current);
+    memory_figure_set(&owner->cached, owner->reserved.current - owner->tally.in_use.current);
 }
 
 tarn_status pytorch_segment_create(pytorch_pool *pool, size_t size, pytorch_segment **out_segment,

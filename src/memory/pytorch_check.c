@@ -73,9 +73,9 @@ tarn_status pytorch_check_all(const pytorch *owner) {
         return base_fail(TARN_INTERNAL, "pytorch: %llu bytes are reserved, the figure says %llu",
                          (unsigned long long)reserved, (unsigned long long)owner->reserved.current);
     }
-    if (used > owner->in_use.current) {
+    if (used > owner->tally.in_use.current) {
         return base_fail(TARN_INTERNAL, "pytorch: %llu bytes are in use, the figure says %llu",
-                         (unsigned long long)used, (unsigned long long)owner->in_use.current);
+                         (unsigned long long)used, (unsigned long long)owner->tally.in_use.current);
     }
     return TARN_OK;
 }

@@ -103,9 +103,9 @@ struct pytorch {
     size_t unused_count;
     uint64_t searches; /* of large pools, as garbage collection counts age */
 
-    tarn_figure requested, in_use, cached, reserved, live;
-    uint64_t allocations, frees, failed, retries, waits;
-    uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
+    memory_tally tally;
+    tarn_figure cached, reserved;
+    uint64_t waits;
 };
 
 static inline pytorch *pytorch_of(tarn_allocator *allocator) { return (pytorch *)(void *)allocator; }

@@ -78,3 +78,21 @@ size_t tarn_memory_stats_to_json(const tarn_memory_stats *stats, char *out_text,
     base_text_put(&t, "],\"is_graph_mode\":%s}", s.is_graph_mode != 0 ? "true" : "false");
     return t.length;
 }
+
+void memory_tally_fill(const memory_tally *tally, tarn_memory_stats *inout_stats) {
+    inout_stats->requested_bytes = tally->requested;
+    inout_stats->in_use_bytes = tally->in_use;
+    inout_stats->blocks = tally->blocks;
+    inout_stats->blocks.total = tally->allocations;
+    inout_stats->allocations = tally->allocations;
+    inout_stats->frees = tally->frees;
+    inout_stats->failed_allocations = tally->failed;
+    inout_stats->retries = saturating_add(inout_stats->retries, tally->retries);
+    memcpy(inout_stats->histogram, tally->histogram, sizeof tally->histogram);
+}
+
+void memory_tally_reset_peaks(memory_tally *tally) {
+    memory_figure_reset_peak(&tally->requested);
+    memory_figure_reset_peak(&tally->in_use);
+    memory_figure_reset_peak(&tally->blocks);
+}

@@ -1,4 +1,5 @@
-/* Figures: a number as it is now, at its highest, and all that was ever added. Whoever keeps one protects it. */
+/* Figures: a number as it is now, at its highest, and all that was ever added; and the tally that every strategy keeps of what it
+ * hands out. Whoever keeps one protects it. */
 #ifndef MEMORY_STATS_H
 #define MEMORY_STATS_H
 
@@ -35,5 +36,38 @@ static inline unsigned memory_histogram_bucket(size_t size) {
     unsigned bucket = size != 0 ? 63u - (unsigned)__builtin_clzll((unsigned long long)size) : 0;
     return bucket < TARN_HISTOGRAM_BUCKETS ? bucket : TARN_HISTOGRAM_BUCKETS - 1;
 }
+
+/* Of buffers. */
+typedef struct memory_tally {
+    tarn_figure requested, in_use, blocks; /* the total of the blocks is `allocations` */
+    uint64_t allocations, frees, failed, retries;
+    uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
+} memory_tally;
+
+/* What is live fits the address space, so that only totals need to saturate. */
+static inline void memory_tally_raise(tarn_figure *figure, uint64_t amount) {
+    figure->current += amount;
+    figure->total = saturating_add(figure->total, amount);
+    if (figure->current > figure->peak) figure->peak = figure->current;
+}
+
+static inline void memory_tally_allocate(memory_tally *tally, size_t size, size_t capacity) {
+    memory_tally_raise(&tally->requested, size);
+    memory_tally_raise(&tally->in_use, capacity);
+    if (++tally->blocks.current > tally->blocks.peak) tally->blocks.peak = tally->blocks.current;
+    tally->allocations++;
+    tally->histogram[memory_histogram_bucket(size)]++;
+}
+
+static inline void memory_tally_free(memory_tally *tally, size_t size, size_t capacity) {
+    tally->requested.current -= size;
+    tally->in_use.current -= capacity;
+    tally->blocks.current--;
+    tally->frees++;
+}
+
+/* Writes the tally into statistics; retries are added to those of the elements below, which are there already. */
+void memory_tally_fill(const memory_tally *tally, tarn_memory_stats *inout_stats);
+void memory_tally_reset_peaks(memory_tally *tally);
 
 #endif
