@@ -6,7 +6,6 @@
 #include "memory/direct.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include <tarn/size.h>
 

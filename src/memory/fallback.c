@@ -8,7 +8,6 @@
  * bit of its own, also where one is part of another's SPEC. The figures are those of both together. */
 #include <pthread.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "base/memory.h"

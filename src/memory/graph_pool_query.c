@@ -1,5 +1,4 @@
 /* What can be asked of a graph pool: figures, blocks, where an address lies, numbers of blocks, and whether it is whole. */
-#include <string.h>
 
 #include "base/status.h"
 #include "base/structure.h"

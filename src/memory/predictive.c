@@ -5,8 +5,6 @@
  * predictive_resize.c. */
 #include "memory/predictive.h"
 
-#include <string.h>
-
 #include <tarn/size.h>
 
 #include "base/log.h"

@@ -10,7 +10,6 @@
 #include "memory/pytorch.h"
 
 #include <stdio.h>
-#include <string.h>
 
 #include <tarn/size.h>
 
