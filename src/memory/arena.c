@@ -6,8 +6,6 @@
  * adaptors above hear of it, and its memory waits for other streams that use it. */
 #include "memory/arena.h"
 
-#include <stdio.h>
-
 #include <tarn/arena.h>
 
 #include "base/checked.h"
@@ -55,8 +53,11 @@ static tarn_status arena_allocate_quickly(tarn_allocator *allocator, size_t size
 }
 
 /* A block from what the arena has; NULL, and OK, when it has no room. Inside. */
-static tarn_status find_block(arena *self, const memory_request *request, size_t capacity, memory_block **out_block) {
+static tarn_status find_block(tarn_allocator *allocator, const memory_request *request, size_t capacity,
+                              memory_block **out_block) {
+    arena *self = arena_of(allocator);
     arena_lane *lane;
+    arena_tidy(self);
     tarn_status status = arena_lane_get(self, request->stream, &lane);
     if (status == TARN_OK && self->spares == NULL) status = arena_spares_refill(self);
     if (status != TARN_OK) return status;
@@ -69,7 +70,8 @@ static tarn_status find_block(arena *self, const memory_request *request, size_t
 }
 
 /* What is not used goes back, and reclaimers are asked; false when neither gives anything. Inside. */
-static bool make_room(arena *self, const memory_request *request, size_t capacity) {
+static bool make_room(tarn_allocator *allocator, const memory_request *request, size_t capacity) {
+    arena *self = arena_of(allocator);
     size_t bytes = 0;
     self->figures.tally.retries++;
     (void)arena_give_back(self, &bytes);
@@ -80,25 +82,7 @@ static bool make_room(arena *self, const memory_request *request, size_t capacit
     return bytes != 0;
 }
 
-/* Inside. */
-static tarn_status find_or_grow(arena *self, const memory_request *request, size_t capacity, memory_block **out_block) {
-    for (;;) {
-        memory_block *block = NULL;
-        arena_tidy(self);
-        tarn_status status = find_block(self, request, capacity, &block);
-        if (status != TARN_OK || block != NULL) {
-            *out_block = block;
-            return status;
-        }
-        status = arena_grow(self, request->stream, capacity, request->alignment);
-        if (status == TARN_OK) continue;
-        if (!upstream_is_short(status)) return status;
-        /* What is tried now may fail too; the sentence that counts is the one of the element below. */
-        char sentence[512];
-        snprintf(sentence, sizeof sentence, "%s", tarn_last_error());
-        if (!make_room(self, request, capacity)) return base_fail(status, "%s", sentence);
-    }
-}
+static const upstream_steps steps = {.find = find_block, .grow = arena_grow, .make_room = make_room};
 
 static uint64_t largest_free(const arena *self) {
     size_t largest = 0;
@@ -118,7 +102,7 @@ static tarn_status arena_allocate(tarn_allocator *allocator, const memory_reques
     }
     if (!arena_enter(self)) return refuse_second_thread(allocator);
     memory_block *block;
-    tarn_status status = find_or_grow(self, request, capacity, &block);
+    tarn_status status = upstream_serve(allocator, &steps, request, capacity, &block);
     if (status == TARN_OK) {
         memory_block_fill(block, request, allocator);
         memory_tally_allocate(&self->figures.tally, request->size, capacity);

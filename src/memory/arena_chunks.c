@@ -98,24 +98,32 @@ static void insert_chunk(arena *self, arena_lane *lane, arena_chunk *chunk) {
     memory_figures_take(&self->figures, chunk->range.size);
 }
 
-tarn_status arena_grow(arena *self, tarn_stream *stream, size_t capacity, size_t alignment) {
+/* What a chunk for the request should have: more than that, so that the number of chunks stays small. */
+static size_t chunk_size(const arena *self, const arena_lane *lane, size_t capacity) {
+    size_t wanted = lane->held / GROWTH;
+    if (wanted < self->least_chunk) wanted = self->least_chunk;
+    if (wanted < capacity) wanted = capacity;
+    return checked_round_up(wanted, self->least_chunk, &wanted) ? wanted : capacity;
+}
+
+tarn_status arena_grow(tarn_allocator *allocator, const memory_request *request, size_t capacity) {
+    arena *self = arena_of(allocator);
     arena_lane *lane;
-    tarn_status status = arena_lane_get(self, stream, &lane);
+    tarn_status status = arena_lane_get(self, request->stream, &lane);
     arena_chunk *chunk = status == TARN_OK ? base_allocate(1, sizeof *chunk) : NULL;
     if (chunk == NULL) return status == TARN_OK ? refuse_host_memory(self) : status;
-    size_t wanted = lane->held / GROWTH > self->least_chunk ? lane->held / GROWTH : self->least_chunk;
-    if (!checked_round_up(capacity > wanted ? capacity : wanted, self->least_chunk, &wanted)) wanted = capacity;
+    size_t wanted = chunk_size(self, lane, capacity);
     arena_leave(self);
-    status = upstream_take(&self->base, wanted, alignment, stream, &chunk->piece);
-    if (upstream_is_short(status) && wanted > capacity)
-        status = upstream_take(&self->base, capacity, alignment, stream, &chunk->piece);
+    status = upstream_take(&self->base, wanted, request->alignment, request->stream, &chunk->piece);
+    bool is_too_much = upstream_is_short(status) && wanted > capacity;
+    if (is_too_much) status = upstream_take(&self->base, capacity, request->alignment, request->stream, &chunk->piece);
     arena_go_back_in(self);
     if (status != TARN_OK) {
         base_free(chunk);
         return status;
     }
     /* The lane may have gone meanwhile. */
-    status = arena_lane_get(self, stream, &lane);
+    status = arena_lane_get(self, request->stream, &lane);
     if (status == TARN_OK) {
         insert_chunk(self, lane, chunk);
         return TARN_OK;
@@ -197,18 +205,11 @@ static void drop_waiting(arena *self, const arena_chunk *chunk) {
     }
 }
 
-/* Has the element below wait for the streams of the list; where it cannot be told, waits here. */
-static tarn_status hand_uses_down(arena *self, const arena_chunk *chunk, const direct_use *uses) {
-    tarn_status status = upstream_share(&self->streams, chunk->piece, uses);
-    return status == TARN_OK ? TARN_OK : direct_streams_wait(&self->streams, uses);
-}
-
-/* The same for all that still use the chunk, besides the stream that it was taken for. */
+/* Has the element below wait for all that still use the chunk, besides the stream that it was taken for. */
 static tarn_status share_uses(arena *self, const arena_chunk *chunk) {
-    direct_use own = {.stream = chunk->lane->stream};
-    tarn_status status = own.stream != chunk->piece->stream ? hand_uses_down(self, chunk, &own) : TARN_OK;
+    tarn_status status = upstream_share_stream(&self->streams, chunk->piece, chunk->lane->stream);
     for (const memory_block *block = chunk->first; block != NULL && status == TARN_OK; block = block->neighbours.next) {
-        if (arena_is_waiting(block)) status = hand_uses_down(self, chunk, block->uses);
+        if (arena_is_waiting(block)) status = upstream_share(&self->streams, chunk->piece, block->uses);
     }
     return status;
 }

@@ -145,7 +145,7 @@ bool arena_find_room(arena *self, arena_lane *lane, size_t capacity, size_t alig
 /* Sees to it that there are spare descriptors. OUT_OF_MEMORY. */
 tarn_status arena_spares_refill(arena *self);
 /* Takes a chunk with room for the request from the element below. Inside; another thread's turn may come meanwhile. */
-tarn_status arena_grow(arena *self, tarn_stream *stream, size_t capacity, size_t alignment);
+tarn_status arena_grow(tarn_allocator *allocator, const memory_request *request, size_t capacity);
 
 /* The slow end of arena_take: marks where the uses of the block end, and lets it wait. */
 void arena_wait(arena *self, memory_block *block);

@@ -6,8 +6,6 @@
  * at once, which is what clearing does. */
 #include "memory/pool.h"
 
-#include <stdio.h>
-
 #include <tarn/pool.h>
 
 #include "base/checked.h"
@@ -50,7 +48,9 @@ static tarn_status pool_allocate_quickly(tarn_allocator *allocator, size_t size,
 }
 
 /* A block from what the pool has; NULL, and OK, when nothing fits. */
-static tarn_status find_block(pool *self, const memory_request *request, size_t capacity, memory_block **out_block) {
+static tarn_status find_block(tarn_allocator *allocator, const memory_request *request, size_t capacity,
+                              memory_block **out_block) {
+    pool *self = pool_of(allocator);
     pool_lane *lane;
     memory_block *block = NULL;
     biased_way way = biased_lock_take(&self->lock);
@@ -73,7 +73,8 @@ static tarn_status find_block(pool *self, const memory_request *request, size_t 
 }
 
 /* What is not used goes back, and reclaimers are asked; false when neither gives anything. */
-static bool make_room(pool *self, const memory_request *request, size_t capacity) {
+static bool make_room(tarn_allocator *allocator, const memory_request *request, size_t capacity) {
+    pool *self = pool_of(allocator);
     size_t bytes = 0;
     biased_way way = biased_lock_take(&self->lock);
     self->figures.tally.retries++;
@@ -82,23 +83,7 @@ static bool make_room(pool *self, const memory_request *request, size_t capacity
     return bytes != 0 || memory_reclaim(request->outer, capacity) != 0;
 }
 
-static tarn_status find_or_grow(pool *self, const memory_request *request, size_t capacity, memory_block **out_block) {
-    for (;;) {
-        memory_block *block;
-        tarn_status status = find_block(self, request, capacity, &block);
-        if (status != TARN_OK || block != NULL) {
-            *out_block = block;
-            return status;
-        }
-        status = pool_grow(self, request->stream, capacity, request->alignment);
-        if (status == TARN_OK) continue;
-        if (!upstream_is_short(status)) return status;
-        /* What is tried now may fail too; the sentence that counts is the one of the element below. */
-        char sentence[512];
-        snprintf(sentence, sizeof sentence, "%s", tarn_last_error());
-        if (!make_room(self, request, capacity)) return base_fail(status, "%s", sentence);
-    }
-}
+static const upstream_steps steps = {.find = find_block, .grow = pool_grow, .make_room = make_room};
 
 static tarn_status explain(pool *self, tarn_status status, size_t size) {
     biased_way way = biased_lock_take(&self->lock);
@@ -116,7 +101,7 @@ static tarn_status pool_allocate(tarn_allocator *allocator, const memory_request
         return base_fail(TARN_INVALID_ARGUMENT, "%zu bytes cannot be rounded up to the alignment", request->size);
     }
     memory_block *block;
-    tarn_status status = find_or_grow(self, request, capacity, &block);
+    tarn_status status = upstream_serve(allocator, &steps, request, capacity, &block);
     if (status != TARN_OK) return explain(self, status, request->size);
     *out_block = block;
     return TARN_OK;

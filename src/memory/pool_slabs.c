@@ -201,7 +201,9 @@ static tarn_status take_piece(pool *self, pool_slab *slab, tarn_stream *stream, 
     return TARN_OK;
 }
 
-tarn_status pool_grow(pool *self, tarn_stream *stream, size_t capacity, size_t alignment) {
+tarn_status pool_grow(tarn_allocator *allocator, const memory_request *request, size_t capacity) {
+    pool *self = pool_of(allocator);
+    size_t alignment = request->alignment;
     unsigned class = pool_class(self, capacity);
     size_t stride = is_large(capacity) ? capacity : pool_class_capacity(self, class), count = 1;
     bool is_shared = !is_large(capacity) && alignment <= self->alignment;
@@ -213,14 +215,14 @@ tarn_status pool_grow(pool *self, tarn_stream *stream, size_t capacity, size_t a
     if (slab == NULL) return refuse_host_memory(self);
     slab->stride = stride;
     slab->count = count;
-    tarn_status status = take_piece(self, slab, stream, alignment);
+    tarn_status status = take_piece(self, slab, request->stream, alignment);
     if (status != TARN_OK) {
         base_free(slab);
         return status;
     }
     pool_lane *lane;
     biased_way way = biased_lock_take(&self->lock);
-    status = pool_lane_get(self, stream, &lane);
+    status = pool_lane_get(self, request->stream, &lane);
     if (status == TARN_OK) status = prepare_spare(self);
     if (status == TARN_OK) {
         insert_slab(self, lane, slab);
@@ -311,18 +313,12 @@ static void put_slab_back(pool *self, pool_slab *slab) {
     }
 }
 
-/* Has the element below wait for the streams of the list; where it cannot be told, waits here. */
-static tarn_status hand_uses_down(pool *self, const pool_slab *slab, const direct_use *uses) {
-    tarn_status status = upstream_share(&self->streams, slab->piece, uses);
-    return status == TARN_OK ? TARN_OK : direct_streams_wait(&self->streams, uses);
-}
-
-/* The same for all that still use the slab, besides the stream that it was taken for. */
+/* Has the element below wait for all that still use the slab, besides the stream that it was taken for. */
 static tarn_status share_uses(pool *self, const pool_slab *slab) {
-    direct_use own = {.stream = slab->lane->stream};
-    tarn_status status = own.stream != slab->piece->stream ? hand_uses_down(self, slab, &own) : TARN_OK;
+    tarn_status status = upstream_share_stream(&self->streams, slab->piece, slab->lane->stream);
     for (size_t i = 0; i < slab->made && status == TARN_OK; i++) {
-        if (slab->blocks[i]->flags == POOL_WAITING) status = hand_uses_down(self, slab, slab->blocks[i]->uses);
+        const memory_block *block = slab->blocks[i];
+        if (block->flags == POOL_WAITING) status = upstream_share(&self->streams, slab->piece, block->uses);
     }
     return status;
 }

@@ -115,7 +115,7 @@ memory_block *pool_block_at(const pool *self, uintptr_t address);
 /* Without the lock. */
 
 /* Takes a slab for the request from below and gives it to the stream's lane. */
-tarn_status pool_grow(pool *self, tarn_stream *stream, size_t capacity, size_t alignment);
+tarn_status pool_grow(tarn_allocator *allocator, const memory_request *request, size_t capacity);
 /* Gives slabs without blocks that are OUT back. Adds their bytes to `*inout_bytes`; the first failure. */
 tarn_status pool_give_back(pool *self, size_t *inout_bytes);
 /* The end of everything that is left; nobody else uses the pool any more. */

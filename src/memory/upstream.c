@@ -1,6 +1,8 @@
 /* Taking pieces of memory from the element below; see upstream.h. */
 #include "memory/upstream.h"
 
+#include <stdio.h>
+
 #include <tarn/size.h>
 
 #include "base/memory.h"
@@ -63,11 +65,33 @@ tarn_status upstream_share(direct_streams *streams, memory_block *piece, const d
     tarn_status status = TARN_OK;
     for (const direct_use *use = uses; use != NULL && status == TARN_OK; use = use->next)
         status = share(streams, piece, use);
-    return status;
+    return status == TARN_OK ? TARN_OK : direct_streams_wait(streams, uses);
+}
+
+tarn_status upstream_share_stream(direct_streams *streams, memory_block *piece, uint32_t stream) {
+    direct_use use = {.stream = stream};
+    return stream != piece->stream ? upstream_share(streams, piece, &use) : TARN_OK;
 }
 
 tarn_status upstream_give(tarn_allocator *self, memory_block *piece) {
     return memory_free(self->upstream, piece, NULL);
+}
+
+tarn_status upstream_serve(tarn_allocator *self, const upstream_steps *steps, const memory_request *request,
+                           size_t capacity, memory_block **out_block) {
+    for (;;) {
+        memory_block *block = NULL;
+        tarn_status status = steps->find(self, request, capacity, &block);
+        if (status == TARN_OK && block != NULL) *out_block = block;
+        if (status != TARN_OK || block != NULL) return status;
+        status = steps->grow(self, request, capacity);
+        if (status == TARN_OK) continue;
+        if (!upstream_is_short(status)) return status;
+        /* What is tried now may fail too; the sentence that counts is the one of the element below. */
+        char sentence[512];
+        snprintf(sentence, sizeof sentence, "%s", tarn_last_error());
+        if (!steps->make_room(self, request, capacity)) return base_fail(status, "%s", sentence);
+    }
 }
 
 tarn_status upstream_explain(const tarn_allocator *self, tarn_status status, size_t asked, uint64_t in_use,
