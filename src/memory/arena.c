@@ -275,6 +275,7 @@ tarn_status tarn_arena_reset(tarn_allocator *allocator) {
     tarn_status status = enter_stack(allocator, "reset", &self);
     if (status != TARN_OK) return status;
     rewind_to(self, 0, MEMORY_CALL_SITE());
+    self->is_short = false;
     arena_leave(self);
     return TARN_OK;
 }
@@ -317,6 +318,7 @@ static tarn_status arena_empty_cache(tarn_allocator *allocator) {
     if (!arena_enter(self)) return refuse_second_thread(allocator);
     arena_tidy(self);
     tarn_status status = arena_give_back(self, &bytes);
+    self->is_short = false;
     arena_leave(self);
     tarn_status below = memory_empty_cache_below(allocator);
     return status != TARN_OK ? status : below;

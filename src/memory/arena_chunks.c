@@ -100,7 +100,7 @@ static void insert_chunk(arena *self, arena_lane *lane, arena_chunk *chunk) {
 
 /* What a chunk for the request should have: more than that, so that the number of chunks stays small. */
 static size_t chunk_size(const arena *self, const arena_lane *lane, size_t capacity) {
-    size_t wanted = lane->held / GROWTH;
+    size_t wanted = self->is_short ? 0 : lane->held / GROWTH;
     if (wanted < self->least_chunk) wanted = self->least_chunk;
     if (wanted < capacity) wanted = capacity;
     return checked_round_up(wanted, self->least_chunk, &wanted) ? wanted : capacity;
@@ -118,6 +118,7 @@ tarn_status arena_grow(tarn_allocator *allocator, const memory_request *request,
     bool is_too_much = upstream_is_short(status) && wanted > capacity;
     if (is_too_much) status = upstream_take(&self->base, capacity, request->alignment, request->stream, &chunk->piece);
     arena_go_back_in(self);
+    if (is_too_much) self->is_short = true;
     if (status != TARN_OK) {
         base_free(chunk);
         return status;

@@ -56,6 +56,9 @@ typedef struct arena {
 
     atomic_uint busy; /* a thread is inside; relaxed: it orders nothing, and only tells of a misuse */
     bool is_retired;
+    /* The element below has refused more than a request needs, for which it goes to great lengths: it is asked for no more than
+     * that until the arena is reset or emptied. */
+    bool is_short;
     size_t own;        /* live buffers that were allocated through the arena as the top */
     uint64_t sequence; /* of the next block */
     uint64_t rewinds;  /* so far */

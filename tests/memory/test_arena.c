@@ -296,6 +296,24 @@ static void a_reclaimer_may_reset_the_arena(test_stand *stand) {
     give(stand, second, NULL);
 }
 
+/* Nearly all of the device is taken, and a chunk as large as the arena would like is more than is left: that is found out once, not
+ * with every request. */
+static void a_full_device_is_asked_for_no_more_than_a_request_needs(test_stand *stand) {
+    const size_t size = 300 * MIB;
+    tarn_buffer *buffer = NULL;
+    (void)take(stand, 7 * GIB, NULL);
+    (void)take(stand, 600 * MIB, NULL);
+    EXPECT(TARN_OUT_OF_MEMORY, tarn_allocator_allocate(stand->allocator, size, NULL, &buffer));
+    uint64_t before = counters_of(stand->device).driver_allocs;
+    EXPECT(TARN_OUT_OF_MEMORY, tarn_allocator_allocate(stand->allocator, size, NULL, &buffer));
+    /* By granules of 2 MiB; the element below may ask several times itself. */
+    assert_in_range(counters_of(stand->device).driver_allocs - before, 0, 8 * (size / (2 * MIB)));
+    /* What is left serves as before. */
+    (void)take(stand, 100 * MIB, NULL);
+    EXPECT_OK(tarn_allocator_check(stand->allocator));
+    EXPECT_OK(tarn_arena_reset(stand->allocator));
+}
+
 /* 10, 17 */
 static void only_an_arena_is_reset(test_stand *stand) {
     tarn_allocator *other = NULL;
@@ -329,6 +347,8 @@ int main(void) {
         CONFORMANCE_TEST(a_release_after_a_reset_counts_only_what_still_lives, SPEC_RESETS | DEVICE_COUNTS),
         CONFORMANCE_TEST(a_second_thread_that_is_seen_inside_is_told_so, SPEC_RESETS),
         CONFORMANCE_TEST(a_reclaimer_may_reset_the_arena, SPEC_RESETS | SPEC_UNLIMITED | DEVICE_COUNTS),
+        CONFORMANCE_TEST(a_full_device_is_asked_for_no_more_than_a_request_needs,
+                         SPEC_RESETS | SPEC_UNLIMITED | DEVICE_COUNTS),
         CONFORMANCE_TEST(only_an_arena_is_reset, SPEC_RESETS),
     };
     return conformance_run("memory arena", tests, sizeof tests / sizeof tests[0]);
