@@ -11,10 +11,10 @@ allowed() {
     base) echo "include" ;;
     backends/*) echo "backend base" ;;
     hal) echo "include base" ;;
-    shape) echo "include base" ;;
-    memory) echo "include base hal shape" ;;
-    trace) echo "include base hal shape memory" ;;
-    tools/*) echo "include base hal shape memory trace tarn bench record" ;;
+    plan | shape) echo "include base" ;;
+    memory) echo "include base plan hal shape" ;;
+    trace) echo "include base plan hal shape memory" ;;
+    tools/*) echo "include base plan hal shape memory trace tarn bench record" ;;
     *) echo any ;;
     esac
 }

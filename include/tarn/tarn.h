@@ -14,6 +14,7 @@
 #include <tarn/graph_switch.h>
 #include <tarn/host_functions.h>
 #include <tarn/log.h>
+#include <tarn/plan.h>
 #include <tarn/pool.h>
 #include <tarn/predictive.h>
 #include <tarn/replay.h>

@@ -1,0 +1,150 @@
+/* The planner's driver: the heuristics on each section, then the search where they leave something to gain. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/memory.h"
+#include "base/status.h"
+#include "base/structure.h"
+#include "plan/heuristic.h"
+#include "plan/problem.h"
+#include "plan/watch.h"
+
+#define SECOND_NS 1e9
+
+/* One call of tarn_plan_solve. */
+typedef struct plan_solver {
+    const tarn_plan_buffer *buffers;
+    size_t count;
+    tarn_plan_options options;
+    plan_problem problem;
+    plan_watch watch;
+    uint64_t *offsets; /* as `problem.source`: in order of the sections */
+    uint64_t *heights; /* of each section, sizes rounded to units */
+    uint64_t *results; /* in the caller's order */
+} plan_solver;
+
+/* The sum over the regions of the heights of the sections that have been planned, and bounds for the others. */
+static uint64_t rounded_height(const plan_solver *solver) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < solver->problem.region_count; i++) {
+        const plan_region *region = &solver->problem.regions[i];
+        uint64_t height = region->resting_height;
+        for (uint32_t j = region->first_section; j < region->first_section + region->section_count; j++)
+            if (solver->heights[j] > height) height = solver->heights[j];
+        sum += height;
+    }
+    return sum;
+}
+
+static uint64_t sum_of_bounds(const plan_solver *solver) {
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < solver->problem.region_count; i++) sum += solver->problem.regions[i].lower_bound;
+    return sum;
+}
+
+static tarn_status plan_sections(plan_solver *solver) {
+    plan_problem *problem = &solver->problem;
+    for (uint32_t i = 0; i < problem->section_count; i++) {
+        const plan_section *section = &problem->sections[i];
+        uint64_t target = problem->regions[section->region].section_bound;
+        tarn_status status = plan_heuristic(section, target, &solver->watch,
+                                            solver->offsets + (section->source - problem->source), &solver->heights[i]);
+        if (status != TARN_OK) return status;
+    }
+    plan_watch_tell(&solver->watch, rounded_height(solver), sum_of_bounds(solver));
+    return TARN_OK;
+}
+
+/* Brings the offsets into the caller's order; a buffer that needs no place is at 0, or where it is fixed. */
+static void write_results(plan_solver *solver) {
+    for (size_t i = 0; i < solver->count; i++) {
+        uint64_t fixed = solver->buffers[i].fixed_offset;
+        solver->results[i] = fixed == TARN_PLAN_ANYWHERE ? 0 : fixed;
+    }
+    for (uint32_t i = 0; i < solver->problem.count; i++)
+        solver->results[solver->problem.source[i]] = solver->offsets[i];
+}
+
+static uint64_t capacity_of(const plan_solver *solver, uint32_t region) {
+    const tarn_plan_options *options = &solver->options;
+    return options->capacities != NULL && region < options->region_count ? options->capacities[region] : UINT64_MAX;
+}
+
+/* A region's height in bytes. */
+static uint64_t height_of(const plan_solver *solver, const plan_region *region) {
+    const plan_problem *problem = &solver->problem;
+    uint64_t height = region->resting_height;
+    for (uint32_t i = region->first_section; i < region->first_section + region->section_count; i++) {
+        const plan_section *section = &problem->sections[i];
+        for (uint32_t j = 0; j < section->count; j++) {
+            uint64_t top = solver->results[section->source[j]] + solver->buffers[section->source[j]].size;
+            if (top > height) height = top;
+        }
+    }
+    return height;
+}
+
+static void judge(const plan_solver *solver, tarn_plan_result *out_result) {
+    *out_result = (tarn_plan_result){.struct_size = sizeof *out_result, .is_optimal = 1, .is_feasible = 1};
+    for (uint32_t i = 0; i < solver->problem.region_count; i++) {
+        const plan_region *region = &solver->problem.regions[i];
+        uint64_t height = height_of(solver, region), capacity = capacity_of(solver, region->number);
+        out_result->height += height;
+        out_result->lower_bound += region->lower_bound;
+        if (height > region->lower_bound) out_result->is_optimal = 0;
+        if (height > capacity) out_result->is_feasible = 0;
+        if (region->lower_bound > capacity) out_result->is_infeasible = 1;
+    }
+    out_result->is_cancelled = atomic_load(&solver->watch.is_cancelled);
+    out_result->seconds = (double)(base_clock_ns() - solver->watch.begin_ns) / SECOND_NS;
+}
+
+static tarn_status solve(plan_solver *solver) {
+    solver->offsets = base_allocate(solver->problem.count, sizeof *solver->offsets);
+    solver->heights = base_allocate(solver->problem.section_count, sizeof *solver->heights);
+    solver->results = base_allocate(solver->count, sizeof *solver->results);
+    if (solver->offsets == NULL || solver->heights == NULL || solver->results == NULL) {
+        return base_fail(TARN_OUT_OF_MEMORY, "planning %zu buffers: no host memory for offsets", solver->count);
+    }
+    tarn_status status = plan_sections(solver);
+    if (status != TARN_OK) return status;
+    write_results(solver);
+    status = tarn_plan_check(solver->buffers, solver->count, NULL, 0, solver->results);
+    if (status != TARN_INVALID_ARGUMENT) return status;
+    return base_fail_within(TARN_INTERNAL, "the planner's own plan is wrong");
+}
+
+tarn_status tarn_plan_solve(const tarn_plan_buffer *buffers, size_t count, const tarn_plan_options *options,
+                            uint64_t *out_offsets, tarn_plan_result *out_result) {
+    plan_solver solver = {.buffers = buffers, .count = count};
+    tarn_status status = base_read_structure("tarn_plan_solve", options, &solver.options, sizeof solver.options);
+    if (status != TARN_OK) return status;
+    if (out_offsets == NULL && count != 0) {
+        return base_fail(TARN_INVALID_ARGUMENT, "the place for a plan's offsets is NULL");
+    }
+    if (solver.options.capacities == NULL && solver.options.region_count != 0) {
+        return base_fail(TARN_INVALID_ARGUMENT, "a plan has capacities for %" PRIu32 " regions, and NULL for them",
+                         solver.options.region_count);
+    }
+    tarn_plan_result unused = {.struct_size = sizeof unused};
+    if (out_result == NULL) out_result = &unused;
+    plan_watch_begin(&solver.watch, &solver.options);
+    status = plan_problem_validate(buffers, count);
+    if (status == TARN_OK) status = plan_problem_begin(&solver.problem, buffers, count);
+    if (status == TARN_OK) {
+        status = solve(&solver);
+        if (status == TARN_OK) {
+            tarn_plan_result result;
+            judge(&solver, &result);
+            status = base_fill_structure(out_result, &result, sizeof result, "the result of a plan");
+        }
+        if (status == TARN_OK && count != 0) memcpy(out_offsets, solver.results, count * sizeof *out_offsets);
+        plan_problem_end(&solver.problem);
+    }
+    plan_watch_end(&solver.watch);
+    base_free(solver.offsets);
+    base_free(solver.heights);
+    base_free(solver.results);
+    return status;
+}
