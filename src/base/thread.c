@@ -5,8 +5,10 @@
  * around the creation, because a new thread inherits the mask. */
 #include "base/thread.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/memory.h"
 #include "base/status.h"
@@ -46,4 +48,11 @@ tarn_status base_thread_start(pthread_t *out_thread, const char *name, void *(*r
     }
     *out_thread = thread;
     return TARN_OK;
+}
+
+unsigned base_processor_count(void) {
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) == 0) return (unsigned)CPU_COUNT(&set);
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count > 0 ? (unsigned)count : 1;
 }

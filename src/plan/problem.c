@@ -24,7 +24,7 @@ typedef struct workshop {
     span *spans; /* of the pieces */
 } workshop;
 
-static uint64_t greatest_common_divisor(uint64_t a, uint64_t b) {
+uint64_t plan_common_divisor(uint64_t a, uint64_t b) {
     while (b != 0) {
         uint64_t rest = a % b;
         a = b;
@@ -106,7 +106,7 @@ static void find_units(plan_problem *problem, const tarn_plan_buffer *buffers, s
     for (size_t i = 0; i < count; i++) {
         plan_region *region = &problem->regions[region_of(problem, buffers[i].region)];
         uint64_t alignment = buffers[i].alignment > 1 && buffers[i].gap_count == 0 ? buffers[i].alignment : 1;
-        if (buffers[i].size != 0) region->unit = greatest_common_divisor(alignment, region->unit);
+        if (buffers[i].size != 0) region->unit = plan_common_divisor(alignment, region->unit);
     }
     for (uint32_t i = 0; i < problem->region_count; i++)
         if (problem->regions[i].unit == 0) problem->regions[i].unit = 1;

@@ -64,6 +64,9 @@ typedef struct plan_problem {
     plan_piece *pieces;
 } plan_problem;
 
+/* The greatest number that divides both; the other one where one is 0. */
+uint64_t plan_common_divisor(uint64_t a, uint64_t b);
+
 /* Refuses what is no problem: as tarn_plan_solve says. */
 tarn_status plan_problem_validate(const tarn_plan_buffer *buffers, size_t count);
 

@@ -6,8 +6,10 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/structure.h"
+#include "base/thread.h"
 #include "plan/heuristic.h"
 #include "plan/problem.h"
+#include "plan/search.h"
 #include "plan/watch.h"
 
 #define SECOND_NS 1e9
@@ -19,9 +21,11 @@ typedef struct plan_solver {
     tarn_plan_options options;
     plan_problem problem;
     plan_watch watch;
-    uint64_t *offsets; /* as `problem.source`: in order of the sections */
-    uint64_t *heights; /* of each section, sizes rounded to units */
-    uint64_t *results; /* in the caller's order */
+    uint64_t *offsets;    /* as `problem.source`: in order of the sections */
+    uint64_t *heights;    /* of each section, sizes rounded to units */
+    uint64_t *bounds;     /* of each section, which its height cannot be below */
+    uint64_t *capacities; /* of each region of the problem */
+    uint64_t *results;    /* in the caller's order */
 } plan_solver;
 
 /* The sum over the regions of the heights of the sections that have been planned, and bounds for the others. */
@@ -37,10 +41,33 @@ static uint64_t rounded_height(const plan_solver *solver) {
     return sum;
 }
 
+/* What a region's height in bytes cannot be below. A section's bound is of rounded sizes: where the search has raised it, the
+ * bytes that rounding adds to the topmost buffer may be missing. */
+static uint64_t bound_of(const plan_solver *solver, const plan_region *region) {
+    uint64_t bound = region->lower_bound;
+    for (uint32_t i = region->first_section; i < region->first_section + region->section_count; i++) {
+        uint64_t proved = solver->bounds[i];
+        if (proved > solver->problem.sections[i].lower_bound && proved - region->unit + 1 > bound) {
+            bound = proved - region->unit + 1;
+        }
+    }
+    return bound;
+}
+
 static uint64_t sum_of_bounds(const plan_solver *solver) {
     uint64_t sum = 0;
-    for (uint32_t i = 0; i < solver->problem.region_count; i++) sum += solver->problem.regions[i].lower_bound;
+    for (uint32_t i = 0; i < solver->problem.region_count; i++) sum += bound_of(solver, &solver->problem.regions[i]);
     return sum;
+}
+
+static void tell_news(void *context) {
+    plan_solver *solver = context;
+    plan_watch_tell(&solver->watch, rounded_height(solver), sum_of_bounds(solver));
+}
+
+static uint64_t capacity_of(const plan_solver *solver, uint32_t region) {
+    const tarn_plan_options *options = &solver->options;
+    return options->capacities != NULL && region < options->region_count ? options->capacities[region] : UINT64_MAX;
 }
 
 static tarn_status plan_sections(plan_solver *solver) {
@@ -48,12 +75,21 @@ static tarn_status plan_sections(plan_solver *solver) {
     for (uint32_t i = 0; i < problem->section_count; i++) {
         const plan_section *section = &problem->sections[i];
         uint64_t target = problem->regions[section->region].section_bound;
+        solver->bounds[i] = section->lower_bound;
         tarn_status status = plan_heuristic(section, target, &solver->watch,
                                             solver->offsets + (section->source - problem->source), &solver->heights[i]);
         if (status != TARN_OK) return status;
     }
-    plan_watch_tell(&solver->watch, rounded_height(solver), sum_of_bounds(solver));
-    return TARN_OK;
+    tell_news(solver);
+    if (solver->options.timeout_seconds < 0) return TARN_OK;
+    for (uint32_t i = 0; i < problem->region_count; i++)
+        solver->capacities[i] = capacity_of(solver, problem->regions[i].number);
+    unsigned threads = solver->options.threads != 0 ? solver->options.threads : base_processor_count();
+    plan_search_goal goal = {.capacities = solver->capacities,
+                             .stops_at_capacity = solver->options.stops_at_capacity != 0,
+                             .threads = threads};
+    return plan_search_problem(problem, &goal, &solver->watch, solver->offsets, solver->heights, solver->bounds,
+                               tell_news, solver);
 }
 
 /* Brings the offsets into the caller's order; a buffer that needs no place is at 0, or where it is fixed. */
@@ -64,11 +100,6 @@ static void write_results(plan_solver *solver) {
     }
     for (uint32_t i = 0; i < solver->problem.count; i++)
         solver->results[solver->problem.source[i]] = solver->offsets[i];
-}
-
-static uint64_t capacity_of(const plan_solver *solver, uint32_t region) {
-    const tarn_plan_options *options = &solver->options;
-    return options->capacities != NULL && region < options->region_count ? options->capacities[region] : UINT64_MAX;
 }
 
 /* A region's height in bytes. */
@@ -91,10 +122,11 @@ static void judge(const plan_solver *solver, tarn_plan_result *out_result) {
         const plan_region *region = &solver->problem.regions[i];
         uint64_t height = height_of(solver, region), capacity = capacity_of(solver, region->number);
         out_result->height += height;
-        out_result->lower_bound += region->lower_bound;
-        if (height > region->lower_bound) out_result->is_optimal = 0;
+        uint64_t bound = bound_of(solver, region);
+        out_result->lower_bound += bound;
+        if (height > bound) out_result->is_optimal = 0;
         if (height > capacity) out_result->is_feasible = 0;
-        if (region->lower_bound > capacity) out_result->is_infeasible = 1;
+        if (bound > capacity) out_result->is_infeasible = 1;
     }
     out_result->is_cancelled = atomic_load(&solver->watch.is_cancelled);
     out_result->seconds = (double)(base_clock_ns() - solver->watch.begin_ns) / SECOND_NS;
@@ -104,7 +136,10 @@ static tarn_status solve(plan_solver *solver) {
     solver->offsets = base_allocate(solver->problem.count, sizeof *solver->offsets);
     solver->heights = base_allocate(solver->problem.section_count, sizeof *solver->heights);
     solver->results = base_allocate(solver->count, sizeof *solver->results);
-    if (solver->offsets == NULL || solver->heights == NULL || solver->results == NULL) {
+    solver->bounds = base_allocate(solver->problem.section_count, sizeof *solver->bounds);
+    solver->capacities = base_allocate(solver->problem.region_count, sizeof *solver->capacities);
+    if (solver->offsets == NULL || solver->heights == NULL || solver->results == NULL || solver->bounds == NULL ||
+        solver->capacities == NULL) {
         return base_fail(TARN_OUT_OF_MEMORY, "planning %zu buffers: no host memory for offsets", solver->count);
     }
     tarn_status status = plan_sections(solver);
@@ -145,6 +180,8 @@ tarn_status tarn_plan_solve(const tarn_plan_buffer *buffers, size_t count, const
     plan_watch_end(&solver.watch);
     base_free(solver.offsets);
     base_free(solver.heights);
+    base_free(solver.bounds);
+    base_free(solver.capacities);
     base_free(solver.results);
     return status;
 }

@@ -1,5 +1,4 @@
 /* The cpu device: opening and closing, what it says of itself, and the table of its functions. */
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,6 +7,7 @@
 #include "backends/cpu/cpu_internal.h"
 #include "base/checked.h"
 #include "base/memory.h"
+#include "base/thread.h"
 
 const tarn_backend_host *cpu_host;
 
@@ -36,13 +36,6 @@ static void read_name(char *out_name, size_t capacity) {
         break;
     }
     fclose(stream);
-}
-
-static uint32_t count_processors(void) {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) == 0) return (uint32_t)CPU_COUNT(&set);
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count > 0 ? (uint32_t)count : 1;
 }
 
 static tarn_status device_open(const char *arguments, tarn_backend_device **out_device) {
@@ -83,7 +76,7 @@ static tarn_status device_properties(tarn_backend_device *device, tarn_device_pr
     out_properties->alignment = CPU_ALIGNMENT;
     out_properties->maximum_alignment = CPU_MAXIMUM_ALIGNMENT;
     out_properties->granule = CPU_GRANULE;
-    out_properties->compute_units = count_processors();
+    out_properties->compute_units = base_processor_count();
     out_properties->features = TARN_FEATURE_VIRTUAL_MEMORY | TARN_FEATURE_HOST_ACCESS | TARN_FEATURE_UNIFIED_MEMORY;
     out_properties->memory_kinds = TARN_MEMORY_KIND_BIT(TARN_MEMORY_DEVICE) | TARN_MEMORY_KIND_BIT(TARN_MEMORY_PINNED) |
                                    TARN_MEMORY_KIND_BIT(TARN_MEMORY_MANAGED) | TARN_MEMORY_KIND_BIT(TARN_MEMORY_HOST);
