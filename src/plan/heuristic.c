@@ -1,4 +1,9 @@
-/* The fast heuristics: first fit in each of several orders, and the best of what comes out. */
+/* The fast heuristics, and the best of what comes out.
+ *
+ * Notches are filled with several weights, as often as can be done in a few milliseconds, and at least once. Filling notches knows neither
+ * gaps nor holes below the skyline, which are what fixed buffers and alignments leave: first fit uses them, in several orders, and last in the
+ * order of the best plan's offsets, where no buffer comes to lie higher than it was. First fit takes time that
+ * grows with the square of the number of buffers, so that it is left out where there are many. */
 #include "plan/heuristic.h"
 
 #include <inttypes.h>
@@ -9,56 +14,113 @@
 #include "plan/load.h"
 #include "plan/order.h"
 #include "plan/place.h"
+#include "plan/skyline.h"
+#include "plan/weights.h"
+
+/* Buffers that are placed in a few milliseconds, and how often the same ones are at the most. */
+#define QUICK_PLACEMENTS 15000
+#define MOST_ROUNDS 60
+/* Buffers that first fit places in a few milliseconds, and in about a second. */
+#define FEW_FOR_FIRST_FIT 2000
+#define MANY_FOR_FIRST_FIT 30000
 
 typedef struct workplace {
+    const plan_section *section;
+    plan_watch *watch;
+    uint64_t target;
+    plan_skyline skyline;
     plan_placer placer;
     plan_keyed *keyed, *scratch;
     uint32_t *order;
-    uint64_t *load, *trial;
+    uint64_t *load;        /* of each slot */
+    uint64_t *load_around; /* of each buffer */
+    uint64_t *weights, *trial;
+    uint64_t *best_offsets, best;
 } workplace;
 
-static void leave_workplace(workplace *place) {
+static void leave(workplace *place) {
+    plan_skyline_end(&place->skyline);
     plan_placer_end(&place->placer);
     base_free(place->keyed);
     base_free(place->scratch);
     base_free(place->order);
     base_free(place->load);
+    base_free(place->load_around);
+    base_free(place->weights);
     base_free(place->trial);
 }
 
-static tarn_status enter_workplace(workplace *place, const plan_section *section) {
-    memset(place, 0, sizeof *place);
-    tarn_status status = plan_placer_begin(&place->placer, section);
-    if (status != TARN_OK) return status;
+static tarn_status enter(workplace *place) {
+    const plan_section *section = place->section;
     place->keyed = base_allocate(section->count, sizeof *place->keyed);
     place->scratch = base_allocate(section->count, sizeof *place->scratch);
     place->order = base_allocate(section->count, sizeof *place->order);
-    place->load = base_allocate(section->count, sizeof *place->load);
+    place->load = base_allocate(section->slot_count, sizeof *place->load);
+    place->load_around = base_allocate(section->count, sizeof *place->load_around);
+    place->weights = base_allocate((size_t)section->slot_count + 1, sizeof *place->weights);
     place->trial = base_allocate(section->count, sizeof *place->trial);
-    if (place->keyed != NULL && place->scratch != NULL && place->order != NULL && place->load != NULL &&
-        place->trial != NULL) {
-        status = plan_load_around(section, place->load);
-        if (status == TARN_OK) return TARN_OK;
+    if (place->keyed == NULL || place->scratch == NULL || place->order == NULL || place->load == NULL ||
+        place->load_around == NULL || place->weights == NULL || place->trial == NULL) {
+        return base_fail(TARN_OUT_OF_MEMORY, "planning %" PRIu32 " buffers: no host memory", section->count);
     }
-    leave_workplace(place);
-    return base_fail(TARN_OUT_OF_MEMORY, "planning %" PRIu32 " buffers: no host memory", section->count);
+    tarn_status status = plan_skyline_begin(&place->skyline, section, place->keyed, place->scratch);
+    if (status == TARN_OK) status = plan_placer_begin(&place->placer, section);
+    if (status == TARN_OK) status = plan_load_around(section, place->load_around);
+    if (status == TARN_OK) plan_load(section, place->load);
+    return status;
+}
+
+static bool is_enough(const workplace *place) {
+    return place->best <= place->target || (place->best != UINT64_MAX && plan_watch_is_cancelled(place->watch));
+}
+
+static void keep(workplace *place, uint64_t height) {
+    memcpy(place->best_offsets, place->trial, place->section->count * sizeof *place->trial);
+    place->best = height;
+}
+
+static void fill_notches(workplace *place) {
+    uint64_t rounds = QUICK_PLACEMENTS / place->section->count + 1, random = 0, height;
+    if (rounds > MOST_ROUNDS) rounds = MOST_ROUNDS;
+    for (uint64_t round = 0; round < rounds && !is_enough(place); round++) {
+        plan_weights_make(place->section, place->load, round, &random, place->weights);
+        if (plan_skyline_fill(&place->skyline, place->weights, place->best - 1, place->trial, &height)) {
+            keep(place, height);
+        }
+    }
+}
+
+static void fit_in_orders(workplace *place) {
+    uint64_t height;
+    for (plan_order order = 0; order < PLAN_ORDER_COUNT && !is_enough(place); order++) {
+        plan_order_make(place->section, order, place->load_around, place->keyed, place->scratch, place->order);
+        if (plan_place(&place->placer, place->order, place->best - 1, place->trial, &height)) keep(place, height);
+    }
+}
+
+/* First fit in the order of the best plan. */
+static void let_sink(workplace *place) {
+    uint64_t height;
+    if (is_enough(place)) return;
+    for (uint32_t i = 0; i < place->section->count; i++) place->keyed[i] = (plan_keyed){place->best_offsets[i], i};
+    plan_sort(place->keyed, place->scratch, place->section->count);
+    for (uint32_t i = 0; i < place->section->count; i++) place->order[i] = place->keyed[i].item;
+    if (plan_place(&place->placer, place->order, place->best - 1, place->trial, &height)) keep(place, height);
 }
 
 tarn_status plan_heuristic(const plan_section *section, uint64_t target, plan_watch *watch, uint64_t *offsets,
                            uint64_t *out_height) {
-    workplace place;
-    tarn_status status = enter_workplace(&place, section);
-    if (status != TARN_OK) return status;
-    uint64_t best = UINT64_MAX;
-    for (plan_order order = 0; order < PLAN_ORDER_COUNT && best > target; order++) {
-        if (best != UINT64_MAX && plan_watch_is_over(watch)) break;
-        uint64_t height;
-        plan_order_make(section, order, place.load, place.keyed, place.scratch, place.order);
-        if (!plan_place(&place.placer, place.order, best - 1, place.trial, &height)) continue;
-        memcpy(offsets, place.trial, section->count * sizeof *offsets);
-        best = height;
+    workplace place = {
+        .section = section, .watch = watch, .target = target, .best_offsets = offsets, .best = UINT64_MAX};
+    tarn_status status = enter(&place);
+    if (status == TARN_OK) {
+        bool has_holes = section->has_fixed || section->has_alignment || section->first_piece != NULL;
+        uint32_t count = section->count;
+        fill_notches(&place);
+        if (count <= FEW_FOR_FIRST_FIT || (has_holes && count <= MANY_FOR_FIRST_FIT / 3)) fit_in_orders(&place);
+        if (count <= FEW_FOR_FIRST_FIT || (has_holes && count <= MANY_FOR_FIRST_FIT)) let_sink(&place);
+        *out_height = place.best;
     }
-    leave_workplace(&place);
-    *out_height = best;
-    return TARN_OK;
+    leave(&place);
+    return status;
 }

@@ -1,7 +1,7 @@
 /* Orders in which to place buffers: sorted by the area first, then, stably, by what the order is about. */
 #include "plan/order.h"
 
-/* So that products of it with a lifetime in slots fit; what is lost are the last bits of an estimate. */
+/* Areas that do not fit are all the largest. */
 static uint64_t area_of(const plan_section *section, uint32_t buffer) {
     uint64_t slots = section->upper[buffer] - section->lower[buffer], area;
     return __builtin_mul_overflow(section->size[buffer], slots, &area) ? UINT64_MAX : area;

@@ -41,16 +41,24 @@ static void report(plan_watch *watch, uint64_t now) {
     atomic_store(&watch->is_over, true);
 }
 
+static void report_now_and_then(plan_watch *watch, uint64_t now) {
+    if (watch->progress == NULL || now < atomic_load_explicit(&watch->next_report_ns, memory_order_relaxed)) return;
+    if (pthread_mutex_trylock(&watch->lock) != 0) return;
+    if (now >= atomic_load(&watch->next_report_ns)) report(watch, now);
+    pthread_mutex_unlock(&watch->lock);
+}
+
 bool plan_watch_is_over(plan_watch *watch) {
     if (atomic_load_explicit(&watch->is_over, memory_order_relaxed)) return true;
     uint64_t now = base_clock_ns();
-    if (watch->progress != NULL && now >= atomic_load_explicit(&watch->next_report_ns, memory_order_relaxed) &&
-        pthread_mutex_trylock(&watch->lock) == 0) {
-        if (now >= atomic_load(&watch->next_report_ns)) report(watch, now);
-        pthread_mutex_unlock(&watch->lock);
-    }
+    report_now_and_then(watch, now);
     if (now >= watch->deadline_ns) atomic_store(&watch->is_over, true);
     return atomic_load(&watch->is_over);
+}
+
+bool plan_watch_is_cancelled(plan_watch *watch) {
+    report_now_and_then(watch, base_clock_ns());
+    return atomic_load(&watch->is_cancelled);
 }
 
 void plan_watch_stop(plan_watch *watch) { atomic_store(&watch->is_over, true); }

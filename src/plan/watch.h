@@ -26,6 +26,9 @@ void plan_watch_end(plan_watch *watch);
  * costs a look at the clock, so that it is called after each few microseconds of work. */
 bool plan_watch_is_over(plan_watch *watch);
 
+/* Whether `progress` wants an end: for what is run to its end whatever time it takes. As plan_watch_is_over otherwise. */
+bool plan_watch_is_cancelled(plan_watch *watch);
+
 /* Ends the search for all threads. */
 void plan_watch_stop(plan_watch *watch);
 

@@ -1,0 +1,37 @@
+/* The buffers that have no place yet, by when they live: the longest that fits a stretch of slots and lives in a certain one. */
+#ifndef PLAN_CANDIDATES_H
+#define PLAN_CANDIDATES_H
+
+#include "plan/problem.h"
+#include "plan/sort.h"
+
+#define PLAN_NOBODY UINT32_MAX
+
+/* Between when some candidates begin, and between when they end. */
+typedef struct plan_candidate_box {
+    uint32_t lower_minimum, lower_maximum, upper_minimum, upper_maximum;
+} plan_candidate_box;
+
+typedef struct plan_candidates {
+    const plan_section *section;
+    uint32_t leaf_count;               /* a power of two; node i has the children 2i and 2i + 1 */
+    uint32_t *members;                 /* buffers; those of leaf l from CANDIDATES_OF_LEAF * l on */
+    uint32_t *leaf_of;                 /* of each buffer */
+    bool *is_taken;                    /* each buffer */
+    plan_candidate_box *all, *current; /* the boxes of all buffers, and of those that are left */
+} plan_candidates;
+
+/* All buffers of the section but the fixed ones; after plan_candidates_reset. False without host memory. */
+bool plan_candidates_begin(plan_candidates *candidates, const plan_section *section, plan_keyed *keyed,
+                           plan_keyed *scratch);
+void plan_candidates_end(plan_candidates *candidates);
+void plan_candidates_reset(plan_candidates *candidates);
+
+/* The heaviest candidate that lives in `slot` and within [lower, upper), or PLAN_NOBODY. What it weighs is
+ * weights[its upper] - weights[its lower]; weights rise with the slot. */
+uint32_t plan_candidates_find(const plan_candidates *candidates, uint32_t lower, uint32_t upper, uint32_t slot,
+                              const uint64_t *weights);
+/* Takes a buffer out. */
+void plan_candidates_take(plan_candidates *candidates, uint32_t buffer);
+
+#endif
