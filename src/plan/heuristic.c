@@ -12,9 +12,9 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "plan/load.h"
+#include "plan/notches.h"
 #include "plan/order.h"
 #include "plan/place.h"
-#include "plan/skyline.h"
 #include "plan/weights.h"
 
 /* Buffers that are placed in a few milliseconds, and how often the same ones are at the most. */
@@ -28,7 +28,7 @@ typedef struct workplace {
     const plan_section *section;
     plan_watch *watch;
     uint64_t target;
-    plan_skyline skyline;
+    plan_notches skyline;
     plan_placer placer;
     plan_keyed *keyed, *scratch;
     uint32_t *order;
@@ -39,7 +39,7 @@ typedef struct workplace {
 } workplace;
 
 static void leave(workplace *place) {
-    plan_skyline_end(&place->skyline);
+    plan_notches_end(&place->skyline);
     plan_placer_end(&place->placer);
     base_free(place->keyed);
     base_free(place->scratch);
@@ -63,7 +63,7 @@ static tarn_status enter(workplace *place) {
         place->load_around == NULL || place->weights == NULL || place->trial == NULL) {
         return base_fail(TARN_OUT_OF_MEMORY, "planning %" PRIu32 " buffers: no host memory", section->count);
     }
-    tarn_status status = plan_skyline_begin(&place->skyline, section, place->keyed, place->scratch);
+    tarn_status status = plan_notches_begin(&place->skyline, section, place->keyed, place->scratch);
     if (status == TARN_OK) status = plan_placer_begin(&place->placer, section);
     if (status == TARN_OK) status = plan_load_around(section, place->load_around);
     if (status == TARN_OK) plan_load(section, place->load);
@@ -84,7 +84,7 @@ static void fill_notches(workplace *place) {
     if (rounds > MOST_ROUNDS) rounds = MOST_ROUNDS;
     for (uint64_t round = 0; round < rounds && !is_enough(place); round++) {
         plan_weights_make(place->section, place->load, round, &random, place->weights);
-        if (plan_skyline_fill(&place->skyline, place->weights, place->best - 1, place->trial, &height)) {
+        if (plan_notches_fill(&place->skyline, place->weights, place->best - 1, place->trial, &height)) {
             keep(place, height);
         }
     }

@@ -1,4 +1,4 @@
-/* What the slots of a section weigh, for filling notches (skyline.h). */
+/* What the slots of a section weigh, for filling notches (notches.h). */
 #ifndef PLAN_WEIGHTS_H
 #define PLAN_WEIGHTS_H
 

@@ -7,7 +7,7 @@
  *
  * What fills most is a matter of weights: lives of equal length are not equal if one fills slots where more is at stake. Other
  * weights, other plans. */
-#include "plan/skyline.h"
+#include "plan/notches.h"
 
 #include <inttypes.h>
 
@@ -17,7 +17,7 @@
 #define NO_STRETCH UINT32_MAX
 
 /* Writes the floor that the fixed buffers are, and the load of the others. */
-static void measure(plan_skyline *skyline) {
+static void measure(plan_notches *skyline) {
     const plan_section *section = skyline->section;
     uint64_t *load = skyline->load;
     for (uint32_t i = 0; i < section->count; i++) {
@@ -37,9 +37,9 @@ static void measure(plan_skyline *skyline) {
     }
 }
 
-tarn_status plan_skyline_begin(plan_skyline *skyline, const plan_section *section, plan_keyed *keyed,
+tarn_status plan_notches_begin(plan_notches *skyline, const plan_section *section, plan_keyed *keyed,
                                plan_keyed *scratch) {
-    *skyline = (plan_skyline){.section = section};
+    *skyline = (plan_notches){.section = section};
     skyline->floor = base_allocate(section->slot_count, sizeof *skyline->floor);
     skyline->load = base_allocate(section->slot_count, sizeof *skyline->load);
     if (skyline->floor == NULL || skyline->load == NULL) goto fail;
@@ -53,28 +53,28 @@ tarn_status plan_skyline_begin(plan_skyline *skyline, const plan_section *sectio
     if (!plan_tide_begin(&skyline->rest, section->slot_count)) goto fail;
     if (plan_candidates_begin(&skyline->candidates, section, keyed, scratch)) return TARN_OK;
 fail:
-    plan_skyline_end(skyline);
+    plan_notches_end(skyline);
     return base_fail(TARN_OUT_OF_MEMORY, "planning %" PRIu32 " buffers: no host memory for their skyline",
                      section->count);
 }
 
-void plan_skyline_end(plan_skyline *skyline) {
+void plan_notches_end(plan_notches *skyline) {
     base_free(skyline->floor);
     base_free(skyline->load);
     base_free(skyline->stretches);
     base_free(skyline->heap);
     plan_tide_end(&skyline->rest);
     plan_candidates_end(&skyline->candidates);
-    *skyline = (plan_skyline){0};
+    *skyline = (plan_notches){0};
 }
 
 /* Heap order: the lowest first, of equal ones the earliest, so that nothing depends on how the heap came about. */
-static bool goes_before(const plan_skyline *skyline, plan_waiting a, plan_waiting b) {
+static bool goes_before(const plan_notches *skyline, plan_waiting a, plan_waiting b) {
     if (a.height != b.height) return a.height < b.height;
     return skyline->stretches[a.stretch].lower < skyline->stretches[b.stretch].lower;
 }
 
-static void push(plan_skyline *skyline, uint32_t stretch) {
+static void push(plan_notches *skyline, uint32_t stretch) {
     plan_waiting mine = {skyline->stretches[stretch].height, stretch};
     uint32_t place = skyline->heap_count++;
     for (; place > 0 && goes_before(skyline, mine, skyline->heap[(place - 1) / 2]); place = (place - 1) / 2)
@@ -82,7 +82,7 @@ static void push(plan_skyline *skyline, uint32_t stretch) {
     skyline->heap[place] = mine;
 }
 
-static plan_waiting pop(plan_skyline *skyline) {
+static plan_waiting pop(plan_notches *skyline) {
     plan_waiting first = skyline->heap[0], last = skyline->heap[--skyline->heap_count];
     size_t place = 0, child;
     while ((child = 2 * place + 1) < skyline->heap_count) {
@@ -96,7 +96,7 @@ static plan_waiting pop(plan_skyline *skyline) {
     return first;
 }
 
-static uint32_t add_stretch(plan_skyline *skyline, plan_stretch stretch) {
+static uint32_t add_stretch(plan_notches *skyline, plan_stretch stretch) {
     uint32_t number = skyline->stretch_count++;
     skyline->stretches[number] = stretch;
     if (stretch.previous != NO_STRETCH) skyline->stretches[stretch.previous].next = number;
@@ -104,19 +104,19 @@ static uint32_t add_stretch(plan_skyline *skyline, plan_stretch stretch) {
     return number;
 }
 
-static void remove_stretch(plan_skyline *skyline, uint32_t number) {
+static void remove_stretch(plan_notches *skyline, uint32_t number) {
     plan_stretch *gone = &skyline->stretches[number];
     if (gone->previous != NO_STRETCH) skyline->stretches[gone->previous].next = gone->next;
     if (gone->next != NO_STRETCH) skyline->stretches[gone->next].previous = gone->previous;
     gone->upper = gone->lower;
 }
 
-static uint64_t height_of(const plan_skyline *skyline, uint32_t stretch) {
+static uint64_t height_of(const plan_notches *skyline, uint32_t stretch) {
     return stretch == NO_STRETCH ? UINT64_MAX : skyline->stretches[stretch].height;
 }
 
 /* Makes one of a stretch and its neighbours of the same height, and puts it in the heap. */
-static void settle(plan_skyline *skyline, uint32_t number) {
+static void settle(plan_notches *skyline, uint32_t number) {
     plan_stretch *stretch = &skyline->stretches[number];
     if (height_of(skyline, stretch->previous) == stretch->height) {
         stretch->lower = skyline->stretches[stretch->previous].lower;
@@ -130,7 +130,7 @@ static void settle(plan_skyline *skyline, uint32_t number) {
 }
 
 /* The notch cannot be used: its floor rises to its lower wall. */
-static void lose(plan_skyline *skyline, uint32_t number) {
+static void lose(plan_notches *skyline, uint32_t number) {
     plan_stretch *notch = &skyline->stretches[number];
     uint64_t left = height_of(skyline, notch->previous), right = height_of(skyline, notch->next);
     notch->height = left < right ? left : right;
@@ -138,7 +138,7 @@ static void lose(plan_skyline *skyline, uint32_t number) {
 }
 
 /* Puts a buffer that ends at `top` into a notch, of which there remains what is before and behind it. */
-static void raise_over(plan_skyline *skyline, uint32_t number, uint32_t lower, uint32_t upper, uint64_t top) {
+static void raise_over(plan_notches *skyline, uint32_t number, uint32_t lower, uint32_t upper, uint64_t top) {
     plan_stretch notch = skyline->stretches[number];
     if (upper < notch.upper) {
         plan_stretch behind = {upper, notch.upper, number, notch.next, notch.height};
@@ -155,7 +155,7 @@ static void raise_over(plan_skyline *skyline, uint32_t number, uint32_t lower, u
 }
 
 /* The skyline before anything is placed: the floor. */
-static void lay_floor(plan_skyline *skyline, uint64_t *offsets, uint64_t *out_height) {
+static void lay_floor(plan_notches *skyline, uint64_t *offsets, uint64_t *out_height) {
     const plan_section *section = skyline->section;
     skyline->stretch_count = skyline->heap_count = 0;
     *out_height = 0;
@@ -176,7 +176,7 @@ static void lay_floor(plan_skyline *skyline, uint64_t *offsets, uint64_t *out_he
     plan_candidates_reset(&skyline->candidates);
 }
 
-bool plan_skyline_fill(plan_skyline *skyline, const uint64_t *weights, uint64_t limit, uint64_t *offsets,
+bool plan_notches_fill(plan_notches *skyline, const uint64_t *weights, uint64_t limit, uint64_t *offsets,
                        uint64_t *out_height) {
     const plan_section *section = skyline->section;
     uint64_t height, rest;

@@ -1,6 +1,6 @@
 /* Filling notches: a plan built from the bottom up, at the place where it is lowest. */
-#ifndef PLAN_SKYLINE_H
-#define PLAN_SKYLINE_H
+#ifndef PLAN_NOTCHES_H
+#define PLAN_NOTCHES_H
 
 #include "plan/candidates.h"
 #include "plan/problem.h"
@@ -20,7 +20,7 @@ typedef struct plan_waiting {
 } plan_waiting;
 
 /* What filling needs; of one thread, and used again for each plan of the section. */
-typedef struct plan_skyline {
+typedef struct plan_notches {
     const plan_section *section;
     uint64_t *floor, *load; /* of each slot: the end of what is fixed there, and the bytes that have to go above it */
     uint32_t floor_count;   /* stretches that the floor has */
@@ -29,17 +29,17 @@ typedef struct plan_skyline {
     plan_stretch *stretches;
     plan_waiting *heap; /* the lowest first */
     uint32_t stretch_count, heap_count;
-} plan_skyline;
+} plan_notches;
 
 /* OUT_OF_MEMORY; there is nothing to end then. `keyed` and `scratch` have room for the section's buffers. */
-tarn_status plan_skyline_begin(plan_skyline *skyline, const plan_section *section, plan_keyed *keyed,
+tarn_status plan_notches_begin(plan_notches *skyline, const plan_section *section, plan_keyed *keyed,
                                plan_keyed *scratch);
-void plan_skyline_end(plan_skyline *skyline);
+void plan_notches_end(plan_notches *skyline);
 
 /* Places all buffers and writes their offsets and the height; buffers with gaps are placed as if they had none. `weights` are sums: slot s
  * weighs weights[s + 1] - weights[s], at least 1. Which buffer goes into a notch depends on what the slots weigh that it fills. Stops, and returns
  * false, as soon as it is clear that the height will be above `limit`. */
-bool plan_skyline_fill(plan_skyline *skyline, const uint64_t *weights, uint64_t limit, uint64_t *offsets,
+bool plan_notches_fill(plan_notches *skyline, const uint64_t *weights, uint64_t limit, uint64_t *offsets,
                        uint64_t *out_height);
 
 #endif
