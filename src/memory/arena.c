@@ -1,12 +1,9 @@
 /* arena: memory is handed out from one end of a chunk, by raising a number, and taken back all at once by lowering it.
  *
  * Handing out and taking back touch the chunk and one descriptor. There is no lock: an arena is for one thread at a time, and
- * a mark that a thread leaves while it is inside tells some of those that come in beside it. What a reset or a rewind takes
- * back are live buffers that nobody freed, so each of them ends as a free would end it: its handle becomes stale, the
- * adaptors above hear of it, and its memory waits for other streams that use it. */
+ * a mark that a thread leaves while it is inside tells some of those that come in beside it. Taking back all at once is in
+ * arena_rewind.c. */
 #include "memory/arena.h"
-
-#include <tarn/arena.h>
 
 #include "base/checked.h"
 #include "base/memory.h"
@@ -18,11 +15,6 @@
 #define LEAST_CHUNK ((size_t)1 << 20)
 
 static atomic_uint_fast64_t last_serial;
-
-static tarn_status refuse_second_thread(const tarn_allocator *allocator) {
-    return base_fail(TARN_INVALID_STATE, "%s on %s: another thread is in the arena; it is for one at a time",
-                     allocator->spec != NULL ? allocator->spec : "arena", memory_device_name(allocator));
-}
 
 /* Allocating. */
 
@@ -100,7 +92,7 @@ static tarn_status arena_allocate(tarn_allocator *allocator, const memory_reques
     if (!checked_round_up(request->size, self->alignment, &capacity)) {
         return base_fail(TARN_INVALID_ARGUMENT, "%zu bytes cannot be rounded up to the alignment", request->size);
     }
-    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    if (!arena_enter(self)) return arena_refuse_second_thread(allocator);
     memory_block *block;
     tarn_status status = upstream_serve(allocator, &steps, request, capacity, &block);
     if (status == TARN_OK) {
@@ -160,7 +152,7 @@ static tarn_status arena_free(tarn_allocator *allocator, memory_block *block, ta
     arena *self = arena_of(allocator);
     if (!arena_enter(self)) {
         push_stray(self, block);
-        return refuse_second_thread(allocator);
+        return arena_refuse_second_thread(allocator);
     }
     if (stream != NULL && add_use(self, block, stream) != TARN_OK) {
         /* Without host memory to remember the stream by, it is waited for. */
@@ -176,136 +168,8 @@ static tarn_status arena_free(tarn_allocator *allocator, memory_block *block, ta
 
 static tarn_status arena_record_stream(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
     arena *self = arena_of(allocator);
-    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    if (!arena_enter(self)) return arena_refuse_second_thread(allocator);
     tarn_status status = add_use(self, block, stream);
-    arena_leave(self);
-    return status;
-}
-
-/* Taking back from a number on. */
-
-typedef struct taken_blocks {
-    memory_block *live; /* by arena_next */
-    memory_block *kept; /* freed before: an adaptor above keeps them */
-} taken_blocks;
-
-static void collect(const arena_chunk *chunk, uint64_t sequence, taken_blocks *taken) {
-    for (memory_block *block = chunk->last; block != NULL; block = block->neighbours.previous) {
-        if (arena_is_waiting(block)) continue;
-        if (arena_sequence(block) < sequence) break;
-        bool is_live = (atomic_load_explicit(&block->life, memory_order_relaxed) & BLOCK_IS_LIVE) != 0;
-        memory_block **list = is_live ? &taken->live : &taken->kept;
-        if (is_live) block_end_life(block);
-        arena_set_next(block, *list);
-        *list = block;
-    }
-}
-
-/* `site` is where it happens. */
-static void tell_adaptors(const taken_blocks *taken, const void *site) {
-    memory_block *next;
-    for (memory_block *block = taken->live; block != NULL; block = next) {
-        next = arena_next(block);
-        block->site = site;
-        memory_take_back(block, true);
-    }
-    for (memory_block *block = taken->kept; block != NULL; block = next) {
-        next = arena_next(block);
-        memory_take_back(block, false);
-    }
-}
-
-static void take_list(arena *self, memory_block *list) {
-    for (memory_block *next; list != NULL; list = next) {
-        next = arena_next(list);
-        arena_take(self, list);
-    }
-}
-
-/* Remembers the rewind. Those to higher positions say nothing more. Where there are too many, the oldest two become one
- * that is stricter than either. */
-static void note_rewind(arena *self, uint64_t sequence) {
-    arena_rewind *rewound = self->rewound;
-    while (self->rewound_count > 0 && rewound[self->rewound_count - 1].sequence >= sequence) self->rewound_count--;
-    if (self->rewound_count == ARENA_REWINDS) {
-        rewound[0].number = rewound[1].number;
-        for (unsigned i = 1; i + 1 < ARENA_REWINDS; i++) rewound[i] = rewound[i + 1];
-        self->rewound_count--;
-    }
-    rewound[self->rewound_count++] = (arena_rewind){.number = ++self->rewinds, .sequence = sequence};
-}
-
-/* Inside. */
-static void rewind_to(arena *self, uint64_t sequence, const void *site) {
-    taken_blocks taken = {NULL, NULL};
-    arena_tidy(self);
-    for (const arena_lane *lane = &self->default_lane; lane != NULL; lane = lane->next)
-        for (const arena_chunk *chunk = lane->chunks; chunk != NULL; chunk = chunk->next)
-            if (chunk->handed_out != 0) collect(chunk, sequence, &taken);
-    arena_leave(self);
-    tell_adaptors(&taken, site);
-    arena_go_back_in(self);
-    take_list(self, taken.kept);
-    take_list(self, taken.live);
-    for (arena_lane *lane = &self->default_lane; lane != NULL; lane = lane->next) lane->current = lane->chunks;
-    if (sequence < self->sequence) self->sequence = sequence;
-    note_rewind(self, sequence);
-}
-
-/* Whether a rewind has passed the position since it was taken. */
-static bool is_passed(const arena *self, const tarn_arena_position *position) {
-    for (unsigned i = 0; i < self->rewound_count; i++) {
-        if (self->rewound[i].number > position->rewinds) return self->rewound[i].sequence < position->sequence;
-    }
-    return false;
-}
-
-/* Goes into the arena below the adaptors of a stack. */
-static tarn_status enter_stack(tarn_allocator *allocator, const char *what, arena **out_arena) {
-    tarn_allocator *element;
-    tarn_status status = memory_strategy_of(allocator, &arena_strategy, what, &element);
-    if (status != TARN_OK) return status;
-    if (!arena_enter(arena_of(element))) return refuse_second_thread(element);
-    *out_arena = arena_of(element);
-    return TARN_OK;
-}
-
-tarn_status tarn_arena_reset(tarn_allocator *allocator) {
-    arena *self;
-    tarn_status status = enter_stack(allocator, "reset", &self);
-    if (status != TARN_OK) return status;
-    rewind_to(self, 0, MEMORY_CALL_SITE());
-    self->is_short = false;
-    arena_leave(self);
-    return TARN_OK;
-}
-
-tarn_status tarn_arena_mark(tarn_allocator *allocator, tarn_arena_position *out_position) {
-    arena *self;
-    if (out_position == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the place for an arena's position is NULL");
-    tarn_status status = enter_stack(allocator, "mark", &self);
-    if (status != TARN_OK) return status;
-    *out_position = (tarn_arena_position){.arena = self->serial, .sequence = self->sequence, .rewinds = self->rewinds};
-    arena_leave(self);
-    return TARN_OK;
-}
-
-tarn_status tarn_arena_rewind(tarn_allocator *allocator, const tarn_arena_position *position) {
-    arena *self;
-    if (position == NULL) return base_fail(TARN_INVALID_ARGUMENT, "an arena's position to rewind to is NULL");
-    tarn_status status = enter_stack(allocator, "rewind", &self);
-    if (status != TARN_OK) return status;
-    const char *name = memory_device_name(allocator);
-    if (position->arena != self->serial) {
-        status =
-            base_fail(TARN_INVALID_ARGUMENT, "%s on %s: the position is one of another arena", allocator->spec, name);
-    } else if (position->sequence > self->sequence || is_passed(self, position)) {
-        status = base_fail(TARN_INVALID_ARGUMENT,
-                           "%s on %s: the arena was reset or rewound past that position since it was marked",
-                           allocator->spec, name);
-    } else {
-        rewind_to(self, position->sequence, MEMORY_CALL_SITE());
-    }
     arena_leave(self);
     return status;
 }
@@ -315,7 +179,7 @@ tarn_status tarn_arena_rewind(tarn_allocator *allocator, const tarn_arena_positi
 static tarn_status arena_empty_cache(tarn_allocator *allocator) {
     arena *self = arena_of(allocator);
     size_t bytes = 0;
-    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    if (!arena_enter(self)) return arena_refuse_second_thread(allocator);
     arena_tidy(self);
     tarn_status status = arena_give_back(self, &bytes);
     self->is_short = false;
@@ -328,7 +192,7 @@ static tarn_status arena_stats(tarn_allocator *allocator, tarn_memory_stats *out
     arena *self = arena_of(allocator);
     tarn_status status = memory_stats_below(allocator, out_stats);
     if (status != TARN_OK) return status;
-    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    if (!arena_enter(self)) return arena_refuse_second_thread(allocator);
     memory_figures_fill(&self->figures, out_stats);
     out_stats->largest_free_block = largest_free(self);
     arena_leave(self);
@@ -337,7 +201,7 @@ static tarn_status arena_stats(tarn_allocator *allocator, tarn_memory_stats *out
 
 static tarn_status arena_reset_peaks(tarn_allocator *allocator) {
     arena *self = arena_of(allocator);
-    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    if (!arena_enter(self)) return arena_refuse_second_thread(allocator);
     memory_figures_reset_peaks(&self->figures);
     arena_leave(self);
     return memory_reset_peaks_below(allocator);
@@ -381,7 +245,7 @@ static bool show_chunk(const arena_chunk *chunk, int (*visit)(void *, const tarn
 static tarn_status arena_each_block(tarn_allocator *allocator, int (*visit)(void *, const tarn_block_info *),
                                     void *context) {
     arena *self = arena_of(allocator);
-    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    if (!arena_enter(self)) return arena_refuse_second_thread(allocator);
     bool is_stopped = false;
     for (base_range *range = base_range_after(self->ranges, 0); range != NULL && !is_stopped;
          range = base_range_after(self->ranges, range->start)) {
@@ -401,7 +265,7 @@ static memory_block *find_live(const arena *self, uintptr_t address) {
 
 static tarn_status arena_find(tarn_allocator *allocator, const void *pointer, memory_block **out_block) {
     arena *self = arena_of(allocator);
-    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    if (!arena_enter(self)) return arena_refuse_second_thread(allocator);
     memory_block *block = find_live(self, (uintptr_t)pointer);
     arena_leave(self);
     if (block == NULL) {
@@ -414,7 +278,7 @@ static tarn_status arena_find(tarn_allocator *allocator, const void *pointer, me
 
 static tarn_status arena_check(tarn_allocator *allocator) {
     arena *self = arena_of(allocator);
-    if (!arena_enter(self)) return refuse_second_thread(allocator);
+    if (!arena_enter(self)) return arena_refuse_second_thread(allocator);
     arena_tidy(self);
     const char *broken = arena_chunks_check(self);
     arena_leave(self);

@@ -16,8 +16,10 @@
 #define MEMORY_ARENA_CHUNKS_H
 
 #include "base/range_map.h"
+#include "base/status.h"
 #include "memory/direct_streams.h"
 #include "memory/figures.h"
+#include "memory/stack.h"
 
 typedef struct arena_lane arena_lane;
 
@@ -139,6 +141,12 @@ static inline void arena_unlink(arena *self, memory_block *block) {
     }
     block->neighbours.next = self->spares;
     self->spares = block;
+}
+
+/* What a second thread is told that comes in beside the first. */
+static inline tarn_status arena_refuse_second_thread(const tarn_allocator *allocator) {
+    return base_fail(TARN_INVALID_STATE, "%s on %s: another thread is in the arena; it is for one at a time",
+                     allocator->spec != NULL ? allocator->spec : "arena", memory_device_name(allocator));
 }
 
 /* The lane of a stream, made when there is none. OUT_OF_MEMORY. */
