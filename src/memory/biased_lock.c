@@ -1,38 +1,20 @@
 /* Taking a biased lock the long way; see biased_lock.h. */
 #include "memory/biased_lock.h"
 
-#include <linux/membarrier.h>
 #include <sched.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "memory/fork.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define HAS_THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HAS_THREAD_SANITIZER 1
-#endif
-#endif
 
 /* A thread becomes the owner after so many turns in a row: ending an ownership costs as much as some hundred of them. */
 enum { TURNS = 256 };
 
 _Thread_local uint64_t biased_lock_thread;
-bool biased_lock_has_barrier;
 
 static atomic_uint_fast64_t last_thread;
-static pthread_once_t prepared = PTHREAD_ONCE_INIT;
-
-static void prepare(void) {
-#ifndef HAS_THREAD_SANITIZER
-    biased_lock_has_barrier = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
-#endif
-}
 
 bool biased_lock_begin(biased_lock *lock) {
-    pthread_once(&prepared, prepare);
+    base_barrier_prepare();
     atomic_init(&lock->owner, 0);
     atomic_init(&lock->busy, 0);
     lock->process = getpid();
@@ -52,7 +34,7 @@ void biased_lock_end(biased_lock *lock) {
 /* The mutex is held. */
 static void end_ownership(biased_lock *lock) {
     atomic_store_explicit(&lock->owner, 0, memory_order_seq_cst);
-    if (biased_lock_has_barrier) syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    base_barrier();
     while (atomic_load_explicit(&lock->busy, memory_order_seq_cst) != 0) {
         /* An owner that a fork left behind never comes out. */
         if (getpid() != lock->process) break;

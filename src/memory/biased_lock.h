@@ -17,6 +17,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "base/barrier.h"
+
 typedef struct biased_lock {
     _Atomic uint64_t owner; /* number of a thread, 0: none. Raised and ended with the mutex held */
     _Atomic uint32_t busy;  /* the owner is inside */
@@ -35,7 +37,6 @@ void biased_lock_end(biased_lock *lock);
 /* Of the calling thread; 0 until it has taken a biased lock the long way. Eight bytes of the room that a program keeps for libraries
  * that are loaded later: reached without a call. */
 extern __attribute__((visibility("hidden"), tls_model("initial-exec"))) _Thread_local uint64_t biased_lock_thread;
-extern __attribute__((visibility("hidden"))) bool biased_lock_has_barrier;
 
 /* How the lock was taken, to be given to biased_lock_leave. */
 typedef enum biased_way { BIASED_AS_OWNER, BIASED_BY_MUTEX } biased_way;
@@ -48,7 +49,7 @@ biased_way biased_lock_take(biased_lock *lock);
 static inline biased_way biased_lock_enter(biased_lock *lock) {
     uint64_t self = biased_lock_thread;
     if (__builtin_expect(self != 0 && atomic_load_explicit(&lock->owner, memory_order_relaxed) == self, 1)) {
-        if (__builtin_expect(biased_lock_has_barrier, 1)) {
+        if (__builtin_expect(base_has_barrier, 1)) {
             /* The barrier of whoever ends the ownership stands between this store and this load whenever they matter. */
             atomic_store_explicit(&lock->busy, 1, memory_order_relaxed);
             atomic_signal_fence(memory_order_seq_cst);

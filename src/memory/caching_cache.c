@@ -1,25 +1,15 @@
 /* Thread caches; see caching_cache.h. */
 #include "memory/caching_cache.h"
 
-#include <linux/membarrier.h>
 #include <sched.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
+#include "base/barrier.h"
 #include "base/checked.h"
 #include "base/memory.h"
 #include "memory/caching_figures.h"
 #include "memory/caching_gate.h"
 #include "memory/caching_shared.h"
 #include "memory/fork.h"
-
-#if defined(__SANITIZE_THREAD__)
-#define HAS_THREAD_SANITIZER 1
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define HAS_THREAD_SANITIZER 1
-#endif
-#endif
 
 static caching_cache nobodys;
 _Thread_local caching_cache *caching_recent __attribute__((tls_model("initial-exec"))) = &nobodys;
@@ -31,7 +21,6 @@ static pthread_mutex_t list_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_once_t prepared = PTHREAD_ONCE_INIT;
 static pthread_key_t ending_key;
 static bool has_key;
-static bool has_barrier; /* the kernel runs a barrier on all threads when asked; fixed by prepare */
 
 static void thread_ends(void *unused);
 
@@ -44,9 +33,7 @@ static void prepare(void) {
     /* Before any allocator's lock, which is taken inside it. */
     memory_fork_watch(&list_lock, false);
     pthread_atfork(NULL, NULL, after_fork_in_child);
-#ifndef HAS_THREAD_SANITIZER
-    has_barrier = syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0;
-#endif
+    base_barrier_prepare();
 }
 
 /* The lock that only remote threads take keeps them out of the caller's own cache while it holds the allocator's lock. False in
@@ -54,7 +41,7 @@ static void prepare(void) {
 static bool remote_enter(caching_cache *cache) {
     if (cache == caching_recent) return true;
     atomic_fetch_or_explicit(&cache->gate, CACHING_GATE_REMOTE, memory_order_seq_cst);
-    if (has_barrier) syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
+    base_barrier();
     while (atomic_load_explicit(&cache->busy, memory_order_seq_cst) != 0) {
         if (is_forked) return false;
         sched_yield();
@@ -82,9 +69,10 @@ static caching_cache *cache_attach(caching *owner) {
     bool may = !owner->is_retired;
     if (may) {
         atomic_store_explicit(&cache->owner, owner, memory_order_relaxed);
-        atomic_store_explicit(
-            &cache->gate, (has_barrier ? 0 : CACHING_GATE_FENCED) | (owner->is_settled ? 0 : CACHING_GATE_UNSETTLED),
-            memory_order_relaxed);
+        atomic_store_explicit(&cache->gate,
+                              (base_has_barrier ? 0 : CACHING_GATE_FENCED) |
+                                  (owner->is_settled ? 0 : CACHING_GATE_UNSETTLED),
+                              memory_order_relaxed);
         cache->of_owner = owner->caches;
         owner->caches = cache;
     }
