@@ -1,6 +1,7 @@
 /* Blocks that one thread frees and another asks for: `caching` passes them through slots that its threads share, half a slot
  * at a time, and no figure may suffer from it. Threads take turns here, so that every figure is known exactly. */
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,15 +32,20 @@ static void *free_some(void *context) {
     return NULL;
 }
 
-/* Two threads that live through the whole test, so that their caches do: each does what it is told. */
+/* Threads that live through the whole test, so that their caches do: each does what it is told. A test that fails leaves them
+ * behind, idle, and the next one ends them: that is why they are not in its frame. */
 typedef struct worker {
+    bool is_there;
     pthread_t thread;
     pthread_mutex_t lock;
     pthread_cond_t changed;
     void *(*task)(void *); /* protected by the lock, as the next two are */
     void *context;
-    int ends;
+    bool ends;
 } worker;
+
+static worker workers[3];
+static worker *const taker = &workers[0], *const giver = &workers[1], *const other = &workers[2];
 
 static void *work(void *context) {
     worker *self = context;
@@ -56,32 +62,44 @@ static void *work(void *context) {
     return NULL;
 }
 
-static void begin(worker *self) {
-    memset(self, 0, sizeof *self);
-    pthread_mutex_init(&self->lock, NULL);
-    pthread_cond_init(&self->changed, NULL);
-    assert_int_equal(pthread_create(&self->thread, NULL, work, self), 0);
-}
-
-/* Has the worker do it, and waits for the end. */
-static void have_done(worker *self, void *(*task)(void *), turn *context) {
-    pthread_mutex_lock(&self->lock);
-    self->task = task;
-    self->context = context;
-    pthread_cond_broadcast(&self->changed);
-    while (self->task != NULL) pthread_cond_wait(&self->changed, &self->lock);
-    pthread_mutex_unlock(&self->lock);
-    EXPECT_OK(context->status);
-}
-
 static void end(worker *self) {
     pthread_mutex_lock(&self->lock);
-    self->ends = 1;
+    self->ends = true;
     pthread_cond_broadcast(&self->changed);
     pthread_mutex_unlock(&self->lock);
     assert_int_equal(pthread_join(self->thread, NULL), 0);
     pthread_mutex_destroy(&self->lock);
     pthread_cond_destroy(&self->changed);
+    self->is_there = false;
+}
+
+static void begin(worker *self) {
+    if (self->is_there) end(self);
+    *self = (worker){.is_there = true};
+    pthread_mutex_init(&self->lock, NULL);
+    pthread_cond_init(&self->changed, NULL);
+    assert_int_equal(pthread_create(&self->thread, NULL, work, self), 0);
+}
+
+static void tell(worker *self, void *(*task)(void *), turn *context) {
+    pthread_mutex_lock(&self->lock);
+    self->task = task;
+    self->context = context;
+    pthread_cond_broadcast(&self->changed);
+    pthread_mutex_unlock(&self->lock);
+}
+
+static void await(worker *self) {
+    pthread_mutex_lock(&self->lock);
+    while (self->task != NULL) pthread_cond_wait(&self->changed, &self->lock);
+    pthread_mutex_unlock(&self->lock);
+}
+
+/* Has the worker do it, and waits for the end. */
+static void have_done(worker *self, void *(*task)(void *), turn *context) {
+    tell(self, task, context);
+    await(self);
+    EXPECT_OK(context->status);
 }
 
 static void expect_exact(test_stand *stand, size_t size, uint64_t live, uint64_t allocations) {
@@ -113,24 +131,23 @@ static void expect_apart(tarn_buffer *const *buffers, int count) {
 static void go_round(test_stand *stand, tarn_stream *stream, size_t size, int count) {
     static tarn_buffer *buffers[BLOCKS];
     enum { ROUNDS = 3 };
-    worker giver, taker;
     uint64_t before = stats_of(stand->allocator).allocations, reserved = 0;
-    begin(&taker);
-    begin(&giver);
+    begin(taker);
+    begin(giver);
     for (int round = 1; round <= ROUNDS; round++) {
         turn mine = {
             .allocator = stand->allocator, .stream = stream, .size = size, .count = count, .buffers = &buffers};
-        have_done(&taker, allocate_some, &mine);
+        have_done(taker, allocate_some, &mine);
         expect_apart(buffers, count);
         expect_exact(stand, size, (uint64_t)count, before + (uint64_t)(round * count));
-        have_done(&giver, free_some, &mine);
+        have_done(giver, free_some, &mine);
         expect_exact(stand, size, 0, before + (uint64_t)(round * count));
         if (round == 1) reserved = stats_of(stand->allocator).reserved_bytes.current;
         /* What the other thread freed was enough. */
         assert_int_equal(stats_of(stand->allocator).reserved_bytes.current, reserved);
     }
-    end(&giver);
-    end(&taker);
+    end(giver);
+    end(taker);
     expect_exact(stand, size, 0, before + (uint64_t)(ROUNDS * count));
 }
 
@@ -147,30 +164,29 @@ static void what_one_thread_frees_serves_another(test_stand *stand) {
 /* Blocks in the shared slots are cached like all others: they are given back when they are asked for, and by whom. */
 static void shared_blocks_are_given_back_with_the_rest(test_stand *stand) {
     static tarn_buffer *buffers[BLOCKS];
-    worker giver, taker;
-    begin(&taker);
-    begin(&giver);
+    begin(taker);
+    begin(giver);
     turn mine = {.allocator = stand->allocator, .size = 2 * KIB, .count = BLOCKS, .buffers = &buffers};
-    have_done(&taker, allocate_some, &mine);
-    have_done(&giver, free_some, &mine);
+    have_done(taker, allocate_some, &mine);
+    have_done(giver, free_some, &mine);
     EXPECT_OK(tarn_allocator_empty_cache(stand->allocator));
     expect_exact(stand, 2 * KIB, 0, BLOCKS);
     assert_int_equal(tarn_allocator_allocated_size(stand->allocator), 0);
     /* The same after the thread that freed has ended, and with blocks of another size in between. */
-    have_done(&taker, allocate_some, &mine);
+    have_done(taker, allocate_some, &mine);
     turn half = mine;
     half.count = BLOCKS / 2;
-    have_done(&giver, free_some, &half);
-    end(&giver);
+    have_done(giver, free_some, &half);
+    end(giver);
     half.first = BLOCKS / 2;
-    have_done(&taker, free_some, &half);
+    have_done(taker, free_some, &half);
     expect_exact(stand, 2 * KIB, 0, 2 * BLOCKS);
     mine.size = 8 * KIB;
-    have_done(&taker, allocate_some, &mine);
+    have_done(taker, allocate_some, &mine);
     expect_apart(buffers, BLOCKS);
-    have_done(&taker, free_some, &mine);
+    have_done(taker, free_some, &mine);
     expect_exact(stand, 8 * KIB, 0, 3 * BLOCKS);
-    end(&taker);
+    end(taker);
     EXPECT_OK(tarn_allocator_empty_cache(stand->allocator));
     assert_int_equal(tarn_allocator_allocated_size(stand->allocator), 0);
 }
@@ -179,27 +195,31 @@ static void shared_blocks_are_given_back_with_the_rest(test_stand *stand) {
 static void threads_that_give_and_take_at_once_lose_nothing(test_stand *stand) {
     static tarn_buffer *buffers[BLOCKS];
     enum { ROUNDS = 6 };
-    worker workers[2];
-    for (int i = 0; i < 2; i++) begin(&workers[i]);
+    begin(taker);
+    begin(giver);
+    begin(other);
     turn mine = {.allocator = stand->allocator, .size = 256, .count = BLOCKS, .buffers = &buffers};
-    have_done(&workers[0], allocate_some, &mine);
+    have_done(taker, allocate_some, &mine);
     for (int round = 0; round < ROUNDS; round++) {
         /* The first two thirds are freed by one while the other allocates the last third anew. */
         turn first = mine, last = mine;
         first.count = BLOCKS / 3;
         last.first = 2 * BLOCKS / 3;
         last.count = BLOCKS / 3;
-        have_done(&workers[1], free_some, &last);
-        pthread_t freeing;
-        assert_int_equal(pthread_create(&freeing, NULL, free_some, &first), 0);
-        have_done(&workers[0], allocate_some, &last);
-        assert_int_equal(pthread_join(freeing, NULL), 0);
+        have_done(giver, free_some, &last);
+        tell(other, free_some, &first);
+        tell(taker, allocate_some, &last);
+        await(other);
+        await(taker);
         EXPECT_OK(first.status);
-        have_done(&workers[round % 2], allocate_some, &first);
+        EXPECT_OK(last.status);
+        have_done(round % 2 == 0 ? taker : giver, allocate_some, &first);
         expect_apart(buffers, BLOCKS);
     }
-    have_done(&workers[1], free_some, &mine);
-    for (int i = 0; i < 2; i++) end(&workers[i]);
+    have_done(giver, free_some, &mine);
+    end(taker);
+    end(giver);
+    end(other);
     expect_exact(stand, 256, 0, BLOCKS + ROUNDS * 2 * (BLOCKS / 3));
 }
 
