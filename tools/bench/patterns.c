@@ -24,7 +24,8 @@
 #define LANE 4096u /* places of a lane; a power of two */
 #define BATCH 64u  /* blocks handed over at once */
 #define WARM_UP_PAIRS ((size_t)1 << 17)
-#define WARM_UP_NS 3e8
+#define WARM_UP_NS 1.5e8
+#define SETTLING_STEPS 6u
 
 const bench_pattern bench_patterns[] = {
     {"64 B", PATTERN_SAME_SIZE, 64, false, 1, TARGET_TIMES_TCMALLOC, 1.5},
@@ -275,19 +276,23 @@ static tarn_status time_once(const bench_pattern *pattern, tarn_allocator *alloc
 }
 
 /* What is measured is an allocator that has come to rest: each contender first does the same without writing, so many pairs or so
- * long. Then memory is touched for the first time, and where sizes are mixed, blocks move about for some steps more. */
+ * long; a few at a time at first, since there are stacks that write to what they hand out. Then memory is touched for the first
+ * time, and where sizes are mixed, blocks move about for some steps more, unless a step takes very long. */
 static tarn_status warm_up(const bench_pattern *pattern, tarn_allocator *allocator, const training_step *training) {
     bench_pattern unwritten = *pattern;
     unwritten.written = false;
     tarn_status status = TARN_OK;
     double elapsed, spent = 0;
-    for (size_t done = 0; done < WARM_UP_PAIRS && spent < WARM_UP_NS && status == TARN_OK;) {
-        status = time_once(&unwritten, allocator, training, WARM_UP_PAIRS / 32, &elapsed);
-        done += pairs_done(pattern, WARM_UP_PAIRS / 32);
+    size_t done = 0;
+    for (size_t pairs = 1; done < WARM_UP_PAIRS && spent < WARM_UP_NS && status == TARN_OK; pairs *= 2) {
+        status = time_once(&unwritten, allocator, training, pairs, &elapsed);
+        done += pairs_done(pattern, pairs);
         spent += elapsed;
     }
-    for (unsigned i = 0; i < (pattern->kind == PATTERN_TRAINING ? 6 : 1) && status == TARN_OK; i++) {
+    unsigned steps = pattern->kind == PATTERN_TRAINING ? SETTLING_STEPS : 1;
+    for (unsigned i = 0; i < steps && (i == 0 || spent < 2 * WARM_UP_NS) && status == TARN_OK; i++) {
         status = time_once(pattern, allocator, training, 1, &elapsed);
+        spent += elapsed;
     }
     return status;
 }
