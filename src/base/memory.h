@@ -15,6 +15,8 @@ char *base_duplicate(const char *text);
 /* For tests: the n-th request from now on fails, 0 for none; with `for_good` all later ones fail too. Counts from
  * all threads. */
 void base_memory_fail_at(unsigned long n, int for_good);
+/* For tests: another request that fails, by the same count; 0: none, which the next base_memory_fail_at makes it. */
+void base_memory_fail_too(unsigned long n);
 /* For tests: requests made since the last base_memory_fail_at. */
 unsigned long base_memory_requests(void);
 
