@@ -215,6 +215,55 @@ static void the_last_buffers_may_be_freed_by_several_threads_while_the_allocator
     assert_int_equal(counters_of(stand->device).memory_in_use, stand->memory_before);
 }
 
+/* 19: two threads free the same buffer, the last one of an allocator that is released before or meanwhile. Whoever comes second
+ * may come when the allocator has ended. */
+typedef struct second_free {
+    tarn_buffer *buffer;
+    pthread_barrier_t *start;
+    tarn_status status;
+    bool has_sentence;
+} second_free;
+
+static void *free_it_too(void *context) {
+    second_free *task = context;
+    pthread_barrier_wait(task->start);
+    task->status = tarn_buffer_free(task->buffer, NULL);
+    task->has_sentence = task->status == TARN_OK || *tarn_last_error() != '\0';
+    return NULL;
+}
+
+static void of_two_frees_of_the_last_buffer_one_is_refused(test_stand *stand) {
+    enum { THREADS = 2 };
+    const int rounds = test_slowness() > 10 ? 4 : 40;
+    log_listen();
+    for (int round = 0; round < rounds; round++) {
+        tarn_allocator *allocator = NULL;
+        tarn_buffer *buffer = NULL;
+        pthread_t threads[THREADS];
+        second_free tasks[THREADS];
+        pthread_barrier_t start;
+        EXPECT_OK(tarn_allocator_create(stand->device, tarn_allocator_spec(stand->allocator), &allocator));
+        EXPECT_OK(tarn_allocator_allocate(allocator, 5000, NULL, &buffer));
+        if (round % 2 != 0) EXPECT_OK(tarn_allocator_release(allocator));
+        assert_int_equal(pthread_barrier_init(&start, NULL, THREADS + 1), 0);
+        for (int i = 0; i < THREADS; i++) {
+            tasks[i] = (second_free){.buffer = buffer, .start = &start};
+            assert_int_equal(pthread_create(&threads[i], NULL, free_it_too, &tasks[i]), 0);
+        }
+        pthread_barrier_wait(&start);
+        if (round % 2 == 0) EXPECT_OK(tarn_allocator_release(allocator));
+        for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+        int winner = tasks[0].status == TARN_OK ? 0 : 1;
+        assert_int_equal(tasks[winner].status, TARN_OK);
+        assert_int_equal(tasks[1 - winner].status, TARN_INVALID_ARGUMENT);
+        assert_true(tasks[1 - winner].has_sentence);
+        assert_false(tarn_buffer_is_valid(buffer));
+        pthread_barrier_destroy(&start);
+    }
+    log_silence();
+    assert_int_equal(counters_of(stand->device).memory_in_use, stand->memory_before);
+}
+
 int main(void) {
     static const conformance_test tests[] = {
         CONFORMANCE_TEST(release_with_live_buffers_reports_them_and_they_stay_freeable, 0),
@@ -226,6 +275,7 @@ int main(void) {
         CONFORMANCE_TEST(a_buffer_outlives_its_stream, 0),
         CONFORMANCE_TEST(the_last_buffers_may_be_freed_by_several_threads_while_the_allocator_is_released,
                          SPEC_THREADS),
+        CONFORMANCE_TEST(of_two_frees_of_the_last_buffer_one_is_refused, SPEC_THREADS),
         CONFORMANCE_TEST(shut_down_races_allocate_and_one_wins, SPEC_THREADS),
     };
     return conformance_run("memory lifetime", tests, sizeof tests / sizeof tests[0]);
