@@ -107,6 +107,20 @@ void trace_output_bytes(trace_output *output, const void *bytes, size_t length) 
 
 void trace_output_string(trace_output *output, const char *text) { trace_output_bytes(output, text, strlen(text)); }
 
+void trace_output_cell(trace_output *output, const char *text) {
+    if (strpbrk(text, ",\"\r\n") == NULL) {
+        trace_output_string(output, text);
+        return;
+    }
+    trace_output_string(output, "\"");
+    for (const char *quote; (quote = strchr(text, '"')) != NULL; text = quote + 1) {
+        trace_output_bytes(output, text, (size_t)(quote - text));
+        trace_output_string(output, "\"\"");
+    }
+    trace_output_string(output, text);
+    trace_output_string(output, "\"");
+}
+
 void trace_output_format(trace_output *output, const char *format, ...) {
     char text[256];
     va_list arguments;

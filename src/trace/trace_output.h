@@ -31,6 +31,8 @@ void trace_output_discard(trace_output *output);
 
 void trace_output_bytes(trace_output *output, const void *bytes, size_t length);
 void trace_output_string(trace_output *output, const char *text);
+/* A cell of a table, in quotes where it needs them. */
+void trace_output_cell(trace_output *output, const char *text);
 /* At most 255 bytes. */
 void trace_output_format(trace_output *output, const char *format, ...) TARN_PRINTF(2, 3);
 

@@ -1,25 +1,9 @@
 /* Writes traces as tables: Tarn's own, with every event, and RMM's log, with what that format knows. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "base/status.h"
 #include "writers.h"
-
-/* A cell in quotes where it needs them. */
-static void write_text(trace_output *output, const char *text) {
-    if (strpbrk(text, ",\"\r\n") == NULL) {
-        trace_output_string(output, text);
-        return;
-    }
-    trace_output_string(output, "\"");
-    for (const char *quote; (quote = strchr(text, '"')) != NULL; text = quote + 1) {
-        trace_output_bytes(output, text, (size_t)(quote - text));
-        trace_output_string(output, "\"\"");
-    }
-    trace_output_string(output, text);
-    trace_output_string(output, "\"");
-}
 
 static bool has_id(const tarn_trace_event *event) { return event->action <= TARN_TRACE_FREE_COMPLETED; }
 
@@ -32,9 +16,9 @@ tarn_status trace_write_csv(const tarn_trace *trace, trace_output *output) {
         if (has_id(event)) trace_output_format(output, "%" PRIu64, event->id);
         trace_output_format(output, ",%" PRIu64 ",0x%" PRIx64 ",%u,%u,%u,%u,", event->size, event->address,
                             event->device, event->stream, event->thread, event->alignment_log2);
-        write_text(output, tarn_trace_string(trace, event->tag));
+        trace_output_cell(output, tarn_trace_string(trace, event->tag));
         trace_output_string(output, ",");
-        write_text(output, tarn_trace_string(trace, event->site));
+        trace_output_cell(output, tarn_trace_string(trace, event->site));
         trace_output_string(output, "\n");
     }
     return TARN_OK;
