@@ -15,6 +15,7 @@
 #include <tarn/host_functions.h>
 #include <tarn/log.h>
 #include <tarn/plan.h>
+#include <tarn/plan_problem.h>
 #include <tarn/pool.h>
 #include <tarn/predictive.h>
 #include <tarn/replay.h>

@@ -7,7 +7,7 @@
 
 #include <tarn/log.h>
 
-static void demand(int condition, const char *what) {
+void demand(int condition, const char *what) {
     if (condition) return;
     fprintf(stderr, "broken promise: %s\n", what);
     abort();
