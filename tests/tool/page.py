@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The page of `tarn replay --html` in a real browser: clicks, drags, hovers and keys, and what the page then says.
+"""The pages of `tarn replay --html` and `tarn plan --html` in a real browser: clicks, drags, hovers and keys, and what the pages then say.
 
 TARN_TOOL names the command. Exits with 77, a skip, where no Chromium is installed.
 """
@@ -201,6 +201,133 @@ class PageTest(unittest.TestCase):
         self.assertNotEqual(self.pixels("#chart canvas"), curves)
 
     def test_it_fits_a_narrow_window(self):
+        self.page.size(420, 800)
+        self.page.settle()
+        self.assertLessEqual(self.page.run("document.documentElement.scrollWidth"), 420)
+
+
+class PlanPageTest(unittest.TestCase):
+    PROBLEM = ("id,lower,upper,size,region,gaps\n</script><img src=x onerror=window.hurt=1>,0,10,100,0,\nsmall,0,5,10,0,\nlong,5,10,100,0,\n"
+               "gap,0,10,50,0,2-8@0:10\nother,100,200,7,1,\n")
+
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.mkdtemp(prefix="tarn-page-")
+        problem, cls.file = os.path.join(cls.folder, "job.csv"), os.path.join(cls.folder, "plan.html")
+        with open(problem, "w") as file:
+            file.write(cls.PROBLEM)
+        subprocess.run([TOOL, "plan", problem, "--capacity", "260", "--html", cls.file], check=True, stdout=subprocess.DEVNULL)
+        cls.browser = devtools.Browser()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.browser.close()
+        shutil.rmtree(cls.folder)
+
+    def setUp(self):
+        self.browser.events.clear()
+        self.page = devtools.Page(self.browser)
+        self.page.open(self.file)
+
+    def tearDown(self):
+        self.assertEqual(self.page.errors(), [])
+
+    def view(self):
+        return [float(self.page.run(f"document.querySelector('#plan').dataset.{end}")) for end in ("from", "to", "low", "high")]
+
+    def picture(self):
+        return self.page.run("document.querySelector('#plan canvas').toDataURL()")
+
+    def place(self, time, address):
+        """Where a time and an address of the plan are, as parts of the element's width and height."""
+        return self.page.run(f"[picture.toX({time}) / picture.host.clientWidth, picture.toY({address}) / picture.host.clientHeight]")
+
+    def middle(self, name):
+        index = f"picture.region.ids.indexOf('{name}')"
+        return self.page.run(f"(() => {{ const r = picture.region, i = r.index.indexOf({index}); return [r.from[i] + 0.5, r.offset[i] + r.size[i] * 0.1]; }})()")
+
+    def test_it_opens_with_the_figures_of_each_region(self):
+        self.assertEqual(self.page.text("#title"), "job.csv")
+        self.assertIn("5 buffers in", self.page.text("#subtitle"))
+        self.assertIn("fits 260", self.page.text("#subtitle"))
+        rows = self.page.run("[...document.querySelectorAll('#figures tbody tr')].map((row) => [...row.cells].map((cell) => cell.textContent))")
+        self.assertEqual([row[:2] for row in rows], [["0", "4"], ["1", "1"]])
+        self.assertEqual(rows[1][2:5], ["7\u00a0B", "7\u00a0B", "100.00 %"])
+        self.assertGreater(len(self.picture()), 4000)
+
+    def test_hovering_says_whose_a_rectangle_is(self):
+        self.page.hover("#plan", *self.place(*self.middle("small")))
+        tip = self.page.text("#plan-tip")
+        self.assertTrue(tip.startswith("small"))
+        for part in ("10\u00a0B (10 B) at ", "alive from 0 to 5"):
+            self.assertIn(part, tip)
+        self.page.hover("#title")
+        self.assertTrue(self.page.run("document.querySelector('#plan-tip').hidden"))
+
+    def test_a_gap_leaves_room_and_its_window_does_not(self):
+        offset = self.page.run("picture.region.offset[3]")
+        at = lambda time, byte: self.page.run(f"picture.region.bufferAt({time}, {offset + byte})")
+        self.assertEqual([at(1, 40), at(5, 5), at(9, 40)], [3, 3, 3])
+        self.assertNotEqual(at(5, 40), 3)
+
+    def test_a_click_or_a_search_chooses_a_buffer(self):
+        before = self.picture()
+        self.page.click("#plan", *self.place(*self.middle("long")))
+        self.assertTrue(self.page.text("#buffer").startswith("long"))
+        self.assertNotEqual(self.picture(), before)
+        self.page.key("Escape")
+        self.assertEqual(self.page.text("#buffer"), "")
+        self.page.run("document.querySelector('#find').focus()")
+        for letter in "sma":
+            self.page.key(letter, text=letter)
+        self.assertTrue(self.page.text("#buffer").startswith("small"))
+
+    def test_dragging_buttons_keys_and_the_wheel_zoom(self):
+        whole = self.view()
+        self.page.drag("#plan", 0.3, 0.6)
+        narrow = self.view()
+        self.assertLess(narrow[1] - narrow[0], whole[1] - whole[0])
+        self.assertEqual(narrow[2:], whole[2:])
+        self.page.click("#plan", 0.5, 0.3, count=2)
+        self.assertEqual(self.view(), whole)
+        self.page.click("#zoom-in")
+        self.assertLess(self.view()[3] - self.view()[2], whole[3] - whole[2])
+        self.page.run("document.querySelector('#plan').focus()")
+        low = self.view()[2]
+        self.page.key("ArrowUp")
+        self.assertGreater(self.view()[2], low)
+        self.page.key("0", text="0")
+        self.assertEqual(self.view(), whole)
+        x, y = self.page.point("#plan", 0.5, 0.3)
+        self.page.mouse("mouseWheel", x, y, deltaX=0, deltaY=-240, modifiers=2)
+        self.page.settle()
+        self.assertLess(self.view()[1] - self.view()[0], whole[1] - whole[0])
+
+    def test_colours_show_sizes_or_the_peak(self):
+        before, legend = self.picture(), self.page.text("#legend")
+        self.page.click("#by-peak")
+        self.assertNotEqual(self.picture(), before)
+        self.assertIn("alive at the peak", self.page.text("#legend"))
+        self.page.click("#by-size")
+        self.assertEqual(self.page.text("#legend"), legend)
+
+    def test_each_region_has_its_picture(self):
+        self.page.run("document.querySelector('#region').focus()")
+        self.page.key("ArrowDown")
+        self.assertEqual(self.view()[:2], [0, 100])
+        self.page.hover("#plan", *self.place(50, 3))
+        self.assertIn("alive from 100 to 200", self.page.text("#plan-tip"))
+
+    def test_an_id_cannot_inject_a_script(self):
+        self.page.hover("#plan", *self.place(*self.page.run("[picture.region.from[0] + 0.5, picture.region.offset[0] + 5]")))
+        self.assertIn("</script>", self.page.text("#plan-tip"))
+        self.assertEqual(self.page.run("[document.images.length, typeof window.hurt]"), [0, "undefined"])
+
+    def test_dark_and_light_differ_and_it_fits_a_narrow_window(self):
+        before = self.picture()
+        self.page.scheme("dark")
+        self.page.settle()
+        self.assertNotEqual(self.picture(), before)
         self.page.size(420, 800)
         self.page.settle()
         self.assertLessEqual(self.page.run("document.documentElement.scrollWidth"), 420)

@@ -2,7 +2,7 @@
 
 _tarn() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="devices replay inspect convert record bench"
+    local commands="devices replay inspect plan convert record bench"
     local formats="tarn pytorch rmm perfetto csv"
     local command="" word
     COMPREPLY=()
@@ -36,11 +36,11 @@ _tarn() {
         mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$current")
         return
         ;;
-    --html | --perfetto | --output | -o)
+    --html | --perfetto | --svg | --output | -o)
         compopt -o default
         return
         ;;
-    --min-size | --repeat | --top | --trace-device) return ;;
+    --min-size | --repeat | --top | --trace-device | --capacity | --timeout | --threads | --alignment) return ;;
     esac
 
     local options="--help"
@@ -48,6 +48,7 @@ _tarn() {
     devices) options="--json --help" ;;
     replay) options="--device --allocator --repeat --html --perfetto --trace-device --json --help" ;;
     inspect) options="--top --trace-device --json --help" ;;
+    plan) options="--capacity --timeout --threads --alignment --output --svg --html --json --help" ;;
     convert) options="--to --help" ;;
     record) options="--min-size --output --help --" ;;
     bench) options="alloc stacks replay record shapes --allocator --data --json --quick --help" ;;

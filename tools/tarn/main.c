@@ -15,6 +15,7 @@ static const tool_command commands[] = {
     {"devices", "list every device, and why one is unavailable", devices_command},
     {"replay", "drive allocators through traces, compare their needs", replay_command},
     {"inspect", "say what is in a trace: peak, holders, fragmentation", inspect_command},
+    {"plan", "place buffers whose lifetimes are known, in least memory", plan_command},
     {"convert", "write a trace in another format", convert_command},
     {"record", "run a command and record its allocations", record_command},
     {"bench", "run the benchmarks beside the allocators installed here", bench_command},

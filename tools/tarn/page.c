@@ -1,55 +1,16 @@
 /* The HTML page: one file that shows, without a network, how memory went.
  *
- * The page's own text comes from tools/tarn/page. The data goes beside it as script elements that no browser runs: a JSON
- * object for each file, and long lists of numbers packed as variable-length bytes in base64, so that a million events stay
- * below a few tens of megabytes. Text from files reaches the page only inside that JSON, with every '<' escaped. */
+ * The page's own text comes from tools/tarn/page. The data goes beside it as page_output.h packs it: a JSON object for each
+ * file, and long lists of numbers, so that a million events stay below a few tens of megabytes. Text from files reaches the page
+ * only inside that JSON. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "comparison.h"
+#include "page_output.h"
 #include "page_sources.h"
-#include "trace/trace_output.h"
-
-/* Numbers packed into base64: each takes seven bits a byte, the lowest first. */
-typedef struct page_numbers {
-    trace_output *output;
-    unsigned char group[3];
-    unsigned count;
-} page_numbers;
-
-static void put_group(page_numbers *numbers) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *group = numbers->group;
-    unsigned bits = (unsigned)group[0] << 16 | (unsigned)group[1] << 8 | group[2];
-    char text[4] = {digits[bits >> 18], digits[bits >> 12 & 63], digits[bits >> 6 & 63], digits[bits & 63]};
-    for (unsigned i = numbers->count + 1; i < 4; i++) text[i] = '=';
-    trace_output_bytes(numbers->output, text, sizeof text);
-    numbers->count = 0;
-    memset(numbers->group, 0, sizeof numbers->group);
-}
-
-static void put_number(page_numbers *numbers, uint64_t value) {
-    do {
-        numbers->group[numbers->count++] = (unsigned char)((value & 0x7f) | (value > 0x7f ? 0x80 : 0));
-        if (numbers->count == 3) put_group(numbers);
-        value >>= 7;
-    } while (value > 0);
-}
-
-/* 0, -1, 1, -2 … become 0, 1, 2, 3 … */
-static uint64_t folded(int64_t value) { return (uint64_t)value << 1 ^ (value < 0 ? UINT64_MAX : 0); }
-
-static page_numbers numbers_begin(trace_output *output, size_t file, const char *name, size_t index) {
-    trace_output_format(output, "<script type=\"text/plain\" id=\"data-%zu-%s-%zu\">", file, name, index);
-    return (page_numbers){.output = output};
-}
-
-static void numbers_end(page_numbers *numbers) {
-    if (numbers->count > 0) put_group(numbers);
-    trace_output_string(numbers->output, "</script>\n");
-}
 
 /* Times are mostly whole microseconds: the unit is then left out. */
 static int64_t time_unit(const tool_comparison *comparison) {
@@ -62,12 +23,12 @@ static int64_t time_unit(const tool_comparison *comparison) {
 static void put_times(trace_output *output, size_t file, const tool_comparison *comparison) {
     const tarn_trace_event *events = tarn_trace_events(comparison->trace);
     int64_t unit = time_unit(comparison), last = 0;
-    page_numbers numbers = numbers_begin(output, file, "times", 0);
+    page_numbers numbers = page_numbers_begin(output, file, "times", 0);
     for (size_t i = 0; i < comparison->info.event_count; i++) {
-        put_number(&numbers, (uint64_t)((events[i].time_ns - last) / unit));
+        page_numbers_put(&numbers, (uint64_t)((events[i].time_ns - last) / unit));
         last = events[i].time_ns;
     }
-    numbers_end(&numbers);
+    page_numbers_end(&numbers);
 }
 
 static bool is_allocation(const tool_comparison *comparison, const tarn_trace_event *event) {
@@ -82,20 +43,20 @@ static bool put_allocations(trace_output *output, size_t file, const tool_compar
     if (freed_by == NULL) return false;
     for (size_t i = 0; i < comparison->info.event_count; i++)
         if (events[i].action == TARN_TRACE_FREE) freed_by[events[i].id] = i;
-    page_numbers numbers = numbers_begin(output, file, "allocations", 0);
+    page_numbers numbers = page_numbers_begin(output, file, "allocations", 0);
     size_t last = 0;
     for (size_t i = 0; i < comparison->info.event_count; i++) {
         const tarn_trace_event *event = &events[i];
         if (!is_allocation(comparison, event)) continue;
-        put_number(&numbers, i - last);
-        put_number(&numbers, freed_by[event->id] > i ? freed_by[event->id] - i : 0);
-        put_number(&numbers, event->size);
-        put_number(&numbers, event->tag == TARN_TRACE_NO_STRING ? 0 : (uint64_t)event->tag + 1);
-        put_number(&numbers, event->site == TARN_TRACE_NO_STRING ? 0 : (uint64_t)event->site + 1);
-        put_number(&numbers, event->stream);
+        page_numbers_put(&numbers, i - last);
+        page_numbers_put(&numbers, freed_by[event->id] > i ? freed_by[event->id] - i : 0);
+        page_numbers_put(&numbers, event->size);
+        page_numbers_put(&numbers, event->tag == TARN_TRACE_NO_STRING ? 0 : (uint64_t)event->tag + 1);
+        page_numbers_put(&numbers, event->site == TARN_TRACE_NO_STRING ? 0 : (uint64_t)event->site + 1);
+        page_numbers_put(&numbers, event->stream);
         last = i;
     }
-    numbers_end(&numbers);
+    page_numbers_end(&numbers);
     free(freed_by);
     return true;
 }
@@ -120,26 +81,26 @@ static void put_addresses(trace_output *output, size_t file, size_t index, const
     const tarn_trace_event *events = tarn_trace_events(comparison->trace);
     uint64_t last = 0;
     bool has_map = address_base(comparison, line, &last);
-    page_numbers numbers = numbers_begin(output, file, "addresses", index);
+    page_numbers numbers = page_numbers_begin(output, file, "addresses", index);
     for (size_t i = 0; i < comparison->info.event_count && has_map; i++) {
         if (!is_allocation(comparison, &events[i])) continue;
         uint64_t address = line->addresses[events[i].id];
-        put_number(&numbers, address == 0 ? 0 : folded((int64_t)(address - last)) + 1);
+        page_numbers_put(&numbers, address == 0 ? 0 : page_folded((int64_t)(address - last)) + 1);
         if (address != 0) last = address;
     }
-    numbers_end(&numbers);
+    page_numbers_end(&numbers);
 }
 
 /* Two numbers for each change of what was reserved: events since the last one, and the difference. */
 static void put_steps(trace_output *output, size_t file, size_t index, const timeline *line) {
-    page_numbers numbers = numbers_begin(output, file, "reserved", index);
+    page_numbers numbers = page_numbers_begin(output, file, "reserved", index);
     timeline_step last = {0};
     for (size_t i = 0; i < line->step_count && line->has_reserved; i++) {
-        put_number(&numbers, line->steps[i].event - last.event);
-        put_number(&numbers, folded((int64_t)(line->steps[i].bytes - last.bytes)));
+        page_numbers_put(&numbers, line->steps[i].event - last.event);
+        page_numbers_put(&numbers, page_folded((int64_t)(line->steps[i].bytes - last.bytes)));
         last = line->steps[i];
     }
-    numbers_end(&numbers);
+    page_numbers_end(&numbers);
 }
 
 /* Takes over `result`: the run's, or null for the recorded allocator. */
@@ -172,28 +133,9 @@ static json_t *file_json(const tool_comparison *comparison) {
                      "lines", lines, "strings", strings);
 }
 
-/* Writes JSON so that no text in it can end the script element. */
-static int put_escaped(const char *buffer, size_t size, void *context) {
-    trace_output *output = context;
-    size_t from = 0;
-    for (size_t i = 0; i < size; i++) {
-        if (buffer[i] != '<') continue;
-        trace_output_bytes(output, buffer + from, i - from);
-        trace_output_string(output, "\\u003c");
-        from = i + 1;
-    }
-    trace_output_bytes(output, buffer + from, size - from);
-    return 0;
-}
-
 static bool put_file(trace_output *output, size_t index, const tool_comparison *comparison) {
-    json_t *object = file_json(comparison);
-    if (object == NULL) return false;
-    trace_output_format(output, "<script type=\"application/json\" class=\"file\" id=\"file-%zu\">", index);
-    int failed = json_dump_callback(object, put_escaped, output, JSON_COMPACT);
-    trace_output_string(output, "</script>\n");
-    json_decref(object);
-    if (failed != 0 || !put_allocations(output, index, comparison)) return false;
+    if (page_json(output, "file", index, file_json(comparison)) != 0) return false;
+    if (!put_allocations(output, index, comparison)) return false;
     put_times(output, index, comparison);
     put_addresses(output, index, 0, comparison, &comparison->recording);
     put_steps(output, index, 0, &comparison->recording);
@@ -204,28 +146,20 @@ static bool put_file(trace_output *output, size_t index, const tool_comparison *
     return true;
 }
 
-/* Copies the page up to a marker and returns what follows it. */
-static const char *put_until(trace_output *output, const char *text, const char *marker) {
-    const char *end = strstr(text, marker);
-    if (end == NULL) end = text + strlen(text);
-    trace_output_bytes(output, text, (size_t)(end - text));
-    return *end != '\0' ? end + strlen(marker) : end;
-}
-
 int page_write(const tool_comparison *comparisons, size_t count, const char *command, const char *path) {
     trace_output output;
     tarn_status status = trace_output_open(&output, path);
     if (status != TARN_OK) return tool_fail(command, path, status);
     bool is_whole = true;
-    const char *rest = put_until(&output, page_html, "/* style */");
+    const char *rest = page_put_until(&output, page_html, "/* style */");
     trace_output_string(&output, page_style);
-    rest = put_until(&output, rest, "<!-- data -->");
+    rest = page_put_until(&output, rest, "<!-- data -->");
     for (size_t i = 0; i < count && is_whole; i++) is_whole = put_file(&output, i, &comparisons[i]);
     if (!is_whole) {
         trace_output_discard(&output);
         return tool_no_memory(command);
     }
-    rest = put_until(&output, rest, "/* script */");
+    rest = page_put_until(&output, rest, "/* script */");
     trace_output_string(&output, page_script);
     trace_output_string(&output, rest);
     status = trace_output_close(&output);

@@ -37,6 +37,14 @@ void progress_show(tool_progress *progress) {
     draw(progress);
 }
 
+void progress_reach(tool_progress *progress, size_t step) {
+    progress->step = step < progress->total_steps ? step : progress->total_steps;
+    if (progress->is_shown && progress->step >= progress->next_shown) {
+        progress->next_shown = progress->step + progress->total_steps / UPDATES + 1;
+        draw(progress);
+    }
+}
+
 void progress_end(tool_progress *progress) {
     progress->run++;
     if (progress->is_shown) fprintf(stderr, "\r\033[K");

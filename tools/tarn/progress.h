@@ -18,6 +18,9 @@ void progress_begin(tool_progress *progress, const char *file, const char *what,
 void progress_show(tool_progress *progress);
 void progress_end(tool_progress *progress);
 
+/* For runs whose steps are not counted one by one: `step` of them are done. */
+void progress_reach(tool_progress *progress, size_t step);
+
 /* Called for every event: almost always only an addition. */
 static inline void progress_step(tool_progress *progress) {
     if (++progress->step == progress->next_shown) progress_show(progress);

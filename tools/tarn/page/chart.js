@@ -3,17 +3,6 @@
 // Each column of pixels shows the least and the most that any of its events had, so that a peak is never lost, however many
 // events there are. The lower canvas holds the curves and is drawn when they change, the upper one the cross hair.
 
-function niceStep(span, count, base) {
-  const rough = span / count;
-  if (!(rough > 0)) return 1;
-  if (base === 2) {
-    const unit = 1024 ** Math.max(0, Math.floor(Math.log(rough) / Math.log(1024)));
-    return unit * ([1, 2, 5, 10, 20, 50, 100, 200, 256, 512].find((step) => step * unit >= rough * 0.85) || 1024);
-  }
-  const unit = 10 ** Math.floor(Math.log10(rough));
-  return unit * [1, 2, 5, 10].find((step) => step * unit >= rough * 0.999);
-}
-
 class Chart {
   constructor(host, tip, actions) {
     this.host = host;

@@ -1,43 +1,4 @@
-"use strict";
 // The data of the page: numbers packed by page.c become typed arrays, and questions about one moment get answers.
-
-const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-
-function sizeText(bytes) {
-  let unit = 0, value = Math.abs(bytes);
-  while (value >= 1024 && unit < units.length - 1) { value /= 1024; unit++; }
-  const digits = unit === 0 ? 0 : value >= 99.95 ? 1 : 2;
-  return `${bytes < 0 ? "−" : ""}${value.toFixed(digits).replace(/\.?0+$/, (m) => (m.includes(".") ? "" : m))}\u00a0${units[unit]}`;
-}
-
-const countText = (value) => Math.round(value).toLocaleString("en-US");
-
-// `step` is what separates neighbours on an axis: no more decimals than tell them apart. Without it, four digits or so.
-function timeText(ns, step = 0) {
-  const [name, unit] = [["s", 1e9], ["ms", 1e6], ["µs", 1e3], ["ns", 1]].find(([, size]) => Math.abs(ns) >= size) || ["ns", 1];
-  const wanted = step > 0 ? Math.ceil(-Math.log10(step / unit) - 1e-9) : 3 - Math.floor(Math.log10(Math.abs(ns) / unit || 1));
-  return `${(ns / unit).toFixed(unit === 1 ? 0 : Math.max(0, Math.min(9, wanted)))}\u00a0${name}`;
-}
-
-// Reads the variable-length numbers of one data element. Numbers may pass 32 bits, so they are added, not shifted.
-class Numbers {
-  constructor(id) {
-    const element = document.getElementById(id);
-    this.bytes = atob(element ? element.textContent : "");
-    this.at = 0;
-  }
-  get done() { return this.at >= this.bytes.length; }
-  next() {
-    let value = 0, scale = 1, byte;
-    do {
-      byte = this.bytes.charCodeAt(this.at++);
-      value += (byte & 127) * scale;
-      scale *= 128;
-    } while (byte > 127);
-    return value;
-  }
-  static unfold(value) { return value % 2 === 0 ? value / 2 : -(value + 1) / 2; }
-}
 
 // One file: its events' times, its allocations, and a line for each allocator. The first line is the recorded one.
 class Trace {

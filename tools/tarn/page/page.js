@@ -1,42 +1,10 @@
 // The page: tables and controls around the chart and the block map. Text from files is only ever set as text.
 
-function element(name, text = "", className = "") {
-  const made = document.createElement(name);
-  made.textContent = text;
-  if (className) made.className = className;
-  return made;
-}
-
-// Puts a tip beside the pointer, inside its host.
-function placeTip(tip, host, x, y) {
-  tip.hidden = false;
-  const left = x + 14 + tip.offsetWidth > host.clientWidth ? x - 14 - tip.offsetWidth : x + 14;
-  tip.style.left = `${Math.max(0, left)}px`;
-  tip.style.top = `${Math.max(0, Math.min(y + 12, host.clientHeight - tip.offsetHeight))}px`;
-}
-
-const $ = (id) => document.getElementById(id);
 const files = [...document.querySelectorAll("script.file")].map((script) => JSON.parse(script.textContent));
 const traces = [];
 const state = { trace: null, line: null, byTag: false, holder: null, top: 12 };
 const chart = new Chart($("chart"), $("chart-tip"), { choose: (event) => { chart.setMoment(event); showMoment(); } });
 const blocks = new BlockMap($("blocks"), $("blocks-tip"), { describe: describeBlock, rows: blockRows });
-
-function button(text, isPressed, onClick) {
-  const made = element("button", text);
-  made.type = "button";
-  made.setAttribute("aria-pressed", isPressed);
-  made.addEventListener("click", onClick);
-  return made;
-}
-
-function press(...pairs) { for (const [id, isPressed] of pairs) $(id).setAttribute("aria-pressed", isPressed); }
-
-function cell(row, text, className = "") {
-  const made = element("td", text, className);
-  row.append(made);
-  return made;
-}
 
 const latencyText = (ns) => timeText(ns, ns < 1000 ? 1 : ns / 100);
 
