@@ -14,7 +14,7 @@ export TARN_TEST_ON_VALGRIND=1
 mkdir -p build/valgrind
 run() {
     local log=build/valgrind/$(basename "$1").log forks=()
-    case $1 in */test_hal_graph | */test_hal_process | */test_memory_threads) forks=(--suppressions=scripts/valgrind-forks.supp) ;; esac
+    case $1 in */test_hal_graph_faults | */test_hal_process | */test_memory_threads) forks=(--suppressions=scripts/valgrind-forks.supp) ;; esac
     if valgrind --quiet --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \
         --num-callers=40 "${forks[@]}" --error-exitcode=99 --child-silent-after-fork=yes "$1" >"$log" 2>&1; then
         echo "passed $1"

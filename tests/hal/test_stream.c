@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "diary.h"
 #include "hal/device.h"
 #include "hal/event.h"
 
@@ -17,16 +18,6 @@ static int open_cpu(void **state) {
 static int close_cpu(void **state) {
     (void)state;
     return tarn_device_release(cpu) == TARN_OK ? 0 : -1;
-}
-
-/* What ran, in order. */
-static pthread_mutex_t diary_lock = PTHREAD_MUTEX_INITIALIZER;
-static char diary[256];
-
-static void write_diary(void *context) {
-    pthread_mutex_lock(&diary_lock);
-    strncat(diary, context, sizeof diary - strlen(diary) - 1);
-    pthread_mutex_unlock(&diary_lock);
 }
 
 static tarn_stream *new_stream(tarn_device *device) {
