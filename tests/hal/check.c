@@ -1,8 +1,7 @@
-/* Checks that show Tarn's own sentence, children, and gates. */
+/* Checks that show Tarn's own sentence, and children. */
 #include "check.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,21 +51,4 @@ int exit_of_child(int (*body)(void *context), void *context) {
     int status = 0;
     while (waitpid(child, &status, 0) < 0) assert_int_equal(errno, EINTR);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
-}
-
-static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t gate_opened = PTHREAD_COND_INITIALIZER;
-
-void wait_at_gate(void *context) {
-    struct gate *waited_for = context;
-    pthread_mutex_lock(&gate_lock);
-    while (!waited_for->is_open) pthread_cond_wait(&gate_opened, &gate_lock);
-    pthread_mutex_unlock(&gate_lock);
-}
-
-void open_gate(gate *opened) {
-    pthread_mutex_lock(&gate_lock);
-    opened->is_open = 1;
-    pthread_cond_broadcast(&gate_opened);
-    pthread_mutex_unlock(&gate_lock);
 }

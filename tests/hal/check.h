@@ -28,12 +28,4 @@ tarn_device_properties properties_of(tarn_device *device);
  * returned 0, 1000 + the signal that ended it. A child that hangs ends with SIGALRM. */
 int exit_of_child(int (*body)(void *context), void *context);
 
-/* A gate that opens once: for work that has to wait until the test lets it go on. */
-typedef struct gate {
-    int is_open;
-} gate;
-/* A host function: waits for the gate in `context`. */
-void wait_at_gate(void *context);
-void open_gate(gate *opened);
-
 #endif

@@ -2,12 +2,13 @@
  * of the project's list of faults. */
 
 #include "diary.h"
+#include "gate.h"
 #include "graphs.h"
 #include "hal/device.h"
 
 static void changed_parameters_count_for_later_launches(void **state) {
     (void)state;
-    gate closed = {0};
+    test_gate closed = {0};
     _Alignas(8) char filled[8] = "";
     char source[4] = "one", second[4] = "two", target[4] = "";
     diary[0] = '\0';
@@ -17,12 +18,12 @@ static void changed_parameters_count_for_later_launches(void **state) {
     assert_ok(tarn_stream_enqueue(main_stream, write_diary, "a"));
     tarn_graph *graph = end_of(main_stream);
     tarn_graph_instance *instance = instance_of(graph);
-    assert_ok(tarn_stream_enqueue(main_stream, wait_at_gate, &closed));
+    assert_ok(tarn_stream_enqueue(main_stream, gate_pass, &closed));
     assert_ok(tarn_graph_instance_launch(instance, main_stream));
     assert_ok(tarn_graph_instance_set_copy(instance, 0, target, second, 4));
     assert_ok(tarn_graph_instance_set_fill(instance, 1, filled, "xy", 2, 4));
     assert_ok(tarn_graph_instance_set_host_function(instance, 2, write_diary, "b"));
-    open_gate(&closed);
+    gate_open(&closed);
     assert_ok(tarn_stream_synchronize(main_stream));
     assert_string_equal(target, "one");
     assert_string_equal(filled, "aaaa");
@@ -52,12 +53,12 @@ static void changed_parameters_count_for_later_launches(void **state) {
 
 static void launches_of_one_instance_run_one_after_the_other(void **state) {
     (void)state;
-    gate closed = {0};
+    test_gate closed = {0};
     diary[0] = '\0';
     assert_ok(tarn_stream_begin_capture(main_stream, TARN_CAPTURE_GLOBAL));
     assert_ok(tarn_stream_enqueue(main_stream, write_diary, "x"));
     tarn_graph_instance *instance = end_and_instantiate(main_stream);
-    assert_ok(tarn_stream_enqueue(main_stream, wait_at_gate, &closed));
+    assert_ok(tarn_stream_enqueue(main_stream, gate_pass, &closed));
     assert_ok(tarn_graph_instance_launch(instance, main_stream));
     assert_ok(tarn_graph_instance_launch(instance, side_stream));
     tarn_event *after = NULL;
@@ -66,7 +67,7 @@ static void launches_of_one_instance_run_one_after_the_other(void **state) {
     assert_ok(tarn_event_is_complete(after, &is_complete));
     assert_false(is_complete);
     assert_string_equal(diary, "");
-    open_gate(&closed);
+    gate_open(&closed);
     assert_ok(tarn_event_synchronize(after));
     assert_string_equal(diary, "xx");
     assert_ok(tarn_stream_synchronize(main_stream));
@@ -77,17 +78,17 @@ static void launches_of_one_instance_run_one_after_the_other(void **state) {
 /* 48 */
 static void a_graph_released_while_it_runs_is_taken_down_later(void **state) {
     (void)state;
-    gate closed = {0};
+    test_gate closed = {0};
     char bytes[4] = "abc";
     assert_ok(tarn_stream_begin_capture(main_stream, TARN_CAPTURE_GLOBAL));
     assert_ok(tarn_stream_fill(main_stream, bytes, "z", 1, 3));
     tarn_graph_instance *instance = end_and_instantiate(main_stream);
-    assert_ok(tarn_stream_enqueue(main_stream, wait_at_gate, &closed));
+    assert_ok(tarn_stream_enqueue(main_stream, gate_pass, &closed));
     assert_ok(tarn_graph_instance_launch(instance, main_stream));
     assert_ok(tarn_graph_instance_release(instance));
     assert_string_equal(bytes, "abc");
     assert_non_null(atomic_load(&cpu->deferred));
-    open_gate(&closed);
+    gate_open(&closed);
     assert_ok(tarn_stream_synchronize(main_stream));
     assert_string_equal(bytes, "zzz");
     assert_null(atomic_load(&cpu->deferred));

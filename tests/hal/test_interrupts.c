@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#include "gate.h"
+
 enum { SIGNALS = 200 };
 
 typedef struct held_wait {
@@ -14,7 +16,7 @@ typedef struct held_wait {
     tarn_stream *stream;
     tarn_event *event;
     tarn_status (*call)(struct held_wait *);
-    gate closed;
+    test_gate closed;
     atomic_bool is_open;
     tarn_status status;
     bool was_early; /* the call returned before the gate was opened */
@@ -42,7 +44,7 @@ static void wait_under_fire(tarn_device *device, tarn_status (*call)(held_wait *
     pthread_t thread;
     held_wait waiting = {.device = device, .call = call};
     assert_ok(tarn_stream_create(device, &waiting.stream));
-    assert_ok(tarn_stream_enqueue(waiting.stream, wait_at_gate, &waiting.closed));
+    assert_ok(tarn_stream_enqueue(waiting.stream, gate_pass, &waiting.closed));
     assert_ok(tarn_stream_record(waiting.stream, &waiting.event));
     atomic_store(&handled, 0);
     assert_int_equal(pthread_create(&thread, NULL, wait_on_a_thread, &waiting), 0);
@@ -52,7 +54,7 @@ static void wait_under_fire(tarn_device *device, tarn_status (*call)(held_wait *
         while (atomic_load(&handled) == i) sched_yield();
     }
     atomic_store(&waiting.is_open, true);
-    open_gate(&waiting.closed);
+    gate_open(&waiting.closed);
     assert_int_equal(pthread_join(thread, NULL), 0);
     assert_ok(waiting.status);
     assert_false(waiting.was_early);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "gate.h"
 #include "hal/event.h"
 #include "hal/memory.h"
 #include "scripted.h"
@@ -53,7 +54,7 @@ static int use_across_a_fork(void *context) {
     tarn_event *event = NULL;
     hal_event *light = NULL;
     void *memory = NULL;
-    gate opened = {1};
+    test_gate opened = {true};
     FAIL_UNLESS(tarn_device_open("cpu", &device) == TARN_OK, 100);
     FAIL_UNLESS(tarn_stream_create(device, &stream) == TARN_OK, 101);
     FAIL_UNLESS(tarn_stream_record(stream, &event) == TARN_OK, 102);
@@ -69,7 +70,7 @@ static int use_across_a_fork(void *context) {
     FAIL_UNLESS(WIFEXITED(status), 105);
     FAIL_UNLESS(WEXITSTATUS(status) == 0, WEXITSTATUS(status));
     /* The parent is unharmed. */
-    FAIL_UNLESS(tarn_stream_enqueue(stream, wait_at_gate, &opened) == TARN_OK, 106);
+    FAIL_UNLESS(tarn_stream_enqueue(stream, gate_pass, &opened) == TARN_OK, 106);
     FAIL_UNLESS(tarn_stream_synchronize(stream) == TARN_OK, 107);
     FAIL_UNLESS(hal_memory_free(device, TARN_MEMORY_DEVICE, memory, 64) == TARN_OK, 108);
     hal_event_destroy(light);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "gate.h"
 #include "hal/event.h"
 #include "hal/memory.h"
 
@@ -227,8 +228,8 @@ static void work_ends_after_its_lag_in_simulated_time(void **state) {
 static void enqueued_work_is_waited_for_once(void **state) {
     (void)state;
     tarn_device *device = open_sim("sim:1GiB,lag=10ms");
-    gate opened = {1};
-    assert_ok(tarn_stream_enqueue(tarn_device_default_stream(device), wait_at_gate, &opened));
+    test_gate opened = {true};
+    assert_ok(tarn_stream_enqueue(tarn_device_default_stream(device), gate_pass, &opened));
     assert_ok(tarn_stream_synchronize(tarn_device_default_stream(device)));
     assert_ok(tarn_stream_synchronize(tarn_device_default_stream(device)));
     assert_int_equal(hal_device_clock_cost(device), 10000000);
@@ -328,7 +329,7 @@ static void each_driver_call_can_be_made_to_fail(void **state) { /* faults 24, 2
         char name[128];
         snprintf(name, sizeof name, "sim:1GiB,fail_at=1,fail_status=IO_ERROR,fail_for=%s", calls[i]);
         tarn_device *device = open_sim(name);
-        gate opened = {1};
+        test_gate opened = {true};
         void *memory = NULL;
         char *range = NULL;
         char bytes[16] = {0};
@@ -353,7 +354,7 @@ static void each_driver_call_can_be_made_to_fail(void **state) { /* faults 24, 2
         TRY(hal_granules_create(device, 1, &granule));
         TRY(hal_virtual_map(device, range, 1, &granule));
         TRY(tarn_stream_create(device, &stream));
-        TRY(tarn_stream_enqueue(stream, wait_at_gate, &opened));
+        TRY(tarn_stream_enqueue(stream, gate_pass, &opened));
         TRY(tarn_stream_copy(stream, range, bytes, sizeof bytes));
         TRY(tarn_stream_fill(stream, range, bytes, 1, 64));
         TRY(tarn_stream_record(stream, &event));

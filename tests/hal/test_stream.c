@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "diary.h"
+#include "gate.h"
 #include "hal/device.h"
 #include "hal/event.h"
 
@@ -60,17 +61,17 @@ static void nothing_is_done_with_null(void **state) { /* fault 10 */
 
 static void work_runs_in_the_stream_s_order(void **state) {
     (void)state;
-    gate closed = {0};
+    test_gate closed = {0};
     tarn_stream *stream = new_stream(cpu);
     diary[0] = '\0';
-    assert_ok(tarn_stream_enqueue(stream, wait_at_gate, &closed));
+    assert_ok(tarn_stream_enqueue(stream, gate_pass, &closed));
     assert_ok(tarn_stream_enqueue(stream, write_diary, "a"));
     assert_ok(tarn_stream_enqueue(stream, write_diary, "b"));
     assert_string_equal(diary, "");
-    open_gate(&closed);
+    gate_open(&closed);
     assert_ok(tarn_stream_synchronize(stream));
     assert_string_equal(diary, "ab");
-    for (int i = 0; i < 1000; i++) assert_ok(tarn_stream_enqueue(stream, wait_at_gate, &closed));
+    for (int i = 0; i < 1000; i++) assert_ok(tarn_stream_enqueue(stream, gate_pass, &closed));
     assert_ok(tarn_device_synchronize(cpu));
     assert_ok(tarn_stream_release(stream));
 }
@@ -86,19 +87,19 @@ static void the_default_stream_runs_at_once(void **state) {
 
 static void an_event_is_complete_when_its_work_is(void **state) {
     (void)state;
-    gate closed = {0};
+    test_gate closed = {0};
     tarn_stream *stream = new_stream(cpu);
     tarn_event *begin = NULL, *end = NULL;
     assert_ok(tarn_event_create(cpu, &begin));
     assert_true(is_complete(begin));
     assert_ok(tarn_stream_record(stream, &begin));
-    assert_ok(tarn_stream_enqueue(stream, wait_at_gate, &closed));
+    assert_ok(tarn_stream_enqueue(stream, gate_pass, &closed));
     assert_ok(tarn_stream_record(stream, &end));
     assert_false(is_complete(end));
     int64_t elapsed = -1;
     assert_fails(tarn_event_elapsed(begin, end, &elapsed), TARN_INVALID_STATE);
     assert_int_equal(elapsed, -1);
-    open_gate(&closed);
+    gate_open(&closed);
     assert_ok(tarn_event_synchronize(end));
     assert_true(is_complete(end));
     assert_ok(tarn_event_elapsed(begin, end, &elapsed));
@@ -110,11 +111,11 @@ static void an_event_is_complete_when_its_work_is(void **state) {
 
 static void another_stream_waits_for_the_event(void **state) {
     (void)state;
-    gate closed = {0};
+    test_gate closed = {0};
     tarn_stream *first = new_stream(cpu), *second = new_stream(cpu);
     tarn_event *event = NULL;
     diary[0] = '\0';
-    assert_ok(tarn_stream_enqueue(first, wait_at_gate, &closed));
+    assert_ok(tarn_stream_enqueue(first, gate_pass, &closed));
     assert_ok(tarn_stream_enqueue(first, write_diary, "a"));
     assert_ok(tarn_stream_record(first, &event));
     assert_ok(tarn_stream_wait(second, event));
@@ -123,7 +124,7 @@ static void another_stream_waits_for_the_event(void **state) {
     assert_ok(tarn_stream_record(tarn_device_default_stream(cpu), &event));
     assert_true(is_complete(event));
     assert_string_equal(diary, "");
-    open_gate(&closed);
+    gate_open(&closed);
     assert_ok(tarn_stream_synchronize(second));
     assert_string_equal(diary, "ab");
     assert_ok(tarn_event_release(event));
@@ -137,14 +138,14 @@ static void *enqueue_on_default(void *context) {
 
 static void the_default_stream_waits_without_blocking_who_says_so(void **state) {
     (void)state;
-    gate gates[2] = {{0}, {0}};
+    test_gate gates[2] = {{0}};
     tarn_stream *streams[2];
     tarn_event *events[2] = {NULL, NULL}, *after = NULL;
     tarn_stream *first = tarn_device_default_stream(cpu);
     diary[0] = '\0';
     for (int i = 0; i < 2; i++) {
         streams[i] = new_stream(cpu);
-        assert_ok(tarn_stream_enqueue(streams[i], wait_at_gate, &gates[i]));
+        assert_ok(tarn_stream_enqueue(streams[i], gate_pass, &gates[i]));
         assert_ok(tarn_stream_enqueue(streams[i], write_diary, i == 0 ? "a" : "b"));
         assert_ok(tarn_stream_record(streams[i], &events[i]));
         assert_ok(tarn_stream_wait(first, events[i]));
@@ -153,10 +154,10 @@ static void the_default_stream_waits_without_blocking_who_says_so(void **state) 
     assert_false(is_complete(after));
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, enqueue_on_default, "c"), 0);
-    open_gate(&gates[0]);
+    gate_open(&gates[0]);
     assert_ok(tarn_stream_synchronize(streams[0]));
     assert_false(is_complete(after));
-    open_gate(&gates[1]);
+    gate_open(&gates[1]);
     void *failure;
     pthread_join(thread, &failure);
     assert_null(failure);
@@ -224,7 +225,7 @@ static void work_cannot_close_its_own_device(void **state) { /* fault 42 */
 
 static void waits_reach_across_devices(void **state) {
     (void)state;
-    gate closed = {0};
+    test_gate closed = {0};
     tarn_device *sim = NULL;
     tarn_event *event = NULL, *simulated = NULL;
     assert_ok(tarn_device_open("sim:1MiB,lag=10ms", &sim));
@@ -235,10 +236,10 @@ static void waits_reach_across_devices(void **state) {
     assert_ok(tarn_stream_record(tarn_device_default_stream(sim), &simulated));
     assert_false(is_complete(simulated));
     assert_ok(tarn_stream_wait(stream, simulated));
-    assert_ok(tarn_stream_enqueue(stream, wait_at_gate, &closed));
+    assert_ok(tarn_stream_enqueue(stream, gate_pass, &closed));
     assert_ok(tarn_stream_enqueue(stream, write_diary, "a"));
     assert_ok(tarn_stream_record(stream, &event));
-    open_gate(&closed);
+    gate_open(&closed);
     /* sim waits for cpu, inline. */
     assert_ok(tarn_stream_wait(tarn_device_default_stream(sim), event));
     assert_string_equal(diary, "a");
@@ -257,19 +258,19 @@ static void waits_reach_across_devices(void **state) {
 
 static void a_wait_keeps_to_what_the_event_was(void **state) {
     (void)state;
-    gate closed = {0};
+    test_gate closed = {0};
     tarn_device *sim = NULL;
     tarn_event *event = NULL;
     tarn_stream *stream = new_stream(cpu);
     assert_ok(tarn_device_open("sim:1MiB,lag=10ms", &sim));
-    assert_ok(tarn_stream_enqueue(stream, wait_at_gate, &closed));
+    assert_ok(tarn_stream_enqueue(stream, gate_pass, &closed));
     assert_ok(tarn_stream_record(tarn_device_default_stream(sim), &event));
     assert_ok(tarn_stream_wait(stream, event));
     assert_ok(hal_device_clock_set(sim, 5000000));
     assert_ok(tarn_stream_record(tarn_device_default_stream(sim), &event));
     tarn_event *again = tarn_event_retain(event);
     assert_ok(tarn_event_release(event));
-    open_gate(&closed);
+    gate_open(&closed);
     assert_ok(tarn_stream_synchronize(stream));
     /* The wait was for what the event was, which ended 5 ms before what it is now. */
     assert_int_equal(hal_device_clock_cost(sim), 5000000);
@@ -384,12 +385,12 @@ static void another_device_s_stream_is_refused(void **state) { /* fault 12 */
 
 static void waits_of_the_host_are_counted(void **state) {
     (void)state;
-    gate opened = {1};
+    test_gate opened = {true};
     tarn_stream *stream = new_stream(cpu);
     uint64_t waits = counters_of(cpu).device_waits;
     assert_ok(tarn_stream_synchronize(stream));
     assert_int_equal(counters_of(cpu).device_waits, waits);
-    assert_ok(tarn_stream_enqueue(stream, wait_at_gate, &opened));
+    assert_ok(tarn_stream_enqueue(stream, gate_pass, &opened));
     assert_ok(tarn_stream_synchronize(stream));
     assert_int_equal(counters_of(cpu).device_waits, waits + 1);
     assert_ok(tarn_stream_release(stream));

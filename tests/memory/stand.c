@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "fake.h"
-#include "gate.h"
 
 typedef struct test_combination {
     const conformance_test *test;
@@ -113,20 +112,20 @@ tarn_stream *stand_stream(test_stand *stand, int n) {
 
 void stand_hold(test_stand *stand, int n) {
     tarn_stream *stream = stand_stream(stand, n);
-    if (stand->gates[n] != NULL) return;
-    stand->gates[n] = gate_create();
+    if (stand->is_held[n]) return;
+    stand->gates[n] = (test_gate){.is_open = false};
+    stand->is_held[n] = true;
     if (strncmp(stand->device_name, "fake:", 5) == 0)
-        EXPECT_OK(tarn_stream_enqueue(stream, fake_hold, stand->gates[n]));
-    else EXPECT_OK(tarn_stream_enqueue(stream, gate_pass, stand->gates[n]));
+        EXPECT_OK(tarn_stream_enqueue(stream, fake_hold, &stand->gates[n]));
+    else EXPECT_OK(tarn_stream_enqueue(stream, gate_pass, &stand->gates[n]));
 }
 
 void stand_let_go(test_stand *stand, int n) {
-    if (stand->gates[n] == NULL) return;
-    gate_open(stand->gates[n]);
+    if (!stand->is_held[n]) return;
+    gate_open(&stand->gates[n]);
     if (strncmp(stand->device_name, "fake:", 5) == 0) fake_proceed();
     EXPECT_OK(tarn_stream_synchronize(stand->streams[n]));
-    gate_destroy(stand->gates[n]);
-    stand->gates[n] = NULL;
+    stand->is_held[n] = false;
 }
 
 tarn_buffer *take(test_stand *stand, size_t size, tarn_stream *stream) {
@@ -214,7 +213,7 @@ static int settle(void **state) {
     if (standing == NULL) return 0;
     size_t count = taken_count < sizeof taken / sizeof taken[0] ? taken_count : sizeof taken / sizeof taken[0];
     for (int n = 0; n < STAND_STREAMS; n++)
-        if (standing->gates[n] != NULL) gate_open(standing->gates[n]);
+        if (standing->is_held[n]) gate_open(&standing->gates[n]);
     fake_proceed();
     for (size_t i = 0; i < count; i++) tarn_buffer_free(taken[i], NULL);
     for (int n = 0; n < STAND_STREAMS; n++) tarn_stream_release(standing->streams[n]);

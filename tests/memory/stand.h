@@ -15,6 +15,7 @@
 
 #include <tarn/tarn.h>
 
+#include "gate.h"
 #include "specs.h"
 
 #define KIB ((size_t)1 << 10)
@@ -31,7 +32,8 @@ typedef struct test_stand {
     tarn_allocator *allocator;
     tarn_device_properties properties;
     tarn_stream *streams[STAND_STREAMS];
-    struct test_gate *gates[STAND_STREAMS + 1]; /* of held cpu streams; the last for the default one */
+    test_gate gates[STAND_STREAMS]; /* of held streams */
+    bool is_held[STAND_STREAMS];
     uint64_t memory_before;
     char file[128];
 } test_stand;

@@ -184,14 +184,14 @@ static void the_previous_mode_is_restored_whatever_happens(void **state) {
 /* Two that overlap: the first to begin is the first to end. */
 typedef struct overlap {
     tarn_allocator *allocator;
-    struct test_gate *entered, *leaves;
+    test_gate entered, leaves;
     pthread_t thread;
 } overlap;
 
 static tarn_status stay_inside(void *context) {
     overlap *self = context;
-    gate_open(self->entered);
-    gate_pass(self->leaves);
+    gate_open(&self->entered);
+    gate_pass(&self->leaves);
     return TARN_OK;
 }
 
@@ -203,7 +203,7 @@ static void *begin_first(void *context) {
 
 static tarn_status see_the_first_end(void *context) {
     overlap *self = context;
-    gate_open(self->leaves);
+    gate_open(&self->leaves);
     pthread_join(self->thread, NULL);
     assert_int_equal(tarn_graph_switch_is_graph_mode(self->allocator), 1);
     return TARN_OK;
@@ -213,14 +213,12 @@ static void the_last_of_two_restores_what_was_before_the_first(void **state) {
     (void)state;
     ground self;
     ground_open(&self, "graph_switch | caching");
-    overlap both = {.allocator = self.stand.allocator, .entered = gate_create(), .leaves = gate_create()};
+    overlap both = {.allocator = self.stand.allocator};
     EXPECT_OK(tarn_graph_switch_set_pool(both.allocator, self.pool));
     assert_int_equal(pthread_create(&both.thread, NULL, begin_first, &both), 0);
-    gate_pass(both.entered);
+    gate_pass(&both.entered);
     EXPECT_OK(tarn_graph_switch_with_graph_mode(both.allocator, see_the_first_end, &both));
     assert_int_equal(tarn_graph_switch_is_graph_mode(both.allocator), 0);
-    gate_destroy(both.entered);
-    gate_destroy(both.leaves);
     ground_close(&self);
 }
 
