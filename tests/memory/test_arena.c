@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "stand.h"
+#include "trials.h"
 
 #define COUNT 40
 
@@ -204,15 +205,7 @@ static void a_recording_has_the_frees_of_a_reset(test_stand *stand) {
     give(stand, buffers[7], NULL);
     EXPECT_OK(tarn_arena_reset(stand->allocator));
     EXPECT_OK(tarn_allocator_shut_down(stand->allocator));
-    tarn_trace *trace = NULL;
-    EXPECT_OK(tarn_trace_read(stand->file, &trace));
-    tarn_trace_info info = {.struct_size = sizeof info};
-    EXPECT_OK(tarn_trace_info_get(trace, &info));
-    size_t frees = 0;
-    for (size_t i = 0; i < info.event_count; i++) frees += tarn_trace_events(trace)[i].action == TARN_TRACE_FREE;
-    assert_int_equal(frees, COUNT);
-    assert_int_equal(info.allocation_count, COUNT);
-    tarn_trace_release(trace);
+    trial_of_a_recording(stand, COUNT);
 }
 
 /* 20: what a reset took back does not keep the allocator, and what came after it does. */
@@ -220,15 +213,7 @@ static void a_release_after_a_reset_counts_only_what_still_lives(test_stand *sta
     tarn_buffer *buffers[COUNT];
     take_many(stand, buffers, NULL);
     EXPECT_OK(tarn_arena_reset(stand->allocator));
-    tarn_buffer *left = take(stand, 100, NULL);
-    log_listen();
-    EXPECT_OK(tarn_allocator_release(stand->allocator));
-    stand->allocator = NULL;
-    log_silence();
-    assert_non_null(strstr(log_heard(), "1 live buffers"));
-    assert_true(tarn_buffer_is_valid(left));
-    EXPECT_OK(tarn_buffer_free(left, NULL));
-    assert_int_equal(counters_of(stand->device).memory_in_use, stand->memory_before);
+    trial_of_a_release_before_the_last_free(stand);
 }
 
 /* A second thread, while the first one is certainly inside: in a visit of its blocks. */

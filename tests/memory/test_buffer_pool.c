@@ -5,8 +5,8 @@
 #include <string.h>
 #include <tarn/buffer_pool.h>
 
-#include "base/memory.h"
 #include "stand.h"
+#include "trials.h"
 
 static const char *const specs[] = {"caching", "direct", "pool", "pool | caching", "limit:1GiB | caching", "arena"};
 #define SPECS (sizeof specs / sizeof specs[0])
@@ -272,38 +272,29 @@ static void wrong_arguments_are_refused(void **state) {
     stand_close(&stand);
 }
 
+static void use_a_pool_under_a_shortage(test_stand *stand) {
+    tarn_buffer_pool *pool = NULL;
+    void *memory[40] = {NULL};
+    tarn_status status = tarn_buffer_pool_create(stand->allocator, &pool);
+    if (status != TARN_OK) assert_int_equal(status, TARN_OUT_OF_MEMORY);
+    for (size_t i = 0; i < 40 && pool != NULL; i++) {
+        status = tarn_buffer_pool_get_or_alloc(pool, 1000, &memory[i]);
+        if (status != TARN_OK) assert_int_equal(status, TARN_OUT_OF_MEMORY);
+        else assert_non_null(memory[i]);
+    }
+    trial_shortage_ends();
+    if (pool == NULL) EXPECT_OK(tarn_buffer_pool_create(stand->allocator, &pool));
+    for (size_t i = 0; i < 40; i++) {
+        if (memory[i] == NULL) memory[i] = get_new(pool, 1000);
+        EXPECT_OK(tarn_buffer_pool_put(pool, memory[i]));
+    }
+    EXPECT_OK(tarn_buffer_pool_release(pool));
+    assert_int_equal(stats_of(stand->allocator).blocks.current, 0);
+}
+
 static void every_request_for_host_memory_fails(void **state) {
     (void)state;
-    unsigned long requests = 0;
-    for (unsigned long k = 1, reached = 1; reached >= k; k++) {
-        test_stand stand;
-        tarn_buffer_pool *pool = NULL;
-        void *memory[40] = {NULL};
-        stand_open(&stand, "caching", "cpu");
-        base_memory_fail_at(k, 0);
-        tarn_status status = tarn_buffer_pool_create(stand.allocator, &pool);
-        if (status != TARN_OK) assert_int_equal(status, TARN_OUT_OF_MEMORY);
-        for (size_t i = 0; i < 40 && pool != NULL; i++) {
-            status = tarn_buffer_pool_get_or_alloc(pool, 1000, &memory[i]);
-            if (status != TARN_OK) assert_int_equal(status, TARN_OUT_OF_MEMORY);
-            else assert_non_null(memory[i]);
-        }
-        reached = base_memory_requests();
-        base_memory_fail_at(0, 0);
-        if (pool == NULL) EXPECT_OK(tarn_buffer_pool_create(stand.allocator, &pool));
-        for (size_t i = 0; i < 40; i++) {
-            if (memory[i] == NULL) memory[i] = get_new(pool, 1000);
-            EXPECT_OK(tarn_buffer_pool_put(pool, memory[i]));
-        }
-        EXPECT_OK(tarn_buffer_pool_release(pool));
-        assert_int_equal(stats_of(stand.allocator).blocks.current, 0);
-        stand_close(&stand);
-        if (reached < k) break;
-        requests = k;
-        reached = k + 1;
-    }
-    print_message("%lu of %lu host allocations\n", requests, requests);
-    assert_true(requests > 3);
+    assert_true(trial_of_each_shortage("caching", "cpu", use_a_pool_under_a_shortage) > 3);
 }
 
 typedef struct sharing {

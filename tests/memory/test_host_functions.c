@@ -7,8 +7,8 @@
 #include <tarn/host_functions.h>
 #include <zlib.h>
 
-#include "base/memory.h"
 #include "stand.h"
+#include "trials.h"
 
 static const char *const specs[] = {"caching", "direct",          "pool",  "pool | caching",
                                     "arena",   "arena | caching", "graph", "track | limit:1GiB | caching"};
@@ -249,35 +249,26 @@ static void a_release_with_memory_left_reports_it(void **state) {
     stand_close(&stand);
 }
 
+static void use_functions_under_a_shortage(test_stand *stand) {
+    tarn_host_functions *f = NULL;
+    void *memory[100] = {NULL};
+    tarn_status status = tarn_host_functions_create(stand->allocator, &f);
+    if (status != TARN_OK) assert_int_equal(status, TARN_OUT_OF_MEMORY);
+    for (size_t i = 0; i < 100 && f != NULL; i++) memory[i] = f->allocate(f->context, 64);
+    trial_shortage_ends();
+    if (f == NULL) EXPECT_OK(tarn_host_functions_create(stand->allocator, &f));
+    for (size_t i = 0; i < 100; i++) {
+        if (memory[i] == NULL) memory[i] = f->allocate(f->context, 64);
+        assert_non_null(memory[i]);
+        f->free(f->context, memory[i]);
+    }
+    assert_int_equal(stats_of(stand->allocator).blocks.current, 0);
+    EXPECT_OK(tarn_host_functions_release(f));
+}
+
 static void every_request_for_host_memory_fails(void **state) {
     (void)state;
-    unsigned long requests = 0;
-    for (unsigned long k = 1, reached = 1; reached >= k; k++) {
-        test_stand stand;
-        tarn_host_functions *f = NULL;
-        void *memory[100] = {NULL};
-        stand_open(&stand, "caching", "cpu");
-        base_memory_fail_at(k, 0);
-        tarn_status status = tarn_host_functions_create(stand.allocator, &f);
-        if (status != TARN_OK) assert_int_equal(status, TARN_OUT_OF_MEMORY);
-        for (size_t i = 0; i < 100 && f != NULL; i++) memory[i] = f->allocate(f->context, 64);
-        reached = base_memory_requests();
-        base_memory_fail_at(0, 0);
-        if (f == NULL) EXPECT_OK(tarn_host_functions_create(stand.allocator, &f));
-        for (size_t i = 0; i < 100; i++) {
-            if (memory[i] == NULL) memory[i] = f->allocate(f->context, 64);
-            assert_non_null(memory[i]);
-            f->free(f->context, memory[i]);
-        }
-        assert_int_equal(stats_of(stand.allocator).blocks.current, 0);
-        EXPECT_OK(tarn_host_functions_release(f));
-        stand_close(&stand);
-        if (reached < k) break;
-        requests = k;
-        reached = k + 1;
-    }
-    print_message("%lu of %lu host allocations\n", requests, requests);
-    assert_true(requests > 3);
+    assert_true(trial_of_each_shortage("caching", "cpu", use_functions_under_a_shortage) > 3);
 }
 
 int main(void) {

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "stand.h"
+#include "trials.h"
 
 #define COUNT 40
 
@@ -110,14 +111,7 @@ static void a_recording_has_the_frees_of_a_clear(test_stand *stand) {
     give(stand, buffers[7], NULL);
     EXPECT_OK(tarn_pool_clear(stand->allocator));
     EXPECT_OK(tarn_allocator_shut_down(stand->allocator));
-    tarn_trace *trace = NULL;
-    EXPECT_OK(tarn_trace_read(stand->file, &trace));
-    tarn_trace_info info = {.struct_size = sizeof info};
-    EXPECT_OK(tarn_trace_info_get(trace, &info));
-    size_t frees = 0;
-    for (size_t i = 0; i < info.event_count; i++) frees += tarn_trace_events(trace)[i].action == TARN_TRACE_FREE;
-    assert_int_equal(frees, COUNT);
-    tarn_trace_release(trace);
+    trial_of_a_recording(stand, COUNT);
 }
 
 /* 20 */
@@ -125,15 +119,7 @@ static void a_release_after_a_clear_counts_only_what_still_lives(test_stand *sta
     tarn_buffer *buffers[COUNT];
     take_many(stand, buffers);
     EXPECT_OK(tarn_pool_clear(stand->allocator));
-    tarn_buffer *left = take(stand, 100, NULL);
-    log_listen();
-    EXPECT_OK(tarn_allocator_release(stand->allocator));
-    stand->allocator = NULL;
-    log_silence();
-    assert_non_null(strstr(log_heard(), "1 live buffers"));
-    assert_true(tarn_buffer_is_valid(left));
-    EXPECT_OK(tarn_buffer_free(left, NULL));
-    assert_int_equal(counters_of(stand->device).memory_in_use, stand->memory_before);
+    trial_of_a_release_before_the_last_free(stand);
 }
 
 /* 18: buffers end by a free or by a clear, each exactly once, whoever is first. */

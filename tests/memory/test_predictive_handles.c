@@ -2,8 +2,8 @@
  * and of the allocator. Numbers in comments are those of the project's list of faults. */
 #include <string.h>
 
-#include "fake.h"
 #include "stand.h"
+#include "trials.h"
 
 static tarn_shape shape_of(int64_t length) { return (tarn_shape){.rank = 1, .dims = {length}}; }
 
@@ -336,29 +336,8 @@ static void sizes_at_the_end_of_the_address_space_are_refused(void **state) {
 
 static void an_allocator_ends_although_the_driver_takes_nothing_back(void **state) {
     (void)state;
-    static const char *const specs[] = {"predictive", "predictive:in_place=off"};
-    for (size_t i = 0; i < 2; i++) {
-        tarn_device *device = NULL;
-        tarn_allocator *allocator = NULL;
-        tarn_stream *stream = NULL;
-        tarn_buffer *buffer = NULL;
-        fake_install();
-        EXPECT_OK(tarn_device_open("fake:2GiB", &device));
-        EXPECT_OK(tarn_stream_create(device, &stream));
-        EXPECT_OK(tarn_allocator_create(device, specs[i], &allocator));
-        EXPECT_OK(tarn_allocator_allocate(allocator, 50 * MIB, stream, &buffer));
-        EXPECT_OK(tarn_allocator_free(allocator, buffer, NULL));
-        log_listen();
-        fake_fail(FAKE_TAKING_MEMORY | FAKE_WAITS | FAKE_EVENTS, 1, 1, TARN_INTERNAL);
-        EXPECT_OK(tarn_allocator_release(allocator));
-        assert_non_null(strstr(log_heard(), "could not be given back"));
-        fake_reset();
-        log_silence();
-        EXPECT_OK(tarn_stream_release(stream));
-        tarn_device_release(device);
-        /* The driver closes with memory in use, as it wanted it. */
-        fake_reset();
-    }
+    trial_of_an_end_without_driver("predictive");
+    trial_of_an_end_without_driver("predictive:in_place=off");
 }
 
 int main(void) {
