@@ -236,7 +236,8 @@ class PlanPageTest(unittest.TestCase):
         return [float(self.page.run(f"document.querySelector('#plan').dataset.{end}")) for end in ("from", "to", "low", "high")]
 
     def picture(self):
-        return self.page.run("document.querySelector('#plan canvas').toDataURL()")
+        """Of the plan and of what is marked in it."""
+        return self.page.run("[...document.querySelectorAll('#plan canvas')].map((canvas) => canvas.toDataURL()).join()")
 
     def place(self, time, address):
         """Where a time and an address of the plan are, as parts of the element's width and height."""

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,11 +33,12 @@ typedef struct plan_watch {
     double seconds;
 } plan_watch;
 
-static volatile sig_atomic_t is_interrupted;
+/* Written by the handler of a signal, read by threads that search. */
+static atomic_int is_interrupted;
 
 static void interrupt(int signal_number) {
     (void)signal_number;
-    is_interrupted = 1;
+    atomic_store_explicit(&is_interrupted, 1, memory_order_relaxed);
 }
 
 static void listen_for_interrupt(void) {
@@ -48,7 +50,7 @@ static void listen_for_interrupt(void) {
 static int watch(void *context, const tarn_plan_progress *progress) {
     plan_watch *watched = context;
     if (watched->seconds > 0) progress_reach(&watched->progress, (size_t)(progress->seconds / watched->seconds * 1000));
-    return is_interrupted;
+    return atomic_load_explicit(&is_interrupted, memory_order_relaxed);
 }
 
 static tarn_status solve(const plan_options *options, plan_layout *layout) {

@@ -6,7 +6,7 @@ const stripHeight = 64, stripGap = 34;
 class Picture {
   constructor(host, tip, actions) {
     Object.assign(this, { host, tip, actions, byPeak: false, chosen: -1 });
-    this.canvas = host.querySelector("canvas");
+    [this.canvas, this.marks] = host.querySelectorAll("canvas");
     this.margin = { left: 72, right: 12, top: 10, bottom: 28 };
     this.listen();
     new ResizeObserver(() => this.draw()).observe(host);
@@ -20,8 +20,11 @@ class Picture {
     this.zoomAll();
   }
 
-  get width() { return Math.max(40, this.host.clientWidth - this.margin.left - this.margin.right); }
-  get height() { return this.host.clientHeight - this.margin.top - this.margin.bottom - stripHeight - stripGap; }
+  // Asking the page for its measures is slow: it is done once for each drawing.
+  measure() {
+    this.width = Math.max(40, this.host.clientWidth - this.margin.left - this.margin.right);
+    this.height = this.host.clientHeight - this.margin.top - this.margin.bottom - stripHeight - stripGap;
+  }
   toX(time) { return this.margin.left + ((time - this.view.from) / (this.view.to - this.view.from)) * this.width; }
   toY(address) { return this.margin.top + (1 - (address - this.view.low) / (this.view.high - this.view.low)) * this.height; }
   toTime(x) { return this.view.from + ((x - this.margin.left) / this.width) * (this.view.to - this.view.from); }
@@ -55,26 +58,39 @@ class Picture {
       const isSeen = region.to[buffer] > from && region.from[buffer] < to && region.offset[buffer] + region.size[buffer] > low && region.offset[buffer] < high;
       if (!isSeen) this.zoomAll();
     }
-    this.draw();
+    this.drawMarks();
     this.actions.describe(buffer);
   }
 
   colour(name) { return getComputedStyle(document.documentElement).getPropertyValue(name).trim(); }
 
-  draw() {
-    if (!this.region || !this.view) return;
-    const scale = window.devicePixelRatio || 1, context = this.canvas.getContext("2d");
-    this.canvas.width = Math.round(this.host.clientWidth * scale);
-    this.canvas.height = Math.round(this.host.clientHeight * scale);
+  prepare(canvas) {
+    const scale = window.devicePixelRatio || 1, context = canvas.getContext("2d");
+    canvas.width = Math.round(this.host.clientWidth * scale);
+    canvas.height = Math.round(this.host.clientHeight * scale);
     context.scale(scale, scale);
     context.font = '12px system-ui, "Segoe UI", "Liberation Sans", sans-serif';
-    const { left, top } = this.margin;
+    return context;
+  }
+
+  draw() {
+    if (!this.region || !this.view) return;
+    this.measure();
+    const context = this.prepare(this.canvas), { left, top } = this.margin;
     context.fillStyle = this.colour("--free");
     context.fillRect(left, top, this.width, this.height);
     this.drawAxes(context);
-    this.clipped(context, top, this.height, () => { this.drawBuffers(context); this.drawLines(context); this.drawDrag(context); });
+    this.clipped(context, top, this.height, () => { this.drawBuffers(context); this.drawLines(context); });
     const strip = top + this.height + stripGap;
     this.clipped(context, strip, stripHeight, () => this.drawLive(context, strip));
+    this.drawMarks();
+  }
+
+  // What changes while the pointer moves has a canvas of its own above the picture.
+  drawMarks() {
+    if (!this.region || !this.view) return;
+    const context = this.prepare(this.marks);
+    this.clipped(context, this.margin.top, this.height, () => { this.drawChosen(context); this.drawDrag(context); });
   }
 
   clipped(context, top, height, draw) {
@@ -95,8 +111,8 @@ class Picture {
     for (let at = Math.ceil(low / bytes) * bytes; at <= high; at += bytes) context.fillText(sizeText(at), left - 8, this.toY(at));
     context.textAlign = "center";
     context.textBaseline = "top";
-    const step = Math.max(1, niceStep(to - from, Math.max(2, this.width / 120), 10));
-    for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
+    const step = Math.max(1, niceStep(to - from, Math.max(2, this.width / 120), 10)), first = Number(this.region.first);
+    for (let at = Math.ceil((first + from) / step) * step - first; at <= to; at += step) {
       const text = this.region.timeText(at), half = context.measureText(text).width / 2;
       context.fillText(text, Math.min(this.toX(at), left + this.width + 8 - half), bottom + 8);
     }
@@ -104,21 +120,33 @@ class Picture {
     context.fillText("alive", left - 8, bottom + stripGap);
   }
 
+  // One colour after the other: to change it takes longer than to fill a small rectangle.
   drawBuffers(context) {
-    const { region, view } = this, steps = Array.from({ length: Region.steps }, (_, step) => this.colour(`--size-${step}`));
-    const atPeak = this.colour("--line-0"), rest = this.colour("--holder-rest");
+    const colours = Array.from({ length: Region.steps }, (_, step) => this.colour(`--size-${step}`));
+    if (this.byPeak) colours.splice(0, Infinity, this.colour("--holder-rest"), this.colour("--line-0"));
+    colours.forEach((colour, step) => {
+      context.fillStyle = colour;
+      this.fillStep(context, step);
+    });
+  }
+
+  fillStep(context, step) {
+    const { region, view } = this, { from, to, size, offset } = region, steps = this.byPeak ? region.peaks : region.steps;
+    const fill = (begin, end, low, high) => {
+      const x = this.toX(begin), y = this.toY(high), width = this.toX(end) - x, height = this.toY(low) - y;
+      context.fillRect(x, y, Math.max(0.5, width > 4 ? width - 0.75 : width), Math.max(0.5, height > 4 ? height - 0.75 : height));
+    };
     for (let i = 0; i < region.count; i++) {
-      if (region.to[i] <= view.from || region.from[i] >= view.to || region.offset[i] >= view.high || region.offset[i] + region.size[i] <= view.low) continue;
-      context.fillStyle = !this.byPeak ? steps[region.stepOf(i)] : region.isAtPeak(i) ? atPeak : rest;
-      region.eachPiece(i, (from, to, low, high) => {
-        const x = this.toX(from), y = this.toY(high), width = this.toX(to) - x, height = this.toY(low) - y;
-        context.fillRect(x, y, Math.max(0.5, width > 4 ? width - 0.75 : width), Math.max(0.5, height > 4 ? height - 0.75 : height));
-      });
+      if (steps[i] !== step || to[i] <= view.from || from[i] >= view.to || offset[i] >= view.high || offset[i] + size[i] <= view.low) continue;
+      region.eachPiece(i, fill);
     }
+  }
+
+  drawChosen(context) {
     if (this.chosen < 0) return;
     context.strokeStyle = this.colour("--ink");
     context.lineWidth = 2;
-    region.eachPiece(this.chosen, (from, to, low, high) => {
+    this.region.eachPiece(this.chosen, (from, to, low, high) => {
       const x = this.toX(from), y = this.toY(high);
       context.strokeRect(x + 1, y + 1, Math.max(2, this.toX(to) - x - 2), Math.max(2, this.toY(low) - y - 2));
     });
@@ -191,7 +219,7 @@ class Picture {
     });
     host.addEventListener("pointermove", (event) => this.point(...this.place(event)));
     host.addEventListener("pointerup", () => this.drop());
-    host.addEventListener("pointercancel", () => { this.drag = null; this.draw(); });
+    host.addEventListener("pointercancel", () => { this.drag = null; this.drawMarks(); });
     host.addEventListener("pointerleave", () => { this.tip.hidden = true; });
     host.addEventListener("dblclick", () => { if (this.region) this.zoomAll(); });
     host.addEventListener("wheel", (event) => {
@@ -207,7 +235,7 @@ class Picture {
     if (!this.region) return;
     if (this.drag) {
       Object.assign(this.drag, { toX: x, toY: y });
-      this.draw();
+      this.drawMarks();
     }
     const buffer = this.bufferUnder(x, y);
     if (buffer < 0) { this.tip.hidden = true; return; }
@@ -219,6 +247,7 @@ class Picture {
     if (!this.drag) return;
     const { x, y, toX, toY } = this.drag;
     this.drag = null;
+    this.drawMarks();
     if (Math.abs(toX - x) < 5 && Math.abs(toY - y) < 5) { this.choose(this.bufferUnder(x, y)); return; }
     // A drag along one direction zooms that one alone.
     const { low, high, from, to } = this.view;

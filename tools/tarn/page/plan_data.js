@@ -9,6 +9,8 @@ class Region {
     const logs = this.size.map(Math.log);
     this.leastLog = logs.reduce((a, b) => Math.min(a, b), Infinity);
     this.logStep = (logs.reduce((a, b) => Math.max(a, b), 0) - this.leastLog) / Region.steps;
+    this.steps = Uint8Array.from(logs, (log) => this.stepOf(log));
+    this.peaks = Uint8Array.from(this.from, (_, i) => (this.isAtPeak(i) ? 1 : 0));
   }
 
   readBuffers(numbers) {
@@ -65,7 +67,8 @@ class Region {
   }
 
   isAtPeak(i) { return this.from[i] <= this.peak && this.peak < this.to[i]; }
-  stepOf(i) { return this.logStep > 0 ? Math.min(Region.steps - 1, Math.floor((Math.log(this.size[i]) - this.leastLog) / this.logStep)) : Region.steps >> 1; }
+  // The colour of a size, in steps of equal ratio.
+  stepOf(log) { return this.logStep > 0 ? Math.min(Region.steps - 1, Math.floor((log - this.leastLog) / this.logStep)) : Region.steps >> 1; }
   sizeOfStep(step) { return Math.exp(this.leastLog + step * this.logStep); }
   timeText(time) { return (BigInt(this.first) + BigInt(Math.round(time))).toLocaleString("en-US"); }
 }
