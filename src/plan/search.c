@@ -66,17 +66,17 @@ static bool is_done(const plan_search_team *team) {
            plan_watch_is_over(team->options->watch);
 }
 
-/* The target of an attempt. The bound, which is often reached and ends everything; where the aim has not been reached, that
- * in turn with it; else half way to the bound, and one grain less than now. */
+/* The target of an attempt. In turns the bound, which is often reached and ends everything, and something between it and the present
+ * height that is the easier the farther that is; where the aim has not been reached, that too. */
 static uint64_t choose_target(const plan_search_team *team, uint64_t attempt) {
-    uint64_t height = atomic_load(&team->height), bound = atomic_load(&team->bound), round = attempt / ROUND;
+    uint64_t height = atomic_load(&team->height), bound = atomic_load(&team->bound), turn = attempt % ROUND;
     uint64_t aim = team->options->aim > team->options->enough ? team->options->aim : team->options->enough;
     if (bound < team->options->enough) bound = team->options->enough;
-    if (aim > bound && aim < height) return round % 2 == 0 ? aim : bound;
-    uint64_t half = bound + (height - bound) / 2 / team->grain * team->grain;
-    if (round % 4 == 2) return half;
-    if (round % 4 == 3 && height - bound > team->grain) return height - team->grain;
-    return bound;
+    bool has_aim = aim > bound && aim < height;
+    if (has_aim && (turn == 0 || turn == 3)) return aim;
+    uint64_t part = turn == 1 ? 2 : 8, between = bound + (height - bound) / part / team->grain * team->grain;
+    if (turn == 1) return has_aim && between < aim ? aim : between;
+    return turn == 2 && !has_aim ? between : bound;
 }
 
 static void keep_plan(plan_search_team *team, const uint64_t *offsets) {
