@@ -74,7 +74,10 @@ static uint64_t choose_target(const plan_search_team *team, uint64_t attempt) {
     if (bound < team->options->enough) bound = team->options->enough;
     bool has_aim = aim > bound && aim < height;
     if (has_aim && (turn == 0 || turn == 3)) return aim;
-    uint64_t part = turn == 1 ? 2 : 8, between = bound + (height - bound) / part / team->grain * team->grain;
+    /* In turn, of what is between them: nearer to the height, so that there is news soon, and nearer to the bound. */
+    static const unsigned eighths[2][3] = {{4, 6, 7}, {1, 2, 4}};
+    unsigned part = eighths[turn == 2][attempt / ROUND % 3];
+    uint64_t between = bound + (height - bound) / 8 * part / team->grain * team->grain;
     if (turn == 1) return has_aim && between < aim ? aim : between;
     return turn == 2 && !has_aim ? between : bound;
 }
@@ -141,7 +144,8 @@ static tarn_status attempt_all(plan_search_team *team, plan_search_tools *tools)
     for (uint64_t i = 0; i < options->attempt_count && !is_done(team); i++) {
         uint64_t attempt = options->first_attempt + i;
         uint64_t target = choose_target(team, attempt);
-        plan_search_limit limit = {.dead_ends = dead_ends_of(attempt),
+        plan_search_limit limit = {.fits_first = attempt / ROUND % 2 == 0,
+                                   .dead_ends = dead_ends_of(attempt),
                                    .watch = team->options->watch,
                                    .height = &team->height,
                                    .bound = &team->bound};

@@ -60,8 +60,32 @@ static bool reserve(plan_search_tree *tree, uint32_t answers) {
     return true;
 }
 
+/* How well a buffer fits a notch: best where it leaves no step, level with the wall beside it; well where it goes from wall to wall. */
+static int fit_of(const plan_skyline *skyline, const plan_skyline_run *notch, uint32_t buffer) {
+    const plan_section *section = skyline->section;
+    uint64_t top = skyline->slots[notch->open.lower].floor + section->size[buffer];
+    plan_skyline_span span = {section->lower[buffer], section->upper[buffer]}, whole = notch->whole;
+    bool is_level = span.lower == whole.lower && whole.lower > 0 && skyline->slots[whole.lower - 1].floor == top;
+    if (!is_level && span.upper == whole.upper && whole.upper < section->slot_count) {
+        is_level = skyline->slots[whole.upper].floor == top;
+    }
+    bool is_wide = span.lower == notch->open.lower && span.upper == notch->open.upper;
+    return (is_level ? 3 : 0) + (is_wide ? 2 : 0);
+}
+
+/* Brings answers that fit well to the front; those that fit alike stay in order. */
+static void sort_by_fit(const plan_skyline *skyline, const plan_skyline_run *notch, uint32_t *answers, uint32_t count) {
+    for (uint32_t i = 1; i < count; i++) {
+        uint32_t buffer = answers[i], place = i;
+        int fit = fit_of(skyline, notch, buffer);
+        for (; place > 0 && fit_of(skyline, notch, answers[place - 1]) < fit; place--)
+            answers[place] = answers[place - 1];
+        answers[place] = buffer;
+    }
+}
+
 /* Goes one node down: to the notch's question. */
-static bool descend(plan_search_tree *tree, const plan_skyline_run *notch) {
+static bool descend(plan_search_tree *tree, const plan_skyline_run *notch, bool fits_first) {
     if (!reserve(tree, notch->answers)) return false;
     plan_search_node *node = &tree->nodes[tree->node_count++];
     *node = (plan_search_node){.notch = *notch,
@@ -70,6 +94,7 @@ static bool descend(plan_search_tree *tree, const plan_skyline_run *notch) {
                                .change_count = tree->skyline.change_count,
                                .reason = plan_skyline_with_walls(&tree->skyline, notch->whole)};
     node->answer_count = plan_skyline_answers(&tree->skyline, notch, tree->answers + tree->answer_count);
+    if (fits_first) sort_by_fit(&tree->skyline, notch, tree->answers + node->first_answer, node->answer_count);
     if (notch->may_block) tree->answers[node->first_answer + node->answer_count++] = NOTHING;
     tree->answer_count += node->answer_count;
     return true;
@@ -113,7 +138,7 @@ plan_search_end plan_search_tree_run(plan_search_tree *tree, const uint32_t *ord
         const plan_skyline_run *notch = plan_skyline_notch(skyline);
         plan_skyline_span reason = plan_skyline_with_walls(skyline, notch->whole);
         bool is_dead = notch->answers == 0;
-        if (!is_dead && !descend(tree, notch)) return PLAN_SEARCH_NO_MEMORY;
+        if (!is_dead && !descend(tree, notch, limit->fits_first)) return PLAN_SEARCH_NO_MEMORY;
         while (true) {
             if (is_dead) {
                 if (++dead_ends > limit->dead_ends) return PLAN_SEARCH_TIRED;

@@ -18,8 +18,9 @@ typedef enum plan_search_end {
     PLAN_SEARCH_NO_MEMORY
 } plan_search_end;
 
-/* When a search is to stop, beside the watch's end. */
+/* How one attempt searches, and when it is to stop beside the watch's end. */
 typedef struct plan_search_limit {
+    bool fits_first;    /* of a question's answers, buffers that fit the notch are tried before the preferred ones */
     uint64_t dead_ends; /* that it may meet */
     plan_watch *watch;
     const _Atomic uint64_t *height,
