@@ -45,8 +45,8 @@ typedef struct tarn_plan_options {
     const uint64_t *capacities;
     uint32_t region_count;
     unsigned threads; /* that search, the caller's among them; 0: one for each processor that the process may use */
-    /* How long to search, in seconds, when the lower bound is not reached before. 0: 1 second; negative: only the first
-     * plan that the fast heuristics find. The heuristics are always run to their end. */
+    /* How long to search, in seconds, when the lower bound is not reached before. 0: 1 second; negative: a quick plan, in a hundredth
+     * of a second where the problem is small. The heuristics are always run to their end. */
     double timeout_seconds;
     /* (optional) Called now and then, by one thread at a time, and whenever a better plan is found. Returns other than 0 to end
      * the search; the best plan so far is the result. */

@@ -81,7 +81,6 @@ static tarn_status plan_sections(plan_solver *solver) {
         if (status != TARN_OK) return status;
     }
     tell_news(solver);
-    if (solver->options.timeout_seconds < 0) return TARN_OK;
     for (uint32_t i = 0; i < problem->region_count; i++)
         solver->capacities[i] = capacity_of(solver, problem->regions[i].number);
     unsigned threads = solver->options.threads != 0 ? solver->options.threads : base_processor_count();

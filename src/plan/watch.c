@@ -9,11 +9,12 @@
 /* Beyond that, 31 years, a search has no end: the sum with the clock would overflow. */
 #define LONGEST_SECONDS 1e9
 #define USUAL_SECONDS 1.0
+#define QUICK_SECONDS 0.01
 
 void plan_watch_begin(plan_watch *watch, const tarn_plan_options *options) {
     double seconds = options->timeout_seconds;
     if (seconds == 0) seconds = USUAL_SECONDS;
-    if (!(seconds > 0)) seconds = 0;
+    if (!(seconds > 0)) seconds = QUICK_SECONDS;
     if (seconds > LONGEST_SECONDS) seconds = LONGEST_SECONDS;
     watch->begin_ns = base_clock_ns();
     watch->deadline_ns = watch->begin_ns + (uint64_t)(seconds * SECOND_NS);
