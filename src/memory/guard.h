@@ -1,5 +1,5 @@
 /* guard[:quarantine=SIZE,canary=SIZE,pages=on|off,frames=N] as its parts know it: guard.c, which hands out and takes back;
- * guard_queue.c, where freed blocks wait; guard_memory.c, which fills and looks at memory; guard_report.c, which finds words.
+ * guard_queue.c, where freed blocks wait; guard_memory.c, which fills and looks at memory; guard_query.c, which answers; guard_report.c, which finds words.
  *
  * A guarded buffer has a descriptor of its own and lies inside a larger block of the element below:
  *
@@ -156,6 +156,14 @@ void guard_queue_overtake(guard *self, guard_entry *entry);
 void guard_queue_abandon(guard *self);
 /* Destroys an entry that is in no list; its inner block is somebody else's. */
 void guard_entry_destroy(guard_entry *entry);
+
+/* guard_query.c: entries of the strategy table. */
+
+tarn_status guard_stats(tarn_allocator *allocator, tarn_memory_stats *out_stats);
+tarn_status guard_reset_peaks(tarn_allocator *allocator);
+tarn_status guard_find(tarn_allocator *allocator, const void *pointer, memory_block **out_block);
+tarn_status guard_containing(tarn_allocator *allocator, const void *pointer, memory_block **out_block);
+tarn_status guard_each_block(tarn_allocator *allocator, int (*visit)(void *, const tarn_block_info *), void *context);
 
 /* guard_report.c */
 
