@@ -36,13 +36,21 @@ bool trace_reserve(void **items, size_t *capacity, size_t count, size_t element_
     return reserve_many(items, capacity, count + 1, element_size);
 }
 
+/* Both halves of the product: each bit of the result depends on each of both factors. */
+static uint64_t fold(uint64_t left, uint64_t right) {
+    __extension__ typedef unsigned __int128 wide;
+    wide product = (wide)left * right;
+    return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* The factor is as secret as the seed, since words that make up for each other under one that is known can be chosen. */
 static uint64_t hash_text(const char *text, size_t length) {
-    uint64_t hash = length;
+    const uint64_t factor = trace_hash(0) | 1;
+    uint64_t hash = trace_hash(length);
     while (length >= 8) {
         uint64_t word;
         memcpy(&word, text, 8);
-        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        hash ^= hash >> 32;
+        hash = fold(hash ^ word, factor);
         text += 8;
         length -= 8;
     }

@@ -1,5 +1,5 @@
-/* Pickles that want to make a reader eat memory. Each is refused with one sentence, and needs no more than twice the memory of
- * the file itself; those that come nearest to that have 50 MB. Each is read in a process of its own, whose memory is its
+/* Files that want to make a reader eat memory or time. Each pickle is refused with one sentence, and needs no more than twice the
+ * memory of the file itself; those that come nearest to that have 50 MB. Each is read in a process of its own, whose memory is its
  * own. */
 #include <stdlib.h>
 #include <string.h>
@@ -123,7 +123,32 @@ static void hostile_pickles_are_refused_in_little_memory(void **state) {
     assert_int_equal(failures, 0);
 }
 
+/* Texts whose words come in pairs: turning the highest bit of the first, and two bits of the second, was made up for where words
+ * were multiplied by a number that is known. Then all of them were in one place of the table, and reading took the square of
+ * their number. */
+static void texts_that_were_made_to_collide_are_told_apart(void **state) {
+    (void)state;
+    enum { PAIRS = 16 };
+    trace_builder builder = {0};
+    for (uint32_t i = 0; i < UINT32_C(1) << PAIRS; i++) {
+        uint64_t words[2 * PAIRS];
+        uint32_t string;
+        for (uint32_t pair = 0; pair < PAIRS; pair++) {
+            bool is_turned = (i >> pair & 1) != 0;
+            words[2 * pair] = UINT64_C(0x4141414141414141) ^ (is_turned ? UINT64_C(1) << 63 : 0);
+            words[2 * pair + 1] =
+                UINT64_C(0x4141414141414141) ^ (is_turned ? UINT64_C(1) << 63 | UINT64_C(1) << 31 : 0);
+        }
+        assert_int_equal(trace_builder_string(&builder, (const char *)words, sizeof words, &string), TARN_OK);
+        assert_int_equal(string, i);
+    }
+    trace_builder_discard(&builder);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(hostile_pickles_are_refused_in_little_memory)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(hostile_pickles_are_refused_in_little_memory),
+        cmocka_unit_test(texts_that_were_made_to_collide_are_told_apart),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
