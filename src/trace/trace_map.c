@@ -14,8 +14,12 @@ struct trace_map_slot {
 
 static const size_t first_capacity = 64;
 
-/* Chosen once from the clock and from where the system has put the program. */
+/* Chosen once from the clock and from where the system has put the program; while fuzzing always the same, so that a run can be
+ * repeated. */
 static uint64_t seed(void) {
+#ifdef FUZZING_BUILD_MODE_UNSAFE_FOR_PRODUCTION
+    return 1;
+#else
     static _Atomic uint64_t chosen;
     uint64_t value = atomic_load_explicit(&chosen, memory_order_relaxed);
     if (value != 0) return value;
@@ -23,6 +27,7 @@ static uint64_t seed(void) {
     if (atomic_compare_exchange_strong_explicit(&chosen, &value, fresh, memory_order_relaxed, memory_order_relaxed))
         return fresh;
     return value;
+#endif
 }
 
 /* The finaliser of splitmix64: every bit of the result depends on every bit of the value. */
