@@ -19,9 +19,15 @@ set(TARN_TEST_ENVIRONMENT
     "UBSAN_OPTIONS=print_stacktrace=1"
     "TSAN_OPTIONS=allocator_may_return_null=1:second_deadlock_stack=1")
 
-# Gives a test what all tests have: environment and time limit.
+set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/longest.txt)
+file(STRINGS ${PROJECT_SOURCE_DIR}/tests/longest.txt TARN_LONGEST_TESTS REGEX "^[^#]")
+list(REVERSE TARN_LONGEST_TESTS)
+
+# Gives a test what all tests have: environment, time limit, its place in the order in which tests are begun.
 function(tarn_test_properties name)
-    set_tests_properties(${name} PROPERTIES TIMEOUT ${TARN_TEST_TIMEOUT} ENVIRONMENT "${TARN_TEST_ENVIRONMENT}")
+    list(FIND TARN_LONGEST_TESTS ${name} place)
+    math(EXPR cost "${place} + 1")
+    set_tests_properties(${name} PROPERTIES TIMEOUT ${TARN_TEST_TIMEOUT} ENVIRONMENT "${TARN_TEST_ENVIRONMENT}" COST ${cost})
 endfunction()
 
 # Sets ${out} to a library with the room's shared helpers, or to nothing where it has none.
