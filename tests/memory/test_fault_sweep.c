@@ -243,10 +243,15 @@ static bool is_too_tight(size_t place) {
     return takes_pieces && strstr(swept_devices[place / SPECS], "flat") != NULL;
 }
 
+/* Where everything is slow, each spec is swept on one of the three devices. */
+static bool is_left_out(size_t place) {
+    return is_too_tight(place) || (test_slowness() > 1 && (place % SPECS + place / SPECS) % 3 != 0);
+}
+
 static void every_driver_call_fails(void **state) {
     (void)state;
     for (size_t place = 0; place < SPECS * DEVICES; place++) {
-        if (is_too_tight(place) || (test_slowness() > 1 && place % 3 != 0)) continue;
+        if (is_left_out(place)) continue;
         unsigned long calls = 0;
         sweep_driver(place, false, &calls);
         sweep_driver(place, true, &calls);
@@ -294,7 +299,7 @@ static void sweep_host(size_t place, bool for_good, unsigned long *out_requests)
 static void every_request_for_host_memory_fails(void **state) {
     (void)state;
     for (size_t place = 0; place < SPECS * DEVICES; place++) {
-        if (is_too_tight(place) || (test_slowness() > 1 && place % 3 != 0)) continue;
+        if (is_left_out(place)) continue;
         unsigned long once, for_good;
         sweep_host(place, false, &once);
         sweep_host(place, true, &for_good);
