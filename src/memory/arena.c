@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "memory/arena_chunks.h"
+#include "memory/direct.h"
 #include "memory/stack.h"
 #include "memory/upstream.h"
 
@@ -312,7 +313,7 @@ static tarn_status arena_create(tarn_device *device, memory_arguments *arguments
     if (status == TARN_OK && (!is_power_of_two(least_chunk) || least_chunk > PTRDIFF_MAX)) {
         status = memory_argument_refuse(arguments, "chunk", "a size that is a power of two, such as 1MiB");
     }
-    if (status == TARN_OK) status = upstream_prepare(device, arguments, upstream, &below);
+    if (status == TARN_OK) status = upstream_prepare(device, arguments, upstream, &direct_strategy, &below);
     if (status != TARN_OK) return status;
     arena *self = base_allocate(1, sizeof *self);
     status = self != NULL ? direct_streams_begin(&self->streams, device)

@@ -11,6 +11,7 @@
 #include "base/checked.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "memory/direct.h"
 #include "memory/pool_slabs.h"
 #include "memory/stack.h"
 #include "memory/upstream.h"
@@ -339,7 +340,7 @@ static tarn_status begin(pool *self, tarn_device *device) {
 static tarn_status pool_create(tarn_device *device, memory_arguments *arguments, tarn_allocator *upstream,
                                tarn_allocator **out_allocator) {
     tarn_allocator *below;
-    tarn_status status = upstream_prepare(device, arguments, upstream, &below);
+    tarn_status status = upstream_prepare(device, arguments, upstream, &direct_strategy, &below);
     if (status != TARN_OK) return status;
     pool *self = base_allocate(1, sizeof *self);
     if (self == NULL) {

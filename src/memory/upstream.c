@@ -8,24 +8,23 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "hal/device.h"
-#include "memory/direct.h"
 
 tarn_status upstream_prepare(tarn_device *device, memory_arguments *arguments, tarn_allocator *given,
-                             tarn_allocator **out_upstream) {
+                             const memory_strategy *own, tarn_allocator **out_upstream) {
     if (given != NULL) {
         *out_upstream = given;
         return memory_arguments_check(arguments);
     }
-    char *spec = base_duplicate(direct_strategy.name);
+    char *spec = base_duplicate(own->name);
     if (spec == NULL) return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for an allocator", arguments->name);
-    tarn_allocator *direct;
-    tarn_status status = direct_strategy.create(device, arguments, NULL, &direct);
+    tarn_allocator *created;
+    tarn_status status = own->create(device, arguments, NULL, &created);
     if (status != TARN_OK) {
         base_free(spec);
         return status;
     }
-    direct->spec = spec;
-    *out_upstream = direct;
+    created->spec = spec;
+    *out_upstream = created;
     return TARN_OK;
 }
 

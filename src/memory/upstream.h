@@ -1,15 +1,15 @@
-/* The element from which a pool or an arena takes its memory in pieces: the one that stands after it in the text, or, when it stands
- * alone, a `direct` of its own. */
+/* The element from which a pool, an arena or a planned allocator takes its memory in pieces: the one that stands after it in the text, or,
+ * when it stands alone, one of its own. */
 #ifndef MEMORY_UPSTREAM_H
 #define MEMORY_UPSTREAM_H
 
 #include "memory/direct_streams.h"
 #include "memory/strategy.h"
 
-/* `given`, or a new direct allocator when that is NULL, which reads the arguments that are left. All other arguments have
+/* `given`, or a new allocator of the kind `own` when that is NULL, which reads the arguments that are left. All other arguments have
  * been read; one that is left over is refused. */
 tarn_status upstream_prepare(tarn_device *device, memory_arguments *arguments, tarn_allocator *given,
-                             tarn_allocator **out_upstream);
+                             const memory_strategy *own, tarn_allocator **out_upstream);
 /* Undoes that, for a creation that failed later. */
 void upstream_undo(tarn_allocator *given, tarn_allocator *upstream);
 
