@@ -4,6 +4,7 @@
 #include "memory/caching.h"
 #include "memory/direct.h"
 #include "memory/graph_pool.h"
+#include "memory/planned.h"
 #include "memory/pool.h"
 #include "memory/predictive.h"
 #include "memory/pytorch.h"
@@ -17,6 +18,7 @@ const memory_strategy *const memory_strategies[] = {
     &graph_strategy,
     &predictive_strategy,
     &pytorch_strategy,
+    &planned_strategy,
     &pool_strategy,
     &arena_strategy,
     &limit_adaptor,

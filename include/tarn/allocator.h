@@ -6,7 +6,7 @@
  *
  * Each element is a name, and after a colon its arguments: values and key=value pairs, parted by commas. `direct`,
  * `caching`, `graph`, `predictive` and `pytorch` are strategies and stand last. `pool` and `arena` take their memory in pieces from the strategy that
- * stands after them, or from the device where they stand last. The adaptors stand before a strategy:
+ * stands after them, or from the device where they stand last; `planned` from what stands after it, or from a `caching` of its own. The adaptors stand before a strategy:
  *
  *     direct[:kind=device|pinned|managed|host]
  *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE]
@@ -24,6 +24,7 @@
  *         backend=native, pinned_…, graph_capture_record_stream_reuse: read, without effect
  *     pool[:kind=…]          keeps what is freed, by size; tarn/pool.h
  *     arena[:chunk=SIZE, kind=…]   hands out from one end, takes back all at once; tarn/arena.h. One thread at a time
+ *     planned[:timeout=MILLISECONDS, arguments of caching]   serves what repeats from a plan; tarn/planned.h
  *     limit:SIZE             at most SIZE bytes in use, LIMIT_EXCEEDED beyond
  *     graph_switch           a graph pool's memory while graph mode is on (tarn/graph_switch.h)
  *     record:FILE            writes a trace of every call (docs/trace-format.md); whole after the release, the shutdown

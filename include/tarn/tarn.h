@@ -16,6 +16,7 @@
 #include <tarn/log.h>
 #include <tarn/plan.h>
 #include <tarn/plan_problem.h>
+#include <tarn/planned.h>
 #include <tarn/pool.h>
 #include <tarn/predictive.h>
 #include <tarn/replay.h>

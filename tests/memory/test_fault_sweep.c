@@ -30,11 +30,15 @@ static const char *const swept_specs[] = {"direct",
                                           "predictive:strategy=adaptive,in_place=off,max=170MiB",
                                           "pool",
                                           "pool | caching",
+                                          "planned",
+                                          "planned | direct",
                                           "arena",
                                           "limit:4GiB | arena | caching"};
 static const char *const swept_devices[] = {"fake:176MiB", "fake:176MiB,aliasing", "fake:176MiB,flat"};
 #define SPECS (sizeof swept_specs / sizeof swept_specs[0])
 #define DEVICES (sizeof swept_devices / sizeof swept_devices[0])
+/* The same with room for a plan's memory beside what deviates from it. */
+static const char *const roomy_devices[DEVICES] = {"fake:512MiB", "fake:512MiB,aliasing", "fake:512MiB,flat"};
 
 /* What the script may be answered besides OK. */
 typedef struct script {
@@ -148,9 +152,20 @@ static void play_with_a_held_stream(script *self) {
     judge(self, tarn_allocator_empty_cache(stand->allocator), "empty_cache");
 }
 
+/* It learns what is played, and is to be told when that ends. */
+static bool learns(const char *spec) { return strncmp(spec, "planned", 7) == 0; }
+
+/* For an allocator that learns: plans what was played, and says that it is to be played again. */
+static bool plans(script *self) {
+    if (!learns(self->stand->spec)) return false;
+    judge(self, tarn_planned_step(self->stand->allocator), "planned_step");
+    return true;
+}
+
 static unsigned run_script(test_stand *stand, tarn_status fault) {
     script self = {.stand = stand, .fault = fault};
     play(&self);
+    if (plans(&self)) play(&self);
     return self.failures;
 }
 
@@ -172,11 +187,13 @@ static unsigned run_short_script(test_stand *stand, tarn_status fault) {
 static unsigned run_held_script(test_stand *stand, tarn_status fault) {
     script self = {.stand = stand, .fault = fault};
     play_with_a_held_stream(&self);
+    if (plans(&self)) play_with_a_held_stream(&self);
     return self.failures;
 }
 
 static void open_swept(test_stand *stand, size_t place) {
-    stand_open(stand, swept_specs[place % SPECS], swept_devices[place / SPECS]);
+    const char *spec = swept_specs[place % SPECS];
+    stand_open(stand, spec, learns(spec) ? roomy_devices[place / SPECS] : swept_devices[place / SPECS]);
     stand_stream(stand, 0);
     stand_stream(stand, 1);
 }
@@ -393,7 +410,8 @@ static void the_device_is_lost_at_every_call(void **state) {
         unsigned long calls = 0;
         for (unsigned long k = 1; is_lost; k++) {
             char name[96];
-            snprintf(name, sizeof name, "sim:176MiB%s,fail_at=%lu,fail_status=DEVICE_LOST", kinds[place / SPECS], k);
+            snprintf(name, sizeof name, "sim:%s%s,fail_at=%lu,fail_status=DEVICE_LOST",
+                     learns(swept_specs[place % SPECS]) ? "512MiB" : "176MiB", kinds[place / SPECS], k);
             test_stand stand = {.spec = swept_specs[place % SPECS], .device_name = name};
             EXPECT_OK(tarn_device_open(name, &stand.device));
             EXPECT_OK(tarn_allocator_create(stand.device, stand.spec, &stand.allocator));

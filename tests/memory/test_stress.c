@@ -12,6 +12,7 @@
 
 typedef struct stress {
     test_stand *stand;
+    bool has_rounds; /* some thread ends one now and then */
     _Atomic(tarn_buffer *) slots[SLOTS];
     unsigned long steps;
     atomic_uint next_number;
@@ -64,6 +65,7 @@ static void *work(void *context) {
         check_marks(shared, buffer);
         complain(shared, tarn_allocator_free(allocator, buffer, random / 512 % 64 == 0 ? own : NULL));
         if (random / 1024 % 512 == 0) complain(shared, tarn_allocator_empty_cache(allocator));
+        if (shared->has_rounds && random / 1024 % 64 == 1) complain(shared, tarn_planned_step(allocator));
     }
     return NULL;
 }
@@ -93,6 +95,7 @@ static void run_threads(test_stand *stand, int count) {
     pthread_t threads[MOST_THREADS], watcher;
     memset(&shared, 0, sizeof shared);
     shared.stand = stand;
+    shared.has_rounds = strstr(stand->spec, "planned") != NULL;
     shared.steps = test_number("TARN_STRESS_STEPS", 12000 / test_slowness()) / (unsigned)count;
     assert_int_equal(pthread_create(&watcher, NULL, watch, &shared), 0);
     for (int i = 0; i < count; i++) assert_int_equal(pthread_create(&threads[i], NULL, work, &shared), 0);
