@@ -44,6 +44,7 @@ typedef struct tarn_replay_result {
     uint64_t steady_driver_calls, steady_device_waits;
     uint64_t failed_allocations;
     tarn_latency allocate_ns, free_ns;
+    uint64_t steady_peak_reserved_bytes; /* peak_reserved_bytes of the last repeat alone, after each of its events */
 } tarn_replay_result;
 
 /* Runs the trace on a fresh stack named `spec` on `device` and frees everything afterwards. A failed allocation is
@@ -55,6 +56,8 @@ typedef struct tarn_replay_result {
  * program, and makes none of the frees before. A step ends at a mark whose text contains "step"; in a trace without such
  * marks, where the live bytes come back to their lowest level between two hills. An allocation that is alive at the end of its step
  * would be lost: it is not made there but in a `caching` beside, whose memory counts too, and is freed when the trace frees it.
+ *
+ * A repeat is a round for a planned allocator (tarn/planned.h): its end is marked.
  *
  * On a simulated device the trace's clock drives the device's. Other failures end the replay with their status. */
 TARN_API tarn_status tarn_replay_run(const tarn_trace *trace, tarn_device *device, const char *spec,

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <tarn/planned.h>
 #include <tarn/replay.h>
 
 #include "base/checked.h"
@@ -32,7 +33,8 @@ typedef struct replay_run {
     tarn_replay_options options;
     tarn_device *device;
     tarn_allocator *allocator;
-    bool has_steps; /* the allocator is reset at the end of each */
+    bool has_steps;  /* the allocator is reset at the end of each */
+    bool is_planned; /* the allocator is told that a repeat has ended */
     replay_steps steps;
     size_t next_end;       /* of a step, in this repeat */
     tarn_buffer **buffers; /* by id; NULL while not alive */
@@ -216,6 +218,13 @@ static tarn_status do_free(replay_run *run, const tarn_trace_event *event) {
     return TARN_OK;
 }
 
+/* A repeat is a round of a planned allocator. Where there is no memory for a plan, the next repeat shows what that costs. */
+static tarn_status end_round(replay_run *run) {
+    if (!run->is_planned) return TARN_OK;
+    tarn_status status = tarn_planned_step(run->allocator);
+    return status == TARN_OUT_OF_MEMORY || status == TARN_LIMIT_EXCEEDED ? TARN_OK : status;
+}
+
 /* Makes the call that an event stands for, and shows the caller the state after it. */
 static tarn_status do_event(replay_run *run, size_t index) {
     const tarn_trace_event *event = &run->events[index];
@@ -241,6 +250,7 @@ static tarn_status do_event(replay_run *run, size_t index) {
 
     uint64_t reserved = counters.memory_in_use > run->base_in_use ? counters.memory_in_use - run->base_in_use : 0;
     if (reserved > run->result.peak_reserved_bytes) run->result.peak_reserved_bytes = reserved;
+    if (reserved > run->result.steady_peak_reserved_bytes) run->result.steady_peak_reserved_bytes = reserved;
     run->result.final_reserved_bytes = reserved;
     sample.live_bytes = run->live;
     sample.reserved_bytes = reserved;
@@ -312,10 +322,12 @@ static tarn_status do_repeat(replay_run *run) {
 static tarn_status do_run(replay_run *run) {
     int64_t span = run->info.event_count > 0 ? run->events[run->info.event_count - 1].time_ns : 0;
     for (unsigned k = 0; k < run->options.repeat; k++) {
+        run->result.steady_peak_reserved_bytes = 0;
         tarn_status status = do_repeat(run);
         tarn_status freed = free_leftovers(run);
+        if (status == TARN_OK) status = freed;
+        if (status == TARN_OK) status = end_round(run);
         if (status != TARN_OK) return status;
-        if (freed != TARN_OK) return freed;
         if (__builtin_add_overflow(run->time_offset, span, &run->time_offset) || run->time_offset > INT64_MAX - span)
             return base_fail(TARN_INVALID_ARGUMENT, "replay: %u repeats of %lld ns do not fit the clock",
                              run->options.repeat, (long long)span);
@@ -337,6 +349,12 @@ static tarn_status create_allocator(replay_run *run, const char *spec) {
     if (status == TARN_OK) status = tarn_allocator_create(run->device, resolved, &run->allocator);
     base_free(resolved);
     base_free(stack);
+    if (status == TARN_OK) {
+        tarn_planned_stats stats = {.struct_size = sizeof stats};
+        run->is_planned = tarn_planned_stats_get(run->allocator, &stats) == TARN_OK;
+        /* From the beginning on, so that it does not look for a period inside the repeat. */
+        status = end_round(run);
+    }
     if (status != TARN_OK || !run->has_steps) return status;
     status = replay_steps_reset(run->allocator);
     if (status != TARN_OK) return status;

@@ -58,6 +58,24 @@ static void the_steady_state_calls_no_driver(void **state) {
     tarn_trace_release(trace);
 }
 
+/* From the second round on, the plan of the first one. */
+static void a_plan_needs_no_driver_and_hardly_more_than_what_is_live(void **state) {
+    tarn_trace *trace = recorded_open(*state);
+    static const char *const devices[] = {"sim:80GiB", "sim:80GiB,granule=0", "sim:80GiB,lag=10ms"};
+    for (unsigned round = 2; round <= 3; round++) {
+        for (size_t i = 0; i < (round == 2 ? sizeof devices / sizeof devices[0] : 1); i++) {
+            tarn_replay_result result = replay(trace, devices[i], "planned", round);
+            assert_int_equal(result.failed_allocations, 0);
+            assert_int_equal(result.steady_driver_calls, 0);
+            assert_int_equal(result.steady_device_waits, 0);
+            double steady = (double)result.peak_live_bytes / (double)result.steady_peak_reserved_bytes;
+            print_message("in the last round: utilization %.5f\n", steady);
+            assert_true(steady >= 0.999);
+        }
+    }
+    tarn_trace_release(trace);
+}
+
 static void every_allocator_serves_the_whole_trace(void **state) {
     tarn_trace *trace = recorded_open(*state);
     tarn_trace_info info = {.struct_size = sizeof info};
@@ -80,6 +98,8 @@ int main(void) {
         {"caching_needs_little_more_than_what_is_live", caching_needs_little_more_than_what_is_live},
         {"a_lagging_device_costs_little_memory_and_no_wait", a_lagging_device_costs_little_memory_and_no_wait},
         {"the_steady_state_calls_no_driver", the_steady_state_calls_no_driver},
+        {"a_plan_needs_no_driver_and_hardly_more_than_what_is_live",
+         a_plan_needs_no_driver_and_hardly_more_than_what_is_live},
         {"every_allocator_serves_the_whole_trace", every_allocator_serves_the_whole_trace},
     };
     enum { KINDS = sizeof kinds / sizeof kinds[0] };

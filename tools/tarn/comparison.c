@@ -60,6 +60,7 @@ json_t *comparison_run_json(const tool_comparison *comparison, const comparison_
         {"allocate_ns", latency_json(&result->allocate_ns)},
         {"free_ns", latency_json(&result->free_ns)},
         {"initial_allocations", tool_json_size(comparison->info.initial_count)},
+        {"steady_peak_reserved_bytes", tool_json_size(result->steady_peak_reserved_bytes)},
         {"steady_driver_calls", tool_json_size(result->steady_driver_calls)},
         {"steady_device_waits", tool_json_size(result->steady_device_waits)},
         {"recorded_utilization", is_known ? json_real(recorded_utilization(comparison)) : json_null()},
