@@ -2,9 +2,7 @@
  *
  * Whatever a solver would refuse of one buffer is refused here already, since only here the line is known. The file's lines are
  * counted first, so that a problem of ten million buffers is put where it stays and never moves. */
-#include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -102,28 +100,33 @@ static tarn_status read_header(reader *r) {
     return TARN_OK;
 }
 
-/* Takes a whole number from the front of a text. False: there is none of 64 bits. */
-static bool take_time(const char **text, int64_t *out_time) {
-    const char *digits = **text == '-' ? *text + 1 : *text;
-    if (*digits < '0' || *digits > '9') return false;
-    char *end;
-    errno = 0;
-    long long time = strtoll(*text, &end, 10);
-    if (errno != 0) return false;
-    *text = end;
-    *out_time = time;
+/* Takes a number from the front of a text. False: there is none of 64 bits. */
+static bool take_size(const char **text, uint64_t *out_size) {
+    const char *digit = *text;
+    uint64_t size = 0;
+    for (; *digit >= '0' && *digit <= '9'; digit++)
+        if (__builtin_mul_overflow(size, 10, &size) || __builtin_add_overflow(size, (uint64_t)(*digit - '0'), &size))
+            return false;
+    if (digit == *text) return false;
+    *text = digit;
+    *out_size = size;
     return true;
 }
 
-static bool take_size(const char **text, uint64_t *out_size) {
-    if (**text < '0' || **text > '9') return false;
-    char *end;
-    errno = 0;
-    unsigned long long size = strtoull(*text, &end, 10);
-    if (errno != 0) return false;
-    *text = end;
-    *out_size = size;
+/* The same for a whole number that may be negative. */
+static bool take_time(const char **text, int64_t *out_time) {
+    bool is_negative = **text == '-';
+    const char *digits = *text + is_negative;
+    uint64_t size;
+    if (!take_size(&digits, &size) || size > (uint64_t)INT64_MAX + is_negative) return false;
+    *text = digits;
+    *out_time = is_negative ? (int64_t)(0 - size) : (int64_t)size;
     return true;
+}
+
+static const char *skip_spaces(const char *text) {
+    while (*text == ' ') text++;
+    return text;
 }
 
 static bool take(const char **text, char character) {
@@ -138,16 +141,19 @@ static bool excluded(const reader *r, int64_t *time) {
 }
 
 static tarn_status read_time(const reader *r, int column, int64_t *out_time) {
-    const char *cell = trace_table_cell(&r->table, r->columns[column]), *text = cell + strspn(cell, " ");
-    if (!take_time(&text, out_time) || text[strspn(text, " ")] != '\0' ||
-        (column == COLUMN_UPPER && !excluded(r, out_time)))
+    const char *cell = trace_table_cell(&r->table, r->columns[column]), *text = skip_spaces(cell);
+    if (!take_time(&text, out_time) || *skip_spaces(text) != '\0' || (column == COLUMN_UPPER && !excluded(r, out_time)))
         return trace_table_fail(&r->table, "\"%.40s\" in column \"%s\" is no whole number of 64 bits", cell,
                                 column_names[column].name);
     return TARN_OK;
 }
 
 static tarn_status read_number(const reader *r, int column, uint64_t *out_number) {
-    return trace_table_number(&r->table, r->columns[column], column_names[column].name, 10, out_number);
+    const char *cell = trace_table_cell(&r->table, r->columns[column]), *text = skip_spaces(cell);
+    if (!take_size(&text, out_number) || *skip_spaces(text) != '\0')
+        return trace_table_fail(&r->table, "\"%.40s\" in column \"%s\" is no number of 64 bits", cell,
+                                column_names[column].name);
+    return TARN_OK;
 }
 
 static tarn_status read_optional(const reader *r, int column, uint64_t absent, uint64_t *out_number) {
@@ -186,7 +192,7 @@ static tarn_status check_gap(const reader *r, const tarn_plan_buffer *buffer, co
 static tarn_status read_gaps(reader *r, tarn_plan_buffer *buffer) {
     tarn_plan_problem *problem = r->problem;
     const char *text = trace_table_cell(&r->table, r->columns[COLUMN_GAPS]);
-    for (text += strspn(text, " "); *text != '\0'; text += strspn(text, " ")) {
+    for (text = skip_spaces(text); *text != '\0'; text = skip_spaces(text)) {
         const char *begin = text;
         tarn_plan_gap gap;
         if (!take_gap(r, &text, &gap) || (*text != '\0' && *text != ' '))

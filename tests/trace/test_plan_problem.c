@@ -43,13 +43,14 @@ static void expect_buffer(const tarn_plan_problem *problem, size_t index, const 
 
 static void the_columns_of_minimalloc_are_read(void **state) {
     (void)state;
-    tarn_plan_problem *problem = problem_of("id,lower,upper,size\nb1,0,3,4\nb2,3,9,4\n\nb3,-5,9223372036854775807,0");
+    tarn_plan_problem *problem =
+        problem_of("id,lower,upper,size\nb1,0,3,4\nb2,3,9,4\n\nb3,-9223372036854775808,9223372036854775807, 0 ");
     assert_int_equal(problem_info(problem).buffer_count, 3);
     assert_int_equal(problem_info(problem).region_count, 1);
     assert_string_equal(problem_info(problem).path, "input");
     expect_buffer(problem, 0, "b1", 0, 3, 4);
     expect_buffer(problem, 1, "b2", 3, 9, 4);
-    expect_buffer(problem, 2, "b3", -5, INT64_MAX, 0);
+    expect_buffer(problem, 2, "b3", INT64_MIN, INT64_MAX, 0);
     const tarn_plan_buffer *buffers = tarn_plan_problem_buffers(problem);
     assert_true(buffers[0].fixed_offset == TARN_PLAN_ANYWHERE);
     assert_int_equal(buffers[0].alignment, 0);
@@ -128,6 +129,8 @@ static void bad_tables_are_told_with_their_line(void **state) {
         {"id,lower,upper,size\na,0,1.5,2\n", "line 2: \"1.5\" in column \"upper\""},
         {"id,lower,upper,size\na,0,9223372036854775808,2\n", "\"9223372036854775808\" in column \"upper\""},
         {"id,lower,end,size\na,0,9223372036854775807,2\n", "\"9223372036854775807\" in column \"upper\""},
+        {"id,lower,upper,size\na,-9223372036854775809,0,2\n", "\"-9223372036854775809\" in column \"lower\""},
+        {"id,lower,upper,size\na,-,0,2\n", "\"-\" in column \"lower\""},
         {"id,lower,upper,size\na,0,1,-2\n", "\"-2\" in column \"size\""},
         {"id,lower,upper,size\na,0,1,\n", "\"\" in column \"size\""},
         {"id,lower,upper,size\na,0,1,18446744073709551616\n", "\"18446744073709551616\" in column \"size\""},
