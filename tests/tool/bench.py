@@ -84,6 +84,26 @@ class Bench(command_line.ToolTest):
                 if row["met"] is not None:
                     self.assertEqual(row["met"], better)
 
+    def test_plan_measures_the_problems_of_a_folder_and_generated_ones(self):
+        with open(self.path("five.12.csv"), "w") as file:
+            file.write("id,lower,upper,size\nb1,0,3,4\nb2,3,9,4\nb3,0,9,4\nb4,9,21,4\nb5,0,21,4\n")
+        rows = self.run_one("plan", "--data", self.folder)["results"]
+        five, snapshot, *generated = rows
+        self.assertEqual([row["problem"] for row in (five, snapshot)], ["five.12.csv", "job.pickle"])
+        self.assertEqual((five["capacity"], five["height"], five["optimal"], five["target_ratio"]), (12, 12, True, None))
+        self.assertEqual((snapshot["capacity"], snapshot["target_ratio"]), (None, 1.001))
+        self.assertGreaterEqual(len(generated), 3)
+        for row in rows:
+            with self.subTest(problem=row["problem"]):
+                self.assertEqual(set(row), {"problem", "buffers", "lower_bound", "capacity", "first", "height", "ratio", "optimal", "found_seconds",
+                                            "reference_times_nominal", "target_ratio", "target_seconds", "reached_seconds", "met"})
+                self.assertEqual(set(row["first"]), {"height", "efficiency", "seconds", "met"})
+                self.assertLessEqual(row["height"], row["first"]["height"])
+                self.assertGreaterEqual(row["height"], row["lower_bound"])
+                self.assertAlmostEqual(row["ratio"], row["height"] / row["lower_bound"], places=6)
+                self.assertEqual(row["met"] is None, row["target_seconds"] is None)
+        self.assertEqual(self.check(command_line.tarn("bench", "plan", "--data", self.path("nowhere")), 2).out, "")
+
 
 if __name__ == "__main__":
     unittest.main()

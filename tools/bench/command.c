@@ -7,11 +7,8 @@
 #include "harness.h"
 #include "peers.h"
 
-static const benchmark benchmarks[] = {{"alloc", bench_alloc},
-                                       {"stacks", bench_stacks},
-                                       {"replay", bench_replay},
-                                       {"record", bench_record},
-                                       {"shapes", bench_shapes}};
+static const benchmark benchmarks[] = {{"alloc", bench_alloc},   {"stacks", bench_stacks}, {"replay", bench_replay},
+                                       {"record", bench_record}, {"shapes", bench_shapes}, {"plan", bench_plan}};
 enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };
 
 typedef struct bench_settings {
@@ -41,7 +38,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
             settings->is_wanted[i] = settings->any_named = true;
             return 0;
         }
-        argp_error(state, "no benchmark is called '%s'; there are alloc, stacks, replay, record and shapes", argument);
+        argp_error(state, "no benchmark is called '%s'; there are alloc, stacks, replay, record, shapes and plan",
+                   argument);
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -68,7 +66,8 @@ int bench_command(int argc, char **argv) {
     static const struct argp_option option_list[] = {
         {"json", OPTION_JSON, NULL, 0, "Print one JSON document", 0},
         {"quick", OPTION_QUICK, NULL, 0, "Measure for seconds instead of a minute; the figures are rougher", 0},
-        {"data", OPTION_DATA, "FOLDER", 0, "Where replay finds traces (default: TARN_SHARED_DATA)", 0},
+        {"data", OPTION_DATA, "FOLDER", 0, "Where replay finds traces, and plan problems (default: TARN_SHARED_DATA)",
+         0},
         {"allocator", OPTION_ALLOCATOR, "SPEC", 0,
          "Measure this stack in `stacks`; may be given more than once, and the first is what the others are held against",
          0},
@@ -82,7 +81,7 @@ int bench_command(int argc, char **argv) {
             "Runs the benchmarks that are named, or all: `alloc` measures the host's cost of an allocation and its free on Tarn "
             "and, in the same run, on malloc and the allocators installed here; `stacks` compares Tarn's own stacks; `replay` measures on recorded traces how much "
             "of the memory taken is in use; `record` measures what recording a NumPy program costs; `shapes` compares ways of "
-            "padding buffers whose shape varies."
+            "padding buffers whose shape varies; `plan` measures how low plans are, and how long they take."
             "\vExample:\n\n  tarn bench alloc --quick",
     };
     bench_settings settings = {0};

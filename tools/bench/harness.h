@@ -32,6 +32,7 @@ int bench_stacks(const bench_options *options, json_t **out_result);
 int bench_replay(const bench_options *options, json_t **out_result);
 int bench_record(const bench_options *options, json_t **out_result);
 int bench_shapes(const bench_options *options, json_t **out_result);
+int bench_plan(const bench_options *options, json_t **out_result);
 
 /* The middle value, the mean of the two middle ones for an even count. Sorts `values`; `count` is above zero. */
 double bench_median(double *values, size_t count);
