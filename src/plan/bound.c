@@ -10,27 +10,24 @@
 #include "plan/load.h"
 #include "plan/problem.h"
 
-/* Sets what a section's own buffers need, with sizes rounded to units. `load` has room for its slots. */
-static void bound_section(plan_section *section, uint64_t *load) {
-    uint64_t bound = 0;
+/* Sets a section's lower bound, with sizes rounded to units, and returns what it needs in bytes. `load` has room for its slots. */
+static uint64_t bound_section(plan_section *section, const tarn_plan_buffer *buffers, uint64_t *load) {
+    uint32_t peak = 0;
     plan_load(section, load);
-    for (uint32_t slot = 0; slot < section->slot_count; slot++)
-        if (load[slot] > bound) bound = load[slot];
+    for (uint32_t slot = 1; slot < section->slot_count; slot++)
+        if (load[slot] > load[peak]) peak = slot;
+    /* At the peak, all but the topmost buffer keep their whole last units. */
+    uint64_t bound = load[peak], bytes = 0, greatest_rest = 0;
     for (uint32_t i = 0; i < section->count; i++) {
-        uint64_t top = section->size[i] + (section->fixed[i] == TARN_PLAN_ANYWHERE ? 0 : section->fixed[i]);
-        if (top > bound) bound = top;
+        uint64_t offset = section->fixed[i] == TARN_PLAN_ANYWHERE ? 0 : section->fixed[i];
+        uint64_t size = buffers[section->source[i]].size, rest = section->size[i] - size;
+        if (offset + section->size[i] > bound) bound = offset + section->size[i];
+        if (offset + size > bytes) bytes = offset + size;
+        bool is_at_peak = section->lower[i] <= peak && peak < section->upper[i];
+        if (is_at_peak && rest > greatest_rest) greatest_rest = rest;
     }
     section->lower_bound = bound;
-}
-
-/* The most bytes of a last unit that a buffer of the section leaves unused. */
-static uint64_t greatest_rest(const plan_section *section, const tarn_plan_buffer *buffers) {
-    uint64_t rest = 0;
-    for (uint32_t i = 0; i < section->count; i++) {
-        uint64_t mine = section->size[i] - buffers[section->source[i]].size;
-        if (mine > rest) rest = mine;
-    }
-    return rest;
+    return load[peak] - greatest_rest > bytes ? load[peak] - greatest_rest : bytes;
 }
 
 tarn_status plan_problem_bound(plan_problem *problem, const tarn_plan_buffer *buffers) {
@@ -46,9 +43,8 @@ tarn_status plan_problem_bound(plan_problem *problem, const tarn_plan_buffer *bu
     for (uint32_t i = 0; i < problem->section_count; i++) {
         plan_section *section = &problem->sections[i];
         plan_region *region = &problem->regions[section->region];
-        bound_section(section, load);
+        uint64_t bytes = bound_section(section, buffers, load);
         if (section->lower_bound > region->section_bound) region->section_bound = section->lower_bound;
-        uint64_t bytes = section->lower_bound - greatest_rest(section, buffers);
         if (bytes > region->lower_bound) region->lower_bound = bytes;
     }
     base_free(load);

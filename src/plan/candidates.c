@@ -30,13 +30,11 @@ static void include(plan_candidate_box *box, const plan_candidate_box *other) {
     if (other->upper_maximum > box->upper_maximum) box->upper_maximum = other->upper_maximum;
 }
 
-static plan_candidate_box box_of_leaf(const plan_candidates *candidates, uint32_t leaf) {
+static plan_candidate_box box_of_leaf(const plan_candidate *candidates, uint32_t leaf) {
     plan_candidate_box box = empty_box;
     for (uint32_t i = leaf * CANDIDATES_OF_LEAF; i < (leaf + 1) * CANDIDATES_OF_LEAF; i++) {
-        uint32_t buffer = candidates->members[i];
-        if (buffer == PLAN_NOBODY || candidates->is_taken[buffer]) continue;
-        uint32_t lower = candidates->section->lower[buffer], upper = candidates->section->upper[buffer];
-        include(&box, &(plan_candidate_box){lower, lower, upper, upper});
+        uint32_t lower = candidates[i].lower, upper = candidates[i].upper;
+        if (lower < upper) include(&box, &(plan_candidate_box){lower, lower, upper, upper});
     }
     return box;
 }
@@ -47,21 +45,8 @@ static plan_candidate_box box_of_children(const plan_candidate_box *boxes, uint3
     return box;
 }
 
-bool plan_candidates_begin(plan_candidates *candidates, const plan_section *section, plan_keyed *keyed,
-                           plan_keyed *scratch) {
-    *candidates = (plan_candidates){.section = section, .leaf_count = 1};
-    while ((uint64_t)candidates->leaf_count * CANDIDATES_OF_LEAF < section->count) candidates->leaf_count *= 2;
-    size_t room = (size_t)candidates->leaf_count * CANDIDATES_OF_LEAF, nodes = 2 * (size_t)candidates->leaf_count;
-    candidates->members = base_allocate(room, sizeof *candidates->members);
-    candidates->leaf_of = base_allocate(section->count, sizeof *candidates->leaf_of);
-    candidates->is_taken = base_allocate(section->count, sizeof *candidates->is_taken);
-    candidates->all = base_allocate(nodes, sizeof *candidates->all);
-    candidates->current = base_allocate(nodes, sizeof *candidates->current);
-    if (candidates->members == NULL || candidates->leaf_of == NULL || candidates->is_taken == NULL ||
-        candidates->all == NULL || candidates->current == NULL) {
-        plan_candidates_end(candidates);
-        return false;
-    }
+/* Puts the buffers that are not fixed in their order, and says how many there are. */
+static uint32_t order_buffers(const plan_section *section, plan_keyed *keyed, plan_keyed *scratch) {
     uint32_t count = 0;
     /* Of those that live at the same time, the largest comes first. */
     for (uint32_t i = 0; i < section->count; i++)
@@ -70,32 +55,56 @@ bool plan_candidates_begin(plan_candidates *candidates, const plan_section *sect
     for (uint32_t i = 0; i < count; i++)
         keyed[i].key = spread(section->lower[keyed[i].item]) << 1 | spread(section->upper[keyed[i].item]);
     plan_sort(keyed, scratch, count);
-    for (size_t i = 0; i < room; i++) {
-        candidates->members[i] = i < count ? keyed[i].item : PLAN_NOBODY;
-        if (i < count) candidates->leaf_of[keyed[i].item] = (uint32_t)(i / CANDIDATES_OF_LEAF);
+    return count;
+}
+
+bool plan_candidates_begin(plan_candidates *candidates, const plan_section *section, plan_keyed *keyed,
+                           plan_keyed *scratch) {
+    *candidates = (plan_candidates){.leaf_count = 1};
+    while ((uint64_t)candidates->leaf_count * CANDIDATES_OF_LEAF < section->count) candidates->leaf_count *= 2;
+    candidates->place_count = candidates->leaf_count * CANDIDATES_OF_LEAF;
+    candidates->buffers = base_allocate(candidates->place_count, sizeof *candidates->buffers);
+    candidates->place_of = base_allocate(section->count, sizeof *candidates->place_of);
+    candidates->all = base_allocate(candidates->place_count, sizeof *candidates->all);
+    candidates->current = base_allocate(candidates->place_count, sizeof *candidates->current);
+    candidates->all_boxes = base_allocate(candidates->leaf_count, 2 * sizeof *candidates->all_boxes);
+    candidates->current_boxes = base_allocate(candidates->leaf_count, 2 * sizeof *candidates->current_boxes);
+    if (candidates->buffers == NULL || candidates->place_of == NULL || candidates->all == NULL ||
+        candidates->current == NULL || candidates->all_boxes == NULL || candidates->current_boxes == NULL) {
+        plan_candidates_end(candidates);
+        return false;
+    }
+    uint32_t count = order_buffers(section, keyed, scratch);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t buffer = keyed[i].item;
+        candidates->buffers[i] = buffer;
+        candidates->place_of[buffer] = i;
+        candidates->all[i] = (plan_candidate){section->lower[buffer], section->upper[buffer]};
     }
     for (uint32_t leaf = 0; leaf < candidates->leaf_count; leaf++)
-        candidates->all[candidates->leaf_count + leaf] = box_of_leaf(candidates, leaf);
+        candidates->all_boxes[candidates->leaf_count + leaf] = box_of_leaf(candidates->all, leaf);
     for (uint32_t node = candidates->leaf_count - 1; node > 0; node--)
-        candidates->all[node] = box_of_children(candidates->all, node);
+        candidates->all_boxes[node] = box_of_children(candidates->all_boxes, node);
     return true;
 }
 
 void plan_candidates_end(plan_candidates *candidates) {
-    base_free(candidates->members);
-    base_free(candidates->leaf_of);
-    base_free(candidates->is_taken);
+    base_free(candidates->buffers);
+    base_free(candidates->place_of);
     base_free(candidates->all);
     base_free(candidates->current);
+    base_free(candidates->all_boxes);
+    base_free(candidates->current_boxes);
     *candidates = (plan_candidates){0};
 }
 
 void plan_candidates_reset(plan_candidates *candidates) {
-    memcpy(candidates->current, candidates->all, 2 * (size_t)candidates->leaf_count * sizeof *candidates->all);
-    memset(candidates->is_taken, 0, candidates->section->count * sizeof *candidates->is_taken);
+    memcpy(candidates->current, candidates->all, candidates->place_count * sizeof *candidates->all);
+    memcpy(candidates->current_boxes, candidates->all_boxes,
+           2 * (size_t)candidates->leaf_count * sizeof *candidates->all_boxes);
 }
 
-/* What is looked for, and the best so far. */
+/* What is looked for, and the place of the best so far. */
 typedef struct quest {
     const plan_candidates *candidates;
     const uint64_t *weights;
@@ -103,30 +112,32 @@ typedef struct quest {
     uint64_t weight;
 } quest;
 
+static inline uint64_t weight_of(const quest *wanted, uint32_t lower, uint32_t upper) {
+    return wanted->weights == NULL ? upper - lower : wanted->weights[upper] - wanted->weights[lower];
+}
+
 /* How heavy a candidate below a node can be; 0: none is wanted. */
-static uint64_t bound(const quest *wanted, uint32_t node) {
-    const plan_candidate_box *box = &wanted->candidates->current[node];
+static inline uint64_t bound(const quest *wanted, uint32_t node) {
+    const plan_candidate_box *box = &wanted->candidates->current_boxes[node];
     if (box->lower_minimum > wanted->slot || box->lower_maximum < wanted->lower || box->upper_minimum > wanted->upper ||
         box->upper_maximum <= wanted->slot) {
         return 0;
     }
-    uint32_t lower = box->lower_minimum > wanted->lower ? box->lower_minimum : wanted->lower;
-    uint32_t upper = box->upper_maximum < wanted->upper ? box->upper_maximum : wanted->upper;
-    return wanted->weights[upper] - wanted->weights[lower];
+    return weight_of(wanted, box->lower_minimum > wanted->lower ? box->lower_minimum : wanted->lower,
+                     box->upper_maximum < wanted->upper ? box->upper_maximum : wanted->upper);
 }
 
 static void search_leaf(quest *wanted, uint32_t leaf) {
-    const plan_candidates *candidates = wanted->candidates;
-    const plan_section *section = candidates->section;
     for (uint32_t i = leaf * CANDIDATES_OF_LEAF; i < (leaf + 1) * CANDIDATES_OF_LEAF; i++) {
-        uint32_t buffer = candidates->members[i];
-        if (buffer == PLAN_NOBODY || candidates->is_taken[buffer]) continue;
-        uint32_t lower = section->lower[buffer], upper = section->upper[buffer];
-        if (lower < wanted->lower || lower > wanted->slot || upper <= wanted->slot || upper > wanted->upper) continue;
-        uint64_t weight = wanted->weights[upper] - wanted->weights[lower];
+        plan_candidate one = wanted->candidates->current[i];
+        if (one.lower < wanted->lower || one.lower > wanted->slot || one.upper <= wanted->slot ||
+            one.upper > wanted->upper) {
+            continue;
+        }
+        uint64_t weight = weight_of(wanted, one.lower, one.upper);
         if (weight <= wanted->weight) continue;
         wanted->weight = weight;
-        wanted->found = buffer;
+        wanted->found = i;
     }
 }
 
@@ -151,17 +162,18 @@ uint32_t plan_candidates_find(const plan_candidates *candidates, uint32_t lower,
                     .slot = slot,
                     .found = PLAN_NOBODY};
     search(&wanted, 1);
-    return wanted.found;
+    return wanted.found == PLAN_NOBODY ? PLAN_NOBODY : candidates->buffers[wanted.found];
 }
 
 void plan_candidates_take(plan_candidates *candidates, uint32_t buffer) {
-    uint32_t leaf = candidates->leaf_of[buffer], node = candidates->leaf_count + leaf;
-    candidates->is_taken[buffer] = true;
-    plan_candidate_box box = box_of_leaf(candidates, leaf);
-    while (memcmp(&box, &candidates->current[node], sizeof box) != 0) {
-        candidates->current[node] = box;
+    uint32_t place = candidates->place_of[buffer], leaf = place / CANDIDATES_OF_LEAF;
+    uint32_t node = candidates->leaf_count + leaf;
+    candidates->current[place] = (plan_candidate){0, 0};
+    plan_candidate_box box = box_of_leaf(candidates->current, leaf);
+    while (memcmp(&box, &candidates->current_boxes[node], sizeof box) != 0) {
+        candidates->current_boxes[node] = box;
         node /= 2;
         if (node == 0) return;
-        box = box_of_children(candidates->current, node);
+        box = box_of_children(candidates->current_boxes, node);
     }
 }

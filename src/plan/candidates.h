@@ -7,18 +7,24 @@
 
 #define PLAN_NOBODY UINT32_MAX
 
+/* When a candidate lives: [lower, upper); nowhere once it is taken. */
+typedef struct plan_candidate {
+    uint32_t lower, upper;
+} plan_candidate;
+
 /* Between when some candidates begin, and between when they end. */
 typedef struct plan_candidate_box {
     uint32_t lower_minimum, lower_maximum, upper_minimum, upper_maximum;
 } plan_candidate_box;
 
 typedef struct plan_candidates {
-    const plan_section *section;
-    uint32_t leaf_count;               /* a power of two; node i has the children 2i and 2i + 1 */
-    uint32_t *members;                 /* buffers; those of leaf l from CANDIDATES_OF_LEAF * l on */
-    uint32_t *leaf_of;                 /* of each buffer */
-    bool *is_taken;                    /* each buffer */
-    plan_candidate_box *all, *current; /* the boxes of all buffers, and of those that are left */
+    uint32_t leaf_count;     /* a power of two; node i has the children 2i and 2i + 1 */
+    uint32_t place_count;    /* of all leaves */
+    uint32_t *buffers;       /* at each place */
+    uint32_t *place_of;      /* of each buffer */
+    plan_candidate *all;     /* at each place, in the beginning */
+    plan_candidate *current; /* and of those that are left */
+    plan_candidate_box *all_boxes, *current_boxes;
 } plan_candidates;
 
 /* All buffers of the section but the fixed ones; after plan_candidates_reset. False without host memory. */
@@ -28,7 +34,7 @@ void plan_candidates_end(plan_candidates *candidates);
 void plan_candidates_reset(plan_candidates *candidates);
 
 /* The heaviest candidate that lives in `slot` and within [lower, upper), or PLAN_NOBODY. What it weighs is
- * weights[its upper] - weights[its lower]; weights rise with the slot. */
+ * weights[its upper] - weights[its lower], where weights rise with the slot; the length of its life where `weights` is NULL. */
 uint32_t plan_candidates_find(const plan_candidates *candidates, uint32_t lower, uint32_t upper, uint32_t slot,
                               const uint64_t *weights);
 /* Takes a buffer out. */

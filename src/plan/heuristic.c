@@ -28,7 +28,7 @@ typedef struct workplace {
     const plan_section *section;
     plan_watch *watch;
     uint64_t target;
-    plan_notches skyline;
+    plan_notches notches;
     plan_placer placer;
     plan_keyed *keyed, *scratch;
     uint32_t *order;
@@ -39,7 +39,7 @@ typedef struct workplace {
 } workplace;
 
 static void leave(workplace *place) {
-    plan_notches_end(&place->skyline);
+    plan_notches_end(&place->notches);
     plan_placer_end(&place->placer);
     base_free(place->keyed);
     base_free(place->scratch);
@@ -63,7 +63,7 @@ static tarn_status enter(workplace *place) {
         place->load_around == NULL || place->weights == NULL || place->trial == NULL) {
         return base_fail(TARN_OUT_OF_MEMORY, "planning %" PRIu32 " buffers: no host memory", section->count);
     }
-    tarn_status status = plan_notches_begin(&place->skyline, section, place->keyed, place->scratch);
+    tarn_status status = plan_notches_begin(&place->notches, section, place->keyed, place->scratch);
     if (status == TARN_OK) status = plan_placer_begin(&place->placer, section);
     if (status == TARN_OK) status = plan_load_around(section, place->load_around);
     if (status == TARN_OK) plan_load(section, place->load);
@@ -83,8 +83,10 @@ static void fill_notches(workplace *place) {
     uint64_t rounds = QUICK_PLACEMENTS / place->section->count + 1, random = 0, height;
     if (rounds > MOST_ROUNDS) rounds = MOST_ROUNDS;
     for (uint64_t round = 0; round < rounds && !is_enough(place); round++) {
-        plan_weights_make(place->section, place->load, round, &random, place->weights);
-        if (plan_notches_fill(&place->skyline, place->weights, place->best - 1, place->trial, &height)) {
+        /* First, what a life weighs is its length. */
+        if (round != 0) plan_weights_make(place->section, place->load, round, &random, place->weights);
+        const uint64_t *weights = round != 0 ? place->weights : NULL;
+        if (plan_notches_fill(&place->notches, weights, place->best - 1, NULL, place->trial, &height)) {
             keep(place, height);
         }
     }

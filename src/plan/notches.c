@@ -15,18 +15,46 @@
 #include "base/status.h"
 
 #define NO_STRETCH UINT32_MAX
+#define STEPS_BETWEEN_LOOKS 1024
 
-/* Writes the floor that the fixed buffers are, and the load of the others. */
-static void measure(plan_notches *skyline) {
+/* The first slot from `slot` on that has no floor yet; `next` leads there, by shorter ways each time. */
+static uint32_t find_bare(uint32_t *next, uint32_t slot) {
+    while (next[slot] != slot) {
+        next[slot] = next[next[slot]];
+        slot = next[slot];
+    }
+    return slot;
+}
+
+/* Writes the floor, the highest end of a fixed buffer in each slot: from the highest buffer down, each slot gets the first that comes.
+ * False without host memory. */
+static bool measure_floor(plan_notches *skyline, plan_keyed *keyed, plan_keyed *scratch) {
+    const plan_section *section = skyline->section;
+    uint32_t *next = base_allocate((size_t)section->slot_count + 1, sizeof *next), count = 0;
+    if (next == NULL) return false;
+    for (uint32_t slot = 0; slot <= section->slot_count; slot++) next[slot] = slot;
+    for (uint32_t i = 0; i < section->count; i++) {
+        if (section->fixed[i] == TARN_PLAN_ANYWHERE) continue;
+        keyed[count++] = (plan_keyed){UINT64_MAX - (section->fixed[i] + section->size[i]), i};
+    }
+    plan_sort(keyed, scratch, count);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t buffer = keyed[i].item, slot = find_bare(next, section->lower[buffer]);
+        for (; slot < section->upper[buffer]; slot = find_bare(next, slot)) {
+            skyline->floor[slot] = UINT64_MAX - keyed[i].key;
+            next[slot] = slot + 1;
+        }
+    }
+    base_free(next);
+    return true;
+}
+
+/* Writes the load of the buffers that are not fixed, and counts the stretches of the floor. */
+static void measure_load(plan_notches *skyline) {
     const plan_section *section = skyline->section;
     uint64_t *load = skyline->load;
     for (uint32_t i = 0; i < section->count; i++) {
-        if (section->fixed[i] != TARN_PLAN_ANYWHERE) {
-            uint64_t top = section->fixed[i] + section->size[i];
-            for (uint32_t slot = section->lower[i]; slot < section->upper[i]; slot++)
-                if (top > skyline->floor[slot]) skyline->floor[slot] = top;
-            continue;
-        }
+        if (section->fixed[i] != TARN_PLAN_ANYWHERE) continue;
         load[section->lower[i]] += section->size[i];
         if (section->upper[i] < section->slot_count) load[section->upper[i]] -= section->size[i];
     }
@@ -43,7 +71,8 @@ tarn_status plan_notches_begin(plan_notches *skyline, const plan_section *sectio
     skyline->floor = base_allocate(section->slot_count, sizeof *skyline->floor);
     skyline->load = base_allocate(section->slot_count, sizeof *skyline->load);
     if (skyline->floor == NULL || skyline->load == NULL) goto fail;
-    measure(skyline);
+    if (section->has_fixed && !measure_floor(skyline, keyed, scratch)) goto fail;
+    measure_load(skyline);
     /* A buffer adds two stretches at most and puts three in the heap; and each time that a notch is lost, a stretch goes and one is
      * put in the heap. */
     size_t stretches = skyline->floor_count + 2 * (size_t)section->count;
@@ -176,12 +205,13 @@ static void lay_floor(plan_notches *skyline, uint64_t *offsets, uint64_t *out_he
     plan_candidates_reset(&skyline->candidates);
 }
 
-bool plan_notches_fill(plan_notches *skyline, const uint64_t *weights, uint64_t limit, uint64_t *offsets,
-                       uint64_t *out_height) {
+bool plan_notches_fill(plan_notches *skyline, const uint64_t *weights, uint64_t limit, plan_watch *watch,
+                       uint64_t *offsets, uint64_t *out_height) {
     const plan_section *section = skyline->section;
     uint64_t height, rest;
     lay_floor(skyline, offsets, &height);
-    while (skyline->heap_count != 0) {
+    for (uint32_t step = 1; skyline->heap_count != 0; step++) {
+        if (watch != NULL && step % STEPS_BETWEEN_LOOKS == 0 && plan_watch_is_over(watch)) return false;
         plan_waiting lowest = pop(skyline);
         plan_stretch notch = skyline->stretches[lowest.stretch];
         if (notch.lower == notch.upper || notch.height != lowest.height) continue;

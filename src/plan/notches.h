@@ -5,6 +5,7 @@
 #include "plan/candidates.h"
 #include "plan/problem.h"
 #include "plan/tide.h"
+#include "plan/watch.h"
 
 /* A stretch of slots [lower, upper) in which the skyline has one height; in a list by time. */
 typedef struct plan_stretch {
@@ -36,10 +37,11 @@ tarn_status plan_notches_begin(plan_notches *skyline, const plan_section *sectio
                                plan_keyed *scratch);
 void plan_notches_end(plan_notches *skyline);
 
-/* Places all buffers and writes their offsets and the height; buffers with gaps are placed as if they had none. `weights` are sums: slot s
- * weighs weights[s + 1] - weights[s], at least 1. Which buffer goes into a notch depends on what the slots weigh that it fills. Stops, and returns
- * false, as soon as it is clear that the height will be above `limit`. */
-bool plan_notches_fill(plan_notches *skyline, const uint64_t *weights, uint64_t limit, uint64_t *offsets,
-                       uint64_t *out_height);
+/* Places all buffers and writes their offsets and the height; buffers with gaps are placed as if they had none. Which buffer goes into a notch
+ * depends on what the slots weigh that it fills: slot s weighs weights[s + 1] - weights[s], at least 1; all weigh the same where `weights` is
+ * NULL. Stops, and returns false, as soon as it is clear that the height will be above `limit`, or when
+ * the watch (optional) is over. */
+bool plan_notches_fill(plan_notches *skyline, const uint64_t *weights, uint64_t limit, plan_watch *watch,
+                       uint64_t *offsets, uint64_t *out_height);
 
 #endif

@@ -8,11 +8,19 @@
 #include "base/structure.h"
 #include "base/thread.h"
 #include "plan/heuristic.h"
+#include "plan/improve.h"
 #include "plan/problem.h"
 #include "plan/search.h"
 #include "plan/watch.h"
 
 #define SECOND_NS 1e9
+/* Sections of fewer buffers are the search's; from the second number on they are too large for it, and those between get so many
+ * rounds of improvement first. */
+#define LEAST_IMPROVED 1500
+#define ALWAYS_IMPROVED 20000
+#define FIRST_ROUNDS 16
+#define ENOUGH_ROUNDS 48
+#define CHECK_TIME 4
 
 /* One call of tarn_plan_solve. */
 typedef struct plan_solver {
@@ -81,14 +89,56 @@ static tarn_status plan_sections(plan_solver *solver) {
         if (status != TARN_OK) return status;
     }
     tell_news(solver);
-    for (uint32_t i = 0; i < problem->region_count; i++)
-        solver->capacities[i] = capacity_of(solver, problem->regions[i].number);
-    unsigned threads = solver->options.threads != 0 ? solver->options.threads : base_processor_count();
+    return TARN_OK;
+}
+
+/* Improves the section by some rounds, unless it is low enough or the search is better at it. `*out_is_open`: more rounds may
+ * help. */
+static tarn_status improve_section(plan_solver *solver, uint32_t number, plan_improve_options *options,
+                                   bool *out_is_open) {
+    const plan_section *section = &solver->problem.sections[number];
+    uint64_t capacity = solver->capacities[section->region], height = solver->heights[number];
+    options->enough = solver->problem.regions[section->region].section_bound;
+    if (solver->options.stops_at_capacity && capacity > options->enough) options->enough = capacity;
+    if (section->count < LEAST_IMPROVED || height <= options->enough) return TARN_OK;
+    if (section->count < ALWAYS_IMPROVED && options->first_round > ENOUGH_ROUNDS) return TARN_OK;
+    tarn_status status = plan_improve(section, options, solver->offsets + (section->source - solver->problem.source),
+                                      &solver->heights[number]);
+    if (solver->heights[number] < height) tell_news(solver);
+    *out_is_open = true;
+    return status;
+}
+
+/* Improves large sections in turns, each of twice as many rounds, so that one does not keep the others waiting. */
+static tarn_status improve_sections(plan_solver *solver, unsigned threads) {
+    plan_improve_options options = {
+        .first_round = 1, .rounds = FIRST_ROUNDS, .threads = threads, .watch = &solver->watch};
+    for (bool is_open = true; is_open && !plan_watch_is_over(&solver->watch); options.rounds *= 2) {
+        is_open = false;
+        for (uint32_t i = 0; i < solver->problem.section_count; i++) {
+            tarn_status status = improve_section(solver, i, &options, &is_open);
+            if (status != TARN_OK) return status;
+        }
+        options.first_round += options.rounds;
+    }
+    return TARN_OK;
+}
+
+static tarn_status search_sections(plan_solver *solver, unsigned threads) {
     plan_search_goal goal = {.capacities = solver->capacities,
                              .stops_at_capacity = solver->options.stops_at_capacity != 0,
                              .threads = threads};
-    return plan_search_problem(problem, &goal, &solver->watch, solver->offsets, solver->heights, solver->bounds,
-                               tell_news, solver);
+    return plan_search_problem(&solver->problem, &goal, &solver->watch, solver->offsets, solver->heights,
+                               solver->bounds, tell_news, solver);
+}
+
+static tarn_status plan_regions(plan_solver *solver) {
+    for (uint32_t i = 0; i < solver->problem.region_count; i++)
+        solver->capacities[i] = capacity_of(solver, solver->problem.regions[i].number);
+    unsigned threads = solver->options.threads != 0 ? solver->options.threads : base_processor_count();
+    tarn_status status = plan_sections(solver);
+    if (status == TARN_OK) status = improve_sections(solver, threads);
+    return status == TARN_OK ? search_sections(solver, threads) : status;
 }
 
 /* Brings the offsets into the caller's order; a buffer that needs no place is at 0, or where it is fixed. */
@@ -141,7 +191,9 @@ static tarn_status solve(plan_solver *solver) {
         solver->capacities == NULL) {
         return base_fail(TARN_OUT_OF_MEMORY, "planning %zu buffers: no host memory for offsets", solver->count);
     }
-    tarn_status status = plan_sections(solver);
+    /* The check at the end takes a few times as long as what has been done so far. */
+    plan_watch_reserve(&solver->watch, CHECK_TIME * (base_clock_ns() - solver->watch.begin_ns));
+    tarn_status status = plan_regions(solver);
     if (status != TARN_OK) return status;
     write_results(solver);
     status = tarn_plan_check(solver->buffers, solver->count, NULL, 0, solver->results);

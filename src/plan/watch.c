@@ -30,6 +30,11 @@ void plan_watch_begin(plan_watch *watch, const tarn_plan_options *options) {
 
 void plan_watch_end(plan_watch *watch) { pthread_mutex_destroy(&watch->lock); }
 
+void plan_watch_reserve(plan_watch *watch, uint64_t nanoseconds) {
+    uint64_t half = (watch->deadline_ns - watch->begin_ns) / 2;
+    watch->deadline_ns -= nanoseconds < half ? nanoseconds : half;
+}
+
 /* With the lock held. */
 static void report(plan_watch *watch, uint64_t now) {
     tarn_plan_progress progress = {.struct_size = sizeof progress,

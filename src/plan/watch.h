@@ -22,6 +22,9 @@ typedef struct plan_watch {
 void plan_watch_begin(plan_watch *watch, const tarn_plan_options *options);
 void plan_watch_end(plan_watch *watch);
 
+/* Moves the end forward, for what has to be done after the search; never before the middle of the time there was. */
+void plan_watch_reserve(plan_watch *watch, uint64_t nanoseconds);
+
 /* Whether the search is to end: somebody said so, the time is over, or `progress`, which is called now and then, wants it. Any thread;
  * costs a look at the clock, so that it is called after each few microseconds of work. */
 bool plan_watch_is_over(plan_watch *watch);

@@ -12,9 +12,8 @@ static inline uint64_t plan_random(uint64_t *state) {
     return x ^ x >> 31;
 }
 
-/* Writes sums of weights, one more than the section has slots. Round 0: all slots weigh the same. In the odd ones of the first rounds, the more
- * bytes live in a slot, of which `load` says how many, the heavier it is, more or less sharply. In all others each slot weighs something
- * random. */
+/* Writes sums of weights, one more than the section has slots. All slots weigh the same in round 0. In the next few rounds, the more bytes
+ * live in a slot, of which `load` says how many, the heavier it is, more or less sharply. In all others each slot weighs something random. */
 void plan_weights_make(const plan_section *section, const uint64_t *load, uint64_t round, uint64_t *random,
                        uint64_t *out_weights);
 

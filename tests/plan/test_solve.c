@@ -178,6 +178,17 @@ static void a_plan_that_cannot_fit_is_returned_and_said_to_be_impossible(void **
     assert_true(!result.is_infeasible && result.is_feasible);
 }
 
+/* At the peak all but the topmost buffer keep the rest of their last 512 bytes. */
+static void an_alignment_that_all_share_raises_the_lower_bound(void **state) {
+    (void)state;
+    tarn_plan_buffer buffers[] = {buffer(0, 9, 500), buffer(0, 9, 100), buffer(3, 5, 511), buffer(20, 25, 40)};
+    for (size_t i = 0; i < 4; i++) buffers[i].alignment = 512 * (1 + i % 2);
+    uint64_t bound = 0, offsets[4];
+    assert_int_equal(tarn_plan_lower_bound(buffers, 4, 0, &bound), TARN_OK);
+    assert_int_equal(bound, 1024 + 100);
+    assert_true(solve(buffers, 4, offsets).height <= 2048);
+}
+
 static void what_is_no_problem_is_refused_and_nothing_is_written(void **state) {
     (void)state;
     uint64_t offsets[] = {77, 77}, bound = 77;
@@ -253,6 +264,7 @@ int main(void) {
         cmocka_unit_test(what_is_there_is_planned_by_sections_and_regions),
         cmocka_unit_test(buffers_that_need_no_place_get_one),
         cmocka_unit_test(a_plan_that_cannot_fit_is_returned_and_said_to_be_impossible),
+        cmocka_unit_test(an_alignment_that_all_share_raises_the_lower_bound),
         cmocka_unit_test(what_is_no_problem_is_refused_and_nothing_is_written),
         cmocka_unit_test(a_plan_survives_each_failure_of_host_memory),
     };
