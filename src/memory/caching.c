@@ -195,7 +195,9 @@ static tarn_status allocate_from_heap(caching *owner, const memory_request *requ
     if (status == TARN_OK) status = caching_spares_reserve(owner, 2);
     if (status != TARN_OK) return status;
     size_t offset = round_up(spot.segment->address + spot.offset, request->alignment) - spot.segment->address;
-    *out_block = caching_take(owner, caching_block_at(spot.segment, spot.offset), offset, capacity);
+    memory_block *free_block = caching_block_at(spot.segment, spot.offset);
+    if (request->alignment <= owner->alignment) offset = caching_search_colour(owner, free_block, offset, capacity);
+    *out_block = caching_take(owner, free_block, offset, capacity);
     return TARN_OK;
 }
 

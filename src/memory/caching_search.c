@@ -13,6 +13,8 @@
 
 /* Blocks looked at in one search of an index. */
 enum { TRIED = 256 };
+/* What a block's beginning is varied within. */
+enum { PAGE_SHIFT = 12, PAGE = 1 << PAGE_SHIFT };
 
 static void spot_in(const memory_block *block, size_t offset, caching_spot *out_spot) {
     out_spot->segment = caching_segment_of(block);
@@ -118,6 +120,20 @@ static bool search_wholes(caching_heap *heap, size_t size, caching_spot *out_spo
 bool caching_search_free(caching_heap *heap, size_t size, caching_spot *out_spot) {
     if (size < 2 * heap->owner->granule && search_piece(heap, size, out_spot)) return true;
     return search_wholes(heap, size, out_spot);
+}
+
+size_t caching_search_colour(const caching *owner, const memory_block *block, size_t offset, size_t size) {
+    const caching_segment *segment = caching_segment_of(block);
+    size_t begin = segment->address + offset, end = offset + size, rest = size & (owner->granule - 1);
+    if (size < owner->granule || rest == 0) return offset;
+    /* Multiplied by the golden ratio, numbers that are near each other are far apart in the highest bits. */
+    uint32_t scattered = (uint32_t)(begin >> owner->granule_shift) * 0x9E3779B1u;
+    size_t wanted = scattered >> (32 - PAGE_SHIFT);
+    size_t moved = round_down((wanted - begin) & (PAGE - 1), owner->alignment);
+    size_t room = round_up(end, owner->granule) - end, free_end = caching_offset(segment, block) + block->capacity;
+    if (moved > room || end + moved > free_end) return offset;
+    /* The rest of another request of this size may go into the room. */
+    return (room - moved) / rest == room / rest ? offset + moved : offset;
 }
 
 /* A stretch between two USED blocks. */
