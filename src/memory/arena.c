@@ -24,18 +24,13 @@ static tarn_status arena_allocate_quickly(tarn_allocator *allocator, size_t size
     arena *self = arena_of(allocator);
     bool is_usual = size != 0 && size <= PTRDIFF_MAX && (stream == NULL || stream->device == allocator->device);
     if (__builtin_expect(is_usual && arena_enter(self), 1)) {
-        uint32_t number = stream != NULL ? hal_stream_number(stream) : 0;
-        memory_block *block = NULL;
-        if (self->recent->stream == number && !self->is_retired) {
-            block = arena_bump(self, self->recent, round_up(size, self->alignment), self->alignment);
-        }
+        arena_lane *lane = self->recent;
+        bool is_ready = lane->stream == (stream != NULL ? hal_stream_number(stream) : 0) && !self->is_retired;
+        memory_block *block =
+            is_ready ? arena_bump(self, lane, round_up(size, self->alignment), self->alignment) : NULL;
         if (__builtin_expect(block != NULL, 1)) {
             block->live.requested = size;
-            block->live.outer = allocator;
-            block->live.tag = NULL;
-            block->uses = NULL;
             memory_tally_allocate(&self->figures.tally, size, block->capacity);
-            self->own++;
             *out_buffer = block_begin_life(block);
             arena_leave(self);
             return TARN_OK;
@@ -99,7 +94,7 @@ static tarn_status arena_allocate(tarn_allocator *allocator, const memory_reques
     if (status == TARN_OK) {
         memory_block_fill(block, request, allocator);
         memory_tally_allocate(&self->figures.tally, request->size, capacity);
-        if (request->outer == allocator) self->own++;
+        if (request->outer != allocator) self->inner++;
         *out_block = block;
     } else {
         self->figures.tally.failed++;
@@ -116,15 +111,18 @@ static tarn_status arena_allocate(tarn_allocator *allocator, const memory_reques
 
 static tarn_status arena_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {
     arena *self = arena_of(allocator);
-    memory_block *block = block_of(buffer);
+    if (__builtin_expect(!block_has_number(buffer), 0)) return memory_free_long(allocator, buffer, stream);
+    memory_block *block = block_behind(buffer);
     /* Whose top of the stack this allocator is, is its own. */
-    if (__builtin_expect(block != NULL && block->live.outer == allocator, 1) &&
-        (stream == NULL || (stream->device == allocator->device && hal_stream_number(stream) == block->stream)) &&
-        __builtin_expect(arena_enter(self), 1)) {
-        bool is_taken = !self->is_retired && block->uses == NULL;
+    bool is_own =
+        block_is_named(block, buffer) && block->live.outer == allocator &&
+        (stream == NULL || (stream->device == allocator->device && hal_stream_number(stream) == block->stream));
+    if (__builtin_expect(is_own && arena_enter(self), 1)) {
+        bool is_taken = !self->is_retired && block->uses == NULL && block->live.tag == NULL;
         if (__builtin_expect(is_taken, 1)) {
             block_end_life(block);
-            arena_take(self, block);
+            memory_figures_free(&self->figures, block->live.requested, block->capacity);
+            arena_unlink(self, block);
         }
         arena_leave(self);
         if (__builtin_expect(is_taken, 1)) return TARN_OK;
@@ -294,7 +292,7 @@ static size_t arena_retire(tarn_allocator *allocator) {
     arena_tidy(self);
     self->is_retired = true;
     arena_leave(self);
-    return self->own;
+    return (size_t)self->figures.tally.blocks.current - self->inner;
 }
 
 static void arena_destroy(tarn_allocator *allocator) {

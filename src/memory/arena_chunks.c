@@ -82,9 +82,8 @@ tarn_status arena_spares_refill(arena *self) {
     for (unsigned i = 0; i < SPARES && (self->spares == NULL || i > 0); i++) {
         memory_block *block = block_create();
         if (block == NULL) break;
-        block->owner = &self->base;
-        block->neighbours.next = self->spares;
-        self->spares = block;
+        block->owner = block->live.outer = &self->base;
+        arena_put_spare(self, block);
     }
     return self->spares != NULL ? TARN_OK : refuse_host_memory(self);
 }
@@ -200,8 +199,8 @@ static void drop_waiting(arena *self, const arena_chunk *chunk) {
             self->waiting = block;
         } else {
             forget_uses(block);
-            block->neighbours.next = self->spares;
-            self->spares = block;
+            block->neighbours.next = NULL;
+            arena_put_spare(self, block);
         }
     }
 }
@@ -215,10 +214,12 @@ static tarn_status share_uses(arena *self, const arena_chunk *chunk) {
     return status;
 }
 
-static bool has_lost(const arena_chunk *chunk) {
+/* Whether all that is left in the chunk are blocks that wait for streams that are known. */
+static bool is_free(const arena_chunk *chunk) {
     const memory_block *block = chunk->first;
-    while (block != NULL && (block->flags & ARENA_IS_LOST) == 0) block = block->neighbours.next;
-    return block != NULL;
+    while (block != NULL && arena_is_waiting(block) && (block->flags & ARENA_IS_LOST) == 0)
+        block = block->neighbours.next;
+    return block == NULL;
 }
 
 static tarn_status give_chunk(arena *self, arena_chunk *chunk) {
@@ -254,7 +255,7 @@ tarn_status arena_give_back(arena *self, size_t *inout_bytes) {
         uintptr_t start = range->start;
         arena_chunk *chunk = arena_chunk_at(range);
         tarn_status status = TARN_OK;
-        if (chunk->handed_out == 0 && !has_lost(chunk)) {
+        if (is_free(chunk)) {
             size_t bytes = chunk->range.size;
             status = share_uses(self, chunk);
             if (status == TARN_OK) {
@@ -267,7 +268,7 @@ tarn_status arena_give_back(arena *self, size_t *inout_bytes) {
     }
     while (self->spares != NULL) {
         memory_block *block = self->spares;
-        self->spares = block->neighbours.next;
+        self->spares = block->neighbours.previous;
         block_destroy(block);
     }
     return first;
@@ -293,9 +294,16 @@ static const char *check_chunk(const arena_chunk *chunk, size_t *inout_blocks, u
     if (previous != chunk->last || chunk->used != end - chunk->range.start)
         return "a chunk ends elsewhere than its blocks";
     if (chunk->used > chunk->range.size) return "a chunk is overfull";
-    if (handed_out != chunk->handed_out) return "a chunk has miscounted its blocks";
     *inout_blocks += handed_out;
     return NULL;
+}
+
+static bool spares_are_ready(const arena *self) {
+    for (const memory_block *block = self->spares; block != NULL; block = block->neighbours.previous) {
+        if (block->neighbours.next != NULL || block->uses != NULL || block->live.tag != NULL) return false;
+        if (block->live.outer != &self->base) return false;
+    }
+    return true;
 }
 
 const char *arena_chunks_check(const arena *self) {
@@ -313,6 +321,7 @@ const char *arena_chunks_check(const arena *self) {
         if (held - held_before != lane->held) return "a lane has miscounted its bytes";
         lane = lane->next;
     } while (lane != NULL);
+    if (!spares_are_ready(self)) return "a spare descriptor is not as it should be";
     if (held != self->figures.held) return "the bytes held are miscounted";
     if (blocks != self->figures.tally.blocks.current || bytes != self->figures.tally.in_use.current)
         return "the blocks are miscounted";
@@ -330,7 +339,7 @@ void arena_chunks_end(arena *self) {
     while (self->ranges != NULL) (void)give_chunk(self, arena_chunk_at(self->ranges));
     while (self->spares != NULL) {
         memory_block *block = self->spares;
-        self->spares = block->neighbours.next;
+        self->spares = block->neighbours.previous;
         block_destroy(block);
     }
     while (self->default_lane.next != NULL) {

@@ -24,9 +24,8 @@
 typedef struct arena_lane arena_lane;
 
 typedef struct arena_chunk {
-    base_range range;  /* of its addresses; the first member: a range is cast back to its chunk */
-    size_t used;       /* bytes from the beginning */
-    size_t handed_out; /* blocks that are neither freed nor waiting */
+    base_range range; /* of its addresses; the first member: a range is cast back to its chunk */
+    size_t used;      /* bytes from the beginning */
     memory_block *first, *last;
     memory_block *piece; /* of the element below */
     arena_lane *lane;
@@ -61,7 +60,7 @@ typedef struct arena {
     /* The element below has refused more than a request needs, for which it goes to great lengths: it is asked for no more than
      * that until the arena is reset or emptied. */
     bool is_short;
-    size_t own;        /* live buffers that were allocated through the arena as the top */
+    size_t inner;      /* live buffers of stacks whose top another element is */
     uint64_t sequence; /* of the next block */
     uint64_t rewinds;  /* so far */
     arena_rewind rewound[ARENA_REWINDS];
@@ -70,7 +69,7 @@ typedef struct arena {
     arena_lane default_lane; /* the head of the list of lanes */
     arena_lane *recent;
     base_range *ranges;    /* all chunks */
-    memory_block *spares;  /* descriptors, by neighbours.next */
+    memory_block *spares;  /* descriptors, by neighbours.previous */
     memory_block *waiting; /* by arena_next */
     direct_streams streams;
     memory_figures figures;
@@ -84,9 +83,10 @@ static inline arena_chunk *arena_chunk_at(base_range *range) { return (arena_chu
 
 /* A block's number shares `kind` and `flags` with what else is known of it: that it waits, and that a stream uses it that could
  * neither be waited for nor remembered, so that it waits until the whole device has been waited for. */
-enum { ARENA_IS_WAITING = 1u, ARENA_IS_LOST = 2u, ARENA_FLAGS = 2 };
+#define ARENA_IS_WAITING 0x80000000u
+#define ARENA_IS_LOST 0x40000000u
 static inline uint64_t arena_sequence(const memory_block *block) {
-    return (uint64_t)(block->flags >> ARENA_FLAGS) << 32 | block->kind;
+    return (uint64_t)(block->flags & ~(ARENA_IS_WAITING | ARENA_IS_LOST)) << 32 | block->kind;
 }
 static inline bool arena_is_waiting(const memory_block *block) { return (block->flags & ARENA_IS_WAITING) != 0; }
 
@@ -98,6 +98,13 @@ static inline void arena_set_next(memory_block *block, const memory_block *next)
     block->live.cached = next != NULL ? block_handle(next) : NULL;
 }
 
+/* Lays a descriptor aside. What most blocks have alike is there already, so that handing one out need not write it: it has no next
+ * neighbour, no uses and no tag, and the arena is the top of its stack. */
+static inline void arena_put_spare(arena *self, memory_block *block) {
+    block->neighbours.previous = self->spares;
+    self->spares = block;
+}
+
 /* A block from the lane's current chunk; NULL when it has no room, or no descriptor is spare. Members that every live block has
  * are the caller's to set. */
 static inline memory_block *arena_bump(arena *self, arena_lane *lane, size_t capacity, size_t alignment) {
@@ -107,23 +114,22 @@ static inline memory_block *arena_bump(arena *self, arena_lane *lane, size_t cap
     size_t offset = chunk->used;
     if (alignment > self->alignment) {
         offset = ((chunk->range.start + offset + alignment - 1) & ~(alignment - 1)) - chunk->range.start;
+        if (offset > chunk->range.size) return NULL;
     }
-    if (__builtin_expect(offset > chunk->range.size || capacity > chunk->range.size - offset, 0)) return NULL;
-    self->spares = block->neighbours.next;
+    if (__builtin_expect(capacity > chunk->range.size - offset, 0)) return NULL;
+    self->spares = block->neighbours.previous;
     block->address = (void *)(chunk->range.start + offset); /* NOLINT(performance-no-int-to-ptr) */
     block->capacity = capacity;
     block->stream = lane->stream;
     block->home = chunk;
     block->kind = (uint32_t)self->sequence;
-    block->flags = (uint32_t)(self->sequence >> 32) << ARENA_FLAGS;
+    block->flags = (uint32_t)(self->sequence >> 32);
     self->sequence++;
-    block->neighbours.next = NULL;
     block->neighbours.previous = chunk->last;
     if (chunk->last != NULL) chunk->last->neighbours.next = block;
     else chunk->first = block;
     chunk->last = block;
     chunk->used = offset + capacity;
-    chunk->handed_out++;
     return block;
 }
 
@@ -135,12 +141,12 @@ static inline void arena_unlink(arena *self, memory_block *block) {
     else chunk->first = next;
     if (next != NULL) {
         next->neighbours.previous = previous;
+        block->neighbours.next = NULL;
     } else {
         chunk->last = previous;
         chunk->used = previous != NULL ? (uintptr_t)previous->address + previous->capacity - chunk->range.start : 0;
     }
-    block->neighbours.next = self->spares;
-    self->spares = block;
+    arena_put_spare(self, block);
 }
 
 /* What a second thread is told that comes in beside the first. */
@@ -163,9 +169,10 @@ void arena_wait(arena *self, memory_block *block);
 /* Takes back a block whose life has ended: at once, or when the streams that use it are done. */
 static inline void arena_take(arena *self, memory_block *block) {
     memory_figures_free(&self->figures, block->live.requested, block->capacity);
-    if (block->live.outer == &self->base) self->own--;
-    arena_chunk_of(block)->handed_out--;
-    if (__builtin_expect(block->uses != NULL || (block->flags & ARENA_IS_LOST) != 0, 0)) arena_wait(self, block);
+    if (block->live.outer != &self->base) self->inner--;
+    block->live.outer = &self->base;
+    block->live.tag = NULL;
+    if (block->uses != NULL || (block->flags & ARENA_IS_LOST) != 0) arena_wait(self, block);
     else arena_unlink(self, block);
 }
 /* What can be done at leisure: strays, waiting blocks whose streams are done, streams that have ended. */

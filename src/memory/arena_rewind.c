@@ -66,7 +66,7 @@ static void rewind_to(arena *self, uint64_t sequence, const void *site) {
     arena_tidy(self);
     for (const arena_lane *lane = &self->default_lane; lane != NULL; lane = lane->next)
         for (const arena_chunk *chunk = lane->chunks; chunk != NULL; chunk = chunk->next)
-            if (chunk->handed_out != 0) collect(chunk, sequence, &taken);
+            collect(chunk, sequence, &taken);
     arena_leave(self);
     tell_adaptors(&taken, site);
     arena_go_back_in(self);

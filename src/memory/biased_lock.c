@@ -15,7 +15,7 @@ static atomic_uint_fast64_t last_thread;
 
 bool biased_lock_begin(biased_lock *lock) {
     base_barrier_prepare();
-    atomic_init(&lock->owner, 0);
+    atomic_init(&lock->owner, BIASED_NO_OWNER);
     atomic_init(&lock->busy, 0);
     lock->process = getpid();
     lock->first = lock->last = 0;
@@ -33,7 +33,7 @@ void biased_lock_end(biased_lock *lock) {
 
 /* The mutex is held. */
 static void end_ownership(biased_lock *lock) {
-    atomic_store_explicit(&lock->owner, 0, memory_order_seq_cst);
+    atomic_store_explicit(&lock->owner, BIASED_NO_OWNER, memory_order_seq_cst);
     base_barrier();
     while (atomic_load_explicit(&lock->busy, memory_order_seq_cst) != 0) {
         /* An owner that a fork left behind never comes out. */
@@ -49,11 +49,11 @@ biased_way biased_lock_take(biased_lock *lock) {
     uint64_t self = biased_lock_thread;
     pthread_mutex_lock(&lock->mutex);
     uint64_t owner = atomic_load_explicit(&lock->owner, memory_order_relaxed);
-    if (owner != 0 && owner != self) end_ownership(lock);
+    if (owner != BIASED_NO_OWNER && owner != self) end_ownership(lock);
     if (lock->last != self) {
         lock->last = self;
         lock->streak = 0;
-    } else if (owner == 0 && (lock->first == 0 || lock->first == self) && ++lock->streak >= TURNS) {
+    } else if (owner == BIASED_NO_OWNER && (lock->first == 0 || lock->first == self) && ++lock->streak >= TURNS) {
         lock->streak = 0;
         lock->first = self;
         atomic_store_explicit(&lock->owner, self, memory_order_relaxed);

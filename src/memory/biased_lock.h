@@ -19,8 +19,11 @@
 
 #include "base/barrier.h"
 
+/* No thread's number, not even that of one which has none yet. */
+#define BIASED_NO_OWNER UINT64_MAX
+
 typedef struct biased_lock {
-    _Atomic uint64_t owner; /* number of a thread, 0: none. Raised and ended with the mutex held */
+    _Atomic uint64_t owner; /* number of a thread, or BIASED_NO_OWNER. Raised and ended with the mutex held */
     _Atomic uint32_t busy;  /* the owner is inside */
     pid_t process;          /* a forked child's threads were left behind */
     pthread_mutex_t mutex;
@@ -44,27 +47,34 @@ typedef enum biased_way { BIASED_AS_OWNER, BIASED_BY_MUTEX } biased_way;
 /* Takes the lock by its mutex, so that a fork finds what it protects whole. */
 biased_way biased_lock_take(biased_lock *lock);
 
-/* Takes the lock in whichever way is quicker. A fork may copy the process while its owner is inside: what is done there leaves lists whole
- * at each step. */
-static inline biased_way biased_lock_enter(biased_lock *lock) {
+/* Takes the lock if the calling thread is its owner; false: it has not been taken. The way out is biased_lock_leave_as_owner.
+ * A fork may copy the process while its owner is inside: what is done there leaves lists whole at each step. */
+static inline bool biased_lock_enter_as_owner(biased_lock *lock) {
     uint64_t self = biased_lock_thread;
-    if (__builtin_expect(self != 0 && atomic_load_explicit(&lock->owner, memory_order_relaxed) == self, 1)) {
-        if (__builtin_expect(base_has_barrier, 1)) {
-            /* The barrier of whoever ends the ownership stands between this store and this load whenever they matter. */
-            atomic_store_explicit(&lock->busy, 1, memory_order_relaxed);
-            atomic_signal_fence(memory_order_seq_cst);
-        } else {
-            atomic_exchange_explicit(&lock->busy, 1, memory_order_seq_cst);
-        }
-        if (__builtin_expect(atomic_load_explicit(&lock->owner, memory_order_seq_cst) == self, 1))
-            return BIASED_AS_OWNER;
-        atomic_store_explicit(&lock->busy, 0, memory_order_release);
+    if (__builtin_expect(atomic_load_explicit(&lock->owner, memory_order_relaxed) != self, 0)) return false;
+    if (__builtin_expect(base_has_barrier, 1)) {
+        /* The barrier of whoever ends the ownership stands between this store and this load whenever they matter. */
+        atomic_store_explicit(&lock->busy, 1, memory_order_relaxed);
+        atomic_signal_fence(memory_order_seq_cst);
+    } else {
+        atomic_exchange_explicit(&lock->busy, 1, memory_order_seq_cst);
     }
-    return biased_lock_take(lock);
+    if (__builtin_expect(atomic_load_explicit(&lock->owner, memory_order_seq_cst) == self, 1)) return true;
+    atomic_store_explicit(&lock->busy, 0, memory_order_release);
+    return false;
+}
+
+static inline void biased_lock_leave_as_owner(biased_lock *lock) {
+    atomic_store_explicit(&lock->busy, 0, memory_order_release);
+}
+
+/* Takes the lock in whichever way is quicker. */
+static inline biased_way biased_lock_enter(biased_lock *lock) {
+    return biased_lock_enter_as_owner(lock) ? BIASED_AS_OWNER : biased_lock_take(lock);
 }
 
 static inline void biased_lock_leave(biased_lock *lock, biased_way way) {
-    if (__builtin_expect(way == BIASED_AS_OWNER, 1)) atomic_store_explicit(&lock->busy, 0, memory_order_release);
+    if (__builtin_expect(way == BIASED_AS_OWNER, 1)) biased_lock_leave_as_owner(lock);
     else pthread_mutex_unlock(&lock->mutex);
 }
 

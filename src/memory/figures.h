@@ -10,12 +10,16 @@ typedef struct memory_figures {
     memory_tally tally;
     uint64_t held;        /* bytes of the pieces taken from below */
     uint64_t cached_peak; /* the most of them that was not in use */
+    uint64_t least;       /* when less than this is in use, more is cached than ever */
 } memory_figures;
 
 static inline void memory_figures_free(memory_figures *figures, size_t size, size_t capacity) {
     memory_tally_free(&figures->tally, size, capacity);
-    uint64_t cached = figures->held - figures->tally.in_use.current;
-    if (cached > figures->cached_peak) figures->cached_peak = cached;
+    uint64_t in_use = figures->tally.in_use.current;
+    if (__builtin_expect(in_use < figures->least, 0)) {
+        figures->least = in_use;
+        figures->cached_peak = figures->held - in_use;
+    }
 }
 
 /* A piece of so many bytes was taken from below, or given back. */

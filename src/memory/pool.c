@@ -18,34 +18,46 @@
 
 /* Allocating. */
 
+#define INLINED static inline __attribute__((always_inline))
+
+/* Hands out what lies ready for such a request; false when nothing does. The lock is held. */
+INLINED bool hand_out(pool *self, size_t size, uint32_t stream, tarn_buffer **out_buffer) {
+    pool_lane *lane = self->recent;
+    memory_block **list = &lane->idle[pool_class(self, size)], *block = *list;
+    if (__builtin_expect(lane->stream != stream || block == NULL || self->is_retired, 0)) return false;
+    if (__builtin_expect(block->capacity < size, 0)) return false;
+    *list = block->neighbours.next;
+    block->flags = POOL_OUT;
+    block->stream = stream;
+    block->live.requested = size;
+    block->live.outer = &self->base;
+    block->live.tag = NULL;
+    memory_tally_allocate(&self->figures.tally, size, block->capacity);
+    *out_buffer = block_begin_life(block);
+    return true;
+}
+
+/* For threads that share the pool. */
+static __attribute__((noinline)) tarn_status allocate_shared(tarn_allocator *allocator, size_t size,
+                                                             tarn_stream *stream, tarn_buffer **out_buffer) {
+    pool *self = pool_of(allocator);
+    biased_way way = biased_lock_take(&self->lock);
+    bool is_done = hand_out(self, size, stream != NULL ? hal_stream_number(stream) : 0, out_buffer);
+    biased_lock_leave(&self->lock, way);
+    return is_done ? TARN_OK : memory_allocate_long(allocator, size, stream, out_buffer);
+}
+
+/* Calls nothing but as its end, so that the usual way needs no stack; likewise the free. */
 static tarn_status pool_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream,
                                          tarn_buffer **out_buffer) {
     pool *self = pool_of(allocator);
     bool is_usual = size != 0 && size <= PTRDIFF_MAX && (stream == NULL || stream->device == allocator->device);
-    if (__builtin_expect(is_usual, 1)) {
-        uint32_t number = stream != NULL ? hal_stream_number(stream) : 0;
-        size_t capacity = round_up(size, self->alignment);
-        biased_way way = biased_lock_enter(&self->lock);
-        pool_lane *lane = self->recent;
-        memory_block **list = &lane->idle[pool_class(self, capacity)], *block = *list;
-        if (__builtin_expect(
-                lane->stream == number && block != NULL && block->capacity >= capacity && !self->is_retired, 1)) {
-            *list = block->neighbours.next;
-            block->flags = POOL_OUT;
-            block->stream = number;
-            block->live.requested = size;
-            block->live.outer = allocator;
-            block->live.tag = NULL;
-            block->uses = NULL;
-            memory_tally_allocate(&self->figures.tally, size, block->capacity);
-            self->own++;
-            *out_buffer = block_begin_life(block);
-            biased_lock_leave(&self->lock, way);
-            return TARN_OK;
-        }
-        biased_lock_leave(&self->lock, way);
-    }
-    return memory_allocate_long(allocator, size, stream, out_buffer);
+    if (__builtin_expect(!is_usual, 0)) return memory_allocate_long(allocator, size, stream, out_buffer);
+    if (__builtin_expect(!biased_lock_enter_as_owner(&self->lock), 0))
+        return allocate_shared(allocator, size, stream, out_buffer);
+    bool is_done = hand_out(self, size, stream != NULL ? hal_stream_number(stream) : 0, out_buffer);
+    biased_lock_leave_as_owner(&self->lock);
+    return __builtin_expect(is_done, 1) ? TARN_OK : memory_allocate_long(allocator, size, stream, out_buffer);
 }
 
 /* A block from what the pool has; NULL, and OK, when nothing fits. */
@@ -66,7 +78,7 @@ static tarn_status find_block(tarn_allocator *allocator, const memory_request *r
     if (block != NULL) {
         memory_block_fill(block, request, &self->base);
         memory_tally_allocate(&self->figures.tally, request->size, block->capacity);
-        if (request->outer == &self->base) self->own++;
+        if (request->outer != &self->base) self->inner++;
     }
     biased_lock_leave(&self->lock, way);
     *out_block = block;
@@ -110,25 +122,36 @@ static tarn_status pool_allocate(tarn_allocator *allocator, const memory_request
 
 /* Freeing. */
 
+/* Takes a block back that goes into its list at once; false when there is more to it. The lock is held: only then, when nobody clears
+ * the pool, does a block stay what it says. Whose top of the stack this allocator is, is its own. A block that another thread
+ * freed at this moment is that thread's. */
+INLINED bool take_in(pool *self, const tarn_buffer *buffer, const tarn_stream *stream) {
+    memory_block *block = block_behind(buffer);
+    bool is_own = block_is_named(block, buffer) && block->live.outer == &self->base && block->uses == NULL &&
+                  (stream == NULL || hal_stream_number(stream) == block->stream);
+    if (__builtin_expect(!is_own || self->is_retired || !block_claim(block, buffer), 0)) return false;
+    memory_figures_free(&self->figures, block->live.requested, block->capacity);
+    pool_push(pool_slab_of(block)->lane, block);
+    return true;
+}
+
+static __attribute__((noinline)) tarn_status free_shared(tarn_allocator *allocator, tarn_buffer *buffer,
+                                                         tarn_stream *stream) {
+    pool *self = pool_of(allocator);
+    biased_way way = biased_lock_take(&self->lock);
+    bool is_done = take_in(self, buffer, stream);
+    biased_lock_leave(&self->lock, way);
+    return is_done ? TARN_OK : memory_free_long(allocator, buffer, stream);
+}
+
 static tarn_status pool_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {
     pool *self = pool_of(allocator);
-    memory_block *block = block_of(buffer);
-    if (__builtin_expect(block != NULL, 1) && (stream == NULL || stream->device == allocator->device)) {
-        biased_way way = biased_lock_enter(&self->lock);
-        /* Only under the lock, where nobody clears the pool, does the block stay what it says; whose top of the stack this
-         * allocator is, is its own. A block that another thread freed at this moment is that thread's. */
-        bool is_own = block_is_named(block, buffer) && block->live.outer == allocator && block->uses == NULL &&
-                      (stream == NULL || hal_stream_number(stream) == block->stream);
-        bool is_taken = is_own && !self->is_retired && block_claim(block, buffer);
-        if (__builtin_expect(is_taken, 1)) {
-            memory_figures_free(&self->figures, block->live.requested, block->capacity);
-            self->own--;
-            pool_push(pool_slab_of(block)->lane, block);
-        }
-        biased_lock_leave(&self->lock, way);
-        if (__builtin_expect(is_taken, 1)) return TARN_OK;
-    }
-    return memory_free_long(allocator, buffer, stream);
+    bool is_usual = block_has_number(buffer) && (stream == NULL || stream->device == allocator->device);
+    if (__builtin_expect(!is_usual, 0)) return memory_free_long(allocator, buffer, stream);
+    if (__builtin_expect(!biased_lock_enter_as_owner(&self->lock), 0)) return free_shared(allocator, buffer, stream);
+    bool is_done = take_in(self, buffer, stream);
+    biased_lock_leave_as_owner(&self->lock);
+    return __builtin_expect(is_done, 1) ? TARN_OK : memory_free_long(allocator, buffer, stream);
 }
 
 /* Remembers that the stream uses the block, unless the order of the block's own lane says enough. The lock is held. */
@@ -309,7 +332,7 @@ static size_t pool_retire(tarn_allocator *allocator) {
     pool *self = pool_of(allocator);
     biased_way way = biased_lock_take(&self->lock);
     self->is_retired = true;
-    size_t own = self->own;
+    size_t own = (size_t)self->figures.tally.blocks.current - self->inner;
     biased_lock_leave(&self->lock, way);
     return own;
 }

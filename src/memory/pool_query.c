@@ -29,6 +29,7 @@ memory_block *pool_block_at(const pool *self, uintptr_t address) {
 static const char *check_list(const memory_block *list, const pool_lane *lane, uint32_t state, size_t *inout_count) {
     for (const memory_block *block = list; block != NULL; block = block->neighbours.next) {
         if (block->flags != state) return "a block is in a list where it does not belong";
+        if (state == POOL_IDLE && block->uses != NULL) return "a block in a list is still used";
         if (lane != NULL && pool_slab_of(block)->lane != lane) return "a block is in another lane's list";
         if ((atomic_load_explicit(&block->life, memory_order_relaxed) & BLOCK_IS_LIVE) != 0)
             return "a live block is in a list";

@@ -162,7 +162,7 @@ tarn_status pool_find(pool *self, pool_lane *lane, size_t capacity, size_t align
 
 void pool_take(pool *self, memory_block *block) {
     memory_figures_free(&self->figures, block->live.requested, block->capacity);
-    if (block->live.outer == &self->base) self->own--;
+    if (block->live.outer != &self->base) self->inner--;
     if (block->flags == POOL_LOST) {
         block->neighbours.next = self->lost;
         self->lost = block;

@@ -3,7 +3,7 @@
  * Memory comes in slabs, one piece of the element below each. A slab has blocks of one capacity, side by side; from 256 KiB on it is a
  * single block. Each slab belongs to the lane of one stream, and so do its blocks: what is freed goes to the lane's list for its
  * class, and is handed out again from there. A block is
- *   IDLE     in a list of its lane
+ *   IDLE     in a list of its lane; no stream uses it
  *   OUT      handed out, or on its way in or out
  *   WAITING  freed, and other streams still use it: in the pool's list of waiting blocks
  *   LOST     freed, and used by a stream that could neither be waited for nor remembered: in the pool's list of lost blocks,
@@ -57,7 +57,7 @@ typedef struct pool {
 
     biased_lock lock;
     bool is_retired;
-    size_t own; /* live buffers that were allocated through the pool as the top */
+    size_t inner; /* live buffers of stacks whose top another element is */
     pool_lane *lanes;
     pool_lane *recent;     /* the lane that was asked last */
     base_range *slabs;     /* by address */
@@ -72,9 +72,9 @@ static inline pool *pool_of(tarn_allocator *allocator) { return (pool *)(void *)
 static inline pool_slab *pool_slab_of(const memory_block *block) { return block->home; }
 static inline pool_slab *pool_slab_at(base_range *range) { return (pool_slab *)(void *)range; }
 
-/* The class of a capacity, a multiple of the alignment above zero. */
-static inline unsigned pool_class(const pool *self, size_t capacity) {
-    uint64_t units = (capacity >> self->alignment_shift) - 1;
+/* The class of a size above zero. */
+static inline unsigned pool_class(const pool *self, size_t size) {
+    uint64_t units = (size - 1) >> self->alignment_shift;
     if (units < POOL_STEPS) return (unsigned)units;
     unsigned log2 = 63u - (unsigned)__builtin_clzll(units);
     return POOL_STEPS + (log2 - 3) * POOL_STEPS + (unsigned)(units >> (log2 - 3) & (POOL_STEPS - 1));

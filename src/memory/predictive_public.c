@@ -143,8 +143,8 @@ tarn_status tarn_predictive_stats_get(tarn_allocator *allocator, tarn_predictive
     if (out_stats == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the place for the statistics is NULL");
     pthread_mutex_lock(&self->lock);
     tarn_predictive_stats stats = self->done;
-    stats.allocations = self->tally.allocations;
-    stats.frees = self->tally.frees;
+    stats.allocations = memory_tally_allocations(&self->tally);
+    stats.frees = memory_tally_frees(&self->tally);
     stats.live = self->tally.blocks.current;
     stats.sites = self->sites.count;
     pthread_mutex_unlock(&self->lock);

@@ -79,16 +79,24 @@ size_t tarn_memory_stats_to_json(const tarn_memory_stats *stats, char *out_text,
     return t.length;
 }
 
+uint64_t memory_tally_allocations(const memory_tally *tally) {
+    uint64_t allocations = 0;
+    for (unsigned i = 0; i < sizeof tally->histogram / sizeof tally->histogram[0]; i++)
+        allocations += tally->histogram[i];
+    return allocations;
+}
+
 void memory_tally_fill(const memory_tally *tally, tarn_memory_stats *inout_stats) {
     inout_stats->requested_bytes = tally->requested;
     inout_stats->in_use_bytes = tally->in_use;
     inout_stats->blocks = tally->blocks;
-    inout_stats->blocks.total = tally->allocations;
-    inout_stats->allocations = tally->allocations;
-    inout_stats->frees = tally->frees;
+    inout_stats->allocations = inout_stats->blocks.total = memory_tally_allocations(tally);
+    inout_stats->frees = memory_tally_frees(tally);
     inout_stats->failed_allocations = tally->failed;
     inout_stats->retries = saturating_add(inout_stats->retries, tally->retries);
-    memcpy(inout_stats->histogram, tally->histogram, sizeof tally->histogram);
+    memset(inout_stats->histogram, 0, sizeof inout_stats->histogram);
+    for (unsigned i = 0; i < sizeof tally->histogram / sizeof tally->histogram[0]; i++)
+        inout_stats->histogram[memory_histogram_bucket((size_t)1 << i)] += tally->histogram[i];
 }
 
 void memory_tally_reset_peaks(memory_tally *tally) {

@@ -37,11 +37,11 @@ static inline unsigned memory_histogram_bucket(size_t size) {
     return bucket < TARN_HISTOGRAM_BUCKETS ? bucket : TARN_HISTOGRAM_BUCKETS - 1;
 }
 
-/* Of buffers. */
+/* Of buffers. A call writes as little of it as can be: what follows from other figures is worked out when somebody asks. */
 typedef struct memory_tally {
-    tarn_figure requested, in_use, blocks; /* the total of the blocks is `allocations` */
-    uint64_t allocations, frees, failed, retries;
-    uint64_t histogram[TARN_HISTOGRAM_BUCKETS];
+    tarn_figure requested, in_use, blocks; /* the total of the blocks is not kept */
+    uint64_t failed, retries;
+    uint64_t histogram[64]; /* allocations by the power of two that their size begins with */
 } memory_tally;
 
 /* What is live fits the address space, so that only totals need to saturate. */
@@ -51,19 +51,23 @@ static inline void memory_tally_raise(tarn_figure *figure, uint64_t amount) {
     if (figure->current > figure->peak) figure->peak = figure->current;
 }
 
+/* `size` is above zero. */
 static inline void memory_tally_allocate(memory_tally *tally, size_t size, size_t capacity) {
     memory_tally_raise(&tally->requested, size);
     memory_tally_raise(&tally->in_use, capacity);
     if (++tally->blocks.current > tally->blocks.peak) tally->blocks.peak = tally->blocks.current;
-    tally->allocations++;
-    tally->histogram[memory_histogram_bucket(size)]++;
+    tally->histogram[63u - (unsigned)__builtin_clzll((unsigned long long)size)]++;
 }
 
 static inline void memory_tally_free(memory_tally *tally, size_t size, size_t capacity) {
     tally->requested.current -= size;
     tally->in_use.current -= capacity;
     tally->blocks.current--;
-    tally->frees++;
+}
+
+uint64_t memory_tally_allocations(const memory_tally *tally);
+static inline uint64_t memory_tally_frees(const memory_tally *tally) {
+    return memory_tally_allocations(tally) - tally->blocks.current;
 }
 
 /* Writes the tally into statistics; retries are added to those of the elements below, which are there already. */
