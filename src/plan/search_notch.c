@@ -70,20 +70,25 @@ static uint64_t lower_wall(const plan_skyline *skyline, plan_skyline_span whole)
     return wall;
 }
 
-/* Looks at everything that may lie in a notch. False when a slot that nothing can cover may not be wasted up to the wall, or
- * a blocked one not up to the top of the lowest that fits, `out_rise` above the floor. */
+/* Looks at everything that may lie in a notch. False when more is wasted below the lower wall than may be: in a slot that what
+ * fits in the notch cannot fill, or in a blocked one below the lowest top that there can be, `out_rise` above the floor. */
 static bool can_be_filled(const plan_skyline *skyline, const plan_skyline_run *run, uint64_t wall, uint64_t *out_rise) {
     const plan_section *section = skyline->section;
-    uint64_t rise = wall - skyline->slots[run->open.lower].floor, least = rise;
-    uint32_t reach = run->open.lower;
+    uint64_t rise = wall - skyline->slots[run->open.lower].floor, least = rise, fitting = 0;
     for (uint32_t slot = run->open.lower; slot < run->open.upper; slot++) {
         for (uint32_t i = skyline->begin_first[slot]; i < skyline->begin_first[slot + 1]; i++) {
             uint32_t buffer = skyline->begins[i];
             if (skyline->is_placed[buffer] || section->upper[buffer] > run->open.upper) continue;
-            if (section->upper[buffer] > reach) reach = section->upper[buffer];
             if (section->size[buffer] < least) least = section->size[buffer];
+            fitting += section->size[buffer];
         }
-        if (slot >= reach && wall != UINT64_MAX && skyline->slots[slot].slack < rise) return false;
+        if (wall != UINT64_MAX && fitting < rise && skyline->slots[slot].slack < rise - fitting) return false;
+        for (uint32_t i = skyline->end_first[slot]; i < skyline->end_first[slot + 1]; i++) {
+            uint32_t buffer = skyline->ends[i];
+            if (!skyline->is_placed[buffer] && section->lower[buffer] >= run->open.lower) {
+                fitting -= section->size[buffer];
+            }
+        }
     }
     for (uint32_t slot = run->whole.lower; slot < run->whole.upper; slot++) {
         if (skyline->slots[slot].is_blocked && skyline->slots[slot].slack < least) return false;
