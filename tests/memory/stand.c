@@ -1,6 +1,7 @@
 /* The stand of the conformance tests, and the runner that multiplies tests by specs and devices. */
 #include "stand.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,7 +167,8 @@ int buffers_overlap(const tarn_buffer *a, const tarn_buffer *b) {
     return first < second + tarn_buffer_capacity(b) && second < first + tarn_buffer_capacity(a);
 }
 
-/* Log. Messages may come from any thread, but none while the test reads. */
+/* Log. Messages may come from any thread, and from several at once, but none while the test reads. */
+static pthread_mutex_t hearing = PTHREAD_MUTEX_INITIALIZER;
 static char heard[16384];
 static size_t heard_length;
 
@@ -174,11 +176,14 @@ static void hear(void *context, tarn_log_level level, const char *sentence) {
     (void)context;
     (void)level;
     size_t length = strlen(sentence);
-    if (heard_length + length + 2 > sizeof heard) return;
-    memcpy(heard + heard_length, sentence, length);
-    heard_length += length;
-    heard[heard_length++] = '\n';
-    heard[heard_length] = '\0';
+    pthread_mutex_lock(&hearing);
+    if (heard_length + length + 2 <= sizeof heard) {
+        memcpy(heard + heard_length, sentence, length);
+        heard_length += length;
+        heard[heard_length++] = '\n';
+        heard[heard_length] = '\0';
+    }
+    pthread_mutex_unlock(&hearing);
 }
 
 void log_listen(void) {
