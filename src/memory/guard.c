@@ -227,9 +227,11 @@ static tarn_status guard_check_free(tarn_allocator *allocator, const memory_bloc
     /* By address: the buffer may be freed by another thread meanwhile, and its entry with it. */
     base_range *range = base_range_containing(self->known, (uintptr_t)block->address);
     const memory_block *inner = range != NULL ? guard_entry_of(range)->inner : NULL;
+    /* Once its entry is gone, the inner block may serve another request. */
+    tarn_allocator *owner = inner != NULL ? inner->owner : NULL;
     pthread_mutex_unlock(&self->lock);
-    if (inner == NULL || inner->owner->strategy->check_free == NULL) return TARN_OK;
-    return inner->owner->strategy->check_free(inner->owner, inner, stream);
+    if (owner == NULL || owner->strategy->check_free == NULL) return TARN_OK;
+    return owner->strategy->check_free(owner, inner, stream);
 }
 
 static tarn_status guard_record_stream(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
