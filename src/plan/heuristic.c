@@ -82,8 +82,10 @@ static void keep(workplace *place, uint64_t height) {
 static void fill_notches(workplace *place) {
     uint64_t rounds = QUICK_PLACEMENTS / place->section->count + 1, random = 0, height;
     if (rounds > MOST_ROUNDS) rounds = MOST_ROUNDS;
-    for (uint64_t round = 0; round < rounds && !is_enough(place); round++) {
-        /* First, what a life weighs is its length. */
+    /* For many buffers the first round by load is the best; few have time for all of them. */
+    uint64_t first = place->section->count > QUICK_PLACEMENTS ? 1 : 0;
+    for (uint64_t round = first; round < first + rounds && !is_enough(place); round++) {
+        /* In round 0 what a life weighs is its length. */
         if (round != 0) plan_weights_make(place->section, place->load, round, &random, place->weights);
         const uint64_t *weights = round != 0 ? place->weights : NULL;
         if (plan_notches_fill(&place->notches, weights, place->best - 1, NULL, place->trial, &height)) {

@@ -7,7 +7,7 @@
 
 typedef struct plan_improve_options {
     uint64_t enough;      /* a height that need not be lowered */
-    uint64_t first_round; /* rounds have other weights each; round 0 is the heuristics' */
+    uint64_t first_round; /* each has other weights (weights.h) */
     uint64_t rounds;      /* at the most */
     unsigned threads;     /* the caller's among them; at least 1 */
     plan_watch *watch;    /* ends it, too */

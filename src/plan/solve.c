@@ -20,7 +20,7 @@
 #define ALWAYS_IMPROVED 20000
 #define FIRST_ROUNDS 16
 #define ENOUGH_ROUNDS 48
-#define CHECK_TIME 4
+#define CHECK_TIME 6
 
 /* One call of tarn_plan_solve. */
 typedef struct plan_solver {
@@ -101,7 +101,7 @@ static tarn_status improve_section(plan_solver *solver, uint32_t number, plan_im
     options->enough = solver->problem.regions[section->region].section_bound;
     if (solver->options.stops_at_capacity && capacity > options->enough) options->enough = capacity;
     if (section->count < LEAST_IMPROVED || height <= options->enough) return TARN_OK;
-    if (section->count < ALWAYS_IMPROVED && options->first_round > ENOUGH_ROUNDS) return TARN_OK;
+    if (section->count < ALWAYS_IMPROVED && options->first_round >= ENOUGH_ROUNDS) return TARN_OK;
     tarn_status status = plan_improve(section, options, solver->offsets + (section->source - solver->problem.source),
                                       &solver->heights[number]);
     if (solver->heights[number] < height) tell_news(solver);
@@ -112,7 +112,7 @@ static tarn_status improve_section(plan_solver *solver, uint32_t number, plan_im
 /* Improves large sections in turns, each of twice as many rounds, so that one does not keep the others waiting. */
 static tarn_status improve_sections(plan_solver *solver, unsigned threads) {
     plan_improve_options options = {
-        .first_round = 1, .rounds = FIRST_ROUNDS, .threads = threads, .watch = &solver->watch};
+        .first_round = 0, .rounds = FIRST_ROUNDS, .threads = threads, .watch = &solver->watch};
     for (bool is_open = true; is_open && !plan_watch_is_over(&solver->watch); options.rounds *= 2) {
         is_open = false;
         for (uint32_t i = 0; i < solver->problem.section_count; i++) {
