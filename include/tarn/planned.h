@@ -23,6 +23,9 @@
  * Stream order: a place serves one stream alone. A buffer that another stream used keeps its place until an event on each
  * such stream says that the work is done.
  *
+ * Graphs: a request on a captured stream goes to the element below and is no part of a round, so that `planned | graph` gives captured work
+ * addresses that stay. What captured work uses of a plan's memory has to live as long as the graph does.
+ *
  * Planning takes place in the thread that ends the round, within `timeout` (100; 0: the quick heuristics alone). The memory that was
  * cached below is given back before the plan's is taken. tarn_allocator_empty_cache gives the plan's memory back when none of it is in
  * use; the next round takes it again. Any thread. */

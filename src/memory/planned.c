@@ -14,6 +14,7 @@
 #include "base/status.h"
 #include "base/structure.h"
 #include "hal/device.h"
+#include "hal/graph.h"
 #include "memory/caching.h"
 #include "memory/planned_memory.h"
 #include "memory/planned_query.h"
@@ -35,7 +36,8 @@ static void count_planned(planned *self, size_t size, const memory_block *block,
 static tarn_status planned_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream,
                                             tarn_buffer **out_buffer) {
     planned *self = planned_of(allocator);
-    bool is_usual = size != 0 && size <= PTRDIFF_MAX && (stream == NULL || stream->device == allocator->device);
+    bool is_usual = size != 0 && size <= PTRDIFF_MAX &&
+                    (stream == NULL || (stream->device == allocator->device && !hal_stream_is_capturing(stream)));
     if (__builtin_expect(is_usual, 1)) {
         uint32_t number = stream != NULL ? hal_stream_number(stream) : 0;
         biased_way way = biased_lock_enter(&self->lock);
@@ -115,7 +117,9 @@ static tarn_status planned_allocate(tarn_allocator *allocator, const memory_requ
     if (!checked_round_up(request->size, self->alignment, &size)) {
         return base_fail(TARN_INVALID_ARGUMENT, "%zu bytes cannot be rounded up to the alignment", request->size);
     }
-    memory_block *block = serve(self, request, size);
+    /* What captured work uses stays where it is as long as the graph lives: that is the element below's affair, and no part of a round. */
+    bool is_captured = hal_stream_is_capturing(request->stream);
+    memory_block *block = is_captured ? NULL : serve(self, request, size);
     if (block != NULL) {
         *out_block = block;
         return TARN_OK;
@@ -127,12 +131,12 @@ static tarn_status planned_allocate(tarn_allocator *allocator, const memory_requ
         memory_figures_take(&self->figures, block->capacity);
         memory_tally_allocate(&self->figures.tally, request->size, block->capacity);
         if (request->outer == allocator) self->own++;
-        if (self->is_learning) note(self, request, size, block);
+        if (self->is_learning && !is_captured) note(self, request, size, block);
         *out_block = block;
     } else {
         self->figures.tally.failed++;
     }
-    if (status == TARN_OK) planned_tend(self, way);
+    if (status == TARN_OK && !is_captured) planned_tend(self, way);
     else biased_lock_leave(&self->lock, way);
     return status;
 }
