@@ -3,11 +3,10 @@
  *
  * How long an attempt takes is a matter of luck: with one order there is a plan after a hundred steps, with another not after a billion.
  * So most attempts are short, and a few are long, as in Luby's sequence, which is at most a logarithm worse than the best length were
- * it known. One kind of attempt becomes longer each time, so that in the end everything is tried, which is the proof
+ * it known. Some attempts become twice as long each time, so that in the end everything is tried, which is the proof
  * that there is no plan of that height. */
 #include "plan/search.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/status.h"
@@ -19,9 +18,9 @@
 #define MOST_THREADS 64
 /* Dead ends of the shortest attempts. */
 #define SHORT_ATTEMPT 100
-/* Attempts of a round: one with each measure, and one that becomes longer with each round. */
+/* Attempts of a round. In the rounds 0, 1, 2, 4, 8, …, the last is long: this many short ones for each round up to it. */
 #define ROUND 4
-#define LONGER 1.25
+#define LONG_ATTEMPT 8
 
 /* What the threads share. */
 typedef struct plan_search_team {
@@ -52,12 +51,11 @@ static uint64_t luby(uint64_t i) {
     }
 }
 
-/* How many dead ends an attempt may meet. */
+/* How many dead ends an attempt may meet. The long ones are so far apart that the others keep half of the time or more. */
 static uint64_t dead_ends_of(uint64_t attempt) {
     uint64_t round = attempt / ROUND;
-    if (attempt % ROUND != ROUND - 1) return SHORT_ATTEMPT * luby(round + 1);
-    double dead_ends = SHORT_ATTEMPT * pow(LONGER, (double)round);
-    return dead_ends < 1e18 ? (uint64_t)dead_ends : UINT64_MAX;
+    bool is_long = attempt % ROUND == ROUND - 1 && (round & (round - 1)) == 0;
+    return SHORT_ATTEMPT * (is_long ? LONG_ATTEMPT * (round + 1) : luby(round + 1));
 }
 
 static bool is_done(const plan_search_team *team) {
