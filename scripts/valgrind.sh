@@ -3,28 +3,35 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/build.sh debug
-# The folder is not a ctest build of its own, so the programs are run directly.
-export TARN_SHARED_DATA=$PWD/../shared/data TARN_SOURCE_DIR=$PWD TARN_BUILD_DIR=$PWD/build/debug
-export TARN_TOOL=$PWD/build/debug/tarn TARN_RECORDER=$PWD/build/debug/libtarn-record.so
+scripts/build.sh valgrind
+build=build/valgrind
+logs=$build/logs
+# ctest would run the programs without valgrind, so they are run directly.
+export TARN_SHARED_DATA=$PWD/../shared/data TARN_SOURCE_DIR=$PWD TARN_BUILD_DIR=$PWD/$build
+export TARN_TOOL=$PWD/$build/tarn TARN_RECORDER=$PWD/$build/libtarn-record.so
 # What only takes longer is done less often.
 export TARN_TEST_SLOWNESS=20
 # A test that needs more of the system than valgrind bears leaves it out, and says so.
 export TARN_TEST_ON_VALGRIND=1
-mkdir -p build/valgrind
+rm -rf "$logs"
+mkdir -p "$logs"
+export logs
 run() {
-    local log=build/valgrind/$(basename "$1").log forks=()
+    local log=$logs/$(basename "$1").log forks=() start=$SECONDS
     case $1 in */test_hal_graph_faults | */test_hal_process | */test_memory_threads) forks=(--suppressions=scripts/valgrind-forks.supp) ;; esac
     if valgrind --quiet --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \
         --num-callers=40 "${forks[@]}" --error-exitcode=99 --child-silent-after-fork=yes "$1" >"$log" 2>&1; then
-        echo "passed $1"
+        echo "passed $1 in $((SECONDS - start)) s"
     else
-        echo "FAILED $1"
+        echo "FAILED $1 in $((SECONDS - start)) s"
         tail -40 "$log"
         return 1
     fi
 }
 export -f run
-# Left out: what writes where it must not on purpose, which guard tells valgrind of.
-find build/debug/tests -maxdepth 1 -type f -perm -u+x -name 'test_*' ! -name test_memory_guard | sort |
+# The longest first: tests/longest.txt calls ROOM.NAME what is test_ROOM_NAME here.
+{
+    sed -n "/^#/d; s#^\([a-z]*\)\.\(.*\)#$build/tests/test_\1_\2#p" tests/longest.txt
+    find $build/tests -maxdepth 1 -type f -perm -u+x -name 'test_*' | sort
+} | awk '!seen[$0]++' | while read -r program; do [ ! -x "$program" ] || echo "$program"; done |
     xargs -P "${JOBS:-$(nproc)}" -I{} bash -c 'run {}'
