@@ -127,8 +127,7 @@ tarn_status planned_log_end_round(planned_log *log, bool is_enough, bool *out_is
     return TARN_OK;
 }
 
-/* The period of the longest tail that has two; 0 where it is shorter than half of the list. A short one is taken several times over, for
- * ending a round costs more than a request. */
+/* The period of the longest tail that has two; 0 where it is shorter than half of the list. */
 static size_t period_of(const planned_log *log, uint32_t *borders) {
     const planned_request *last = log->requests + log->count - 1;
     size_t border = 0, period = 0, covered = 0;
@@ -143,9 +142,7 @@ static size_t period_of(const planned_log *log, uint32_t *borders) {
             period = shortest;
         }
     }
-    if (covered < LEAST_REQUESTS / 2 || covered < log->count / 2) return 0;
-    size_t longest = covered / 2 < LEAST_REQUESTS ? covered / 2 : LEAST_REQUESTS;
-    return period < longest ? longest / period * period : period;
+    return covered >= LEAST_REQUESTS / 2 && covered >= log->count / 2 ? period : 0;
 }
 
 bool planned_log_find_period(planned_log *log, planned_round *out_round) {
