@@ -94,10 +94,11 @@ static void keep_plan(plan_search_team *team, const uint64_t *offsets) {
     pthread_mutex_unlock(&team->lock);
 }
 
-/* All has been tried for the height `target`. */
+/* All has been tried for the height `target`, which another section or a capacity may have set: no plan is lower than the next multiple
+ * of the grain. */
 static void keep_bound(plan_search_team *team, uint64_t target, bool is_proof) {
     pthread_mutex_lock(&team->lock);
-    uint64_t bound = target + team->grain;
+    uint64_t bound = target - target % team->grain + team->grain;
     if (bound > atomic_load(&team->bound)) atomic_store(&team->bound, bound);
     if (is_proof && bound > team->proved) team->proved = bound;
     pthread_mutex_unlock(&team->lock);

@@ -189,6 +189,30 @@ static void alignments_fixed_offsets_and_gaps_are_searched_to_the_proof(void **s
     assert_true(optimal >= 500);
 }
 
+/* The search of one section ends at the height that another needs, or at a capacity, and no plan of its own has such a height. */
+static void proofs_at_heights_that_no_plan_has_claim_no_more_than_they_show(void **state) {
+    (void)state;
+    tarn_plan_buffer buffers[] = {buffer(1, 2, 8), buffer(2, 6, 8), buffer(5, 9, 8)};
+    buffers[0].fixed_offset = 10;
+    buffers[1].fixed_offset = 4;
+    uint64_t offsets[3];
+    tarn_plan_result result = solve(buffers, 3, 1, offsets);
+    assert_int_equal(result.height, 20);
+    assert_int_equal(result.lower_bound, 20);
+    assert_int_equal(result.is_optimal, 1);
+
+    uint64_t capacity = 19;
+    tarn_plan_options options = {.struct_size = sizeof options,
+                                 .capacities = &capacity,
+                                 .region_count = 1,
+                                 .timeout_seconds = LONG_SECONDS,
+                                 .threads = 1};
+    assert_int_equal(tarn_plan_solve(buffers + 1, 2, &options, offsets, &result), TARN_OK);
+    assert_int_equal(result.height, 20);
+    assert_int_equal(result.lower_bound, 20);
+    assert_int_equal(result.is_infeasible, 1);
+}
+
 static void windows_are_searched_and_never_called_impossible_wrongly(void **state) {
     (void)state;
     /* B fits over the piece of A in one half of its life, and under it in the other. */
@@ -379,6 +403,7 @@ int main(void) {
         cmocka_unit_test(small_problems_are_solved_as_low_as_the_best_of_all_plans),
         cmocka_unit_test(two_ways_to_search_agree_and_prove_the_same),
         cmocka_unit_test(alignments_fixed_offsets_and_gaps_are_searched_to_the_proof),
+        cmocka_unit_test(proofs_at_heights_that_no_plan_has_claim_no_more_than_they_show),
         cmocka_unit_test(windows_are_searched_and_never_called_impossible_wrongly),
         cmocka_unit_test(rectangles_without_waste_are_put_together_again),
         cmocka_unit_test(one_thread_always_finds_the_same_plan),
