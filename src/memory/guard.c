@@ -276,8 +276,8 @@ static void guard_destroy(tarn_allocator *allocator) {
     if (self->known != NULL) {
         base_log(TARN_LOG_WARNING, "%s on %s: a guard ends before streams that use its memory: %s", allocator->spec,
                  memory_device_name(allocator), status != TARN_OK ? tarn_last_error() : "");
-        guard_queue_abandon(self);
     }
+    guard_queue_abandon(self);
     guard_report_end();
     guard_memory_end(self);
     direct_streams_end(&self->streams);
