@@ -11,10 +11,7 @@
 #include <tarn/plan.h>
 
 #include "base/memory.h"
-
-static tarn_plan_buffer buffer(int64_t lower, int64_t upper, uint64_t size) {
-    return (tarn_plan_buffer){.lower = lower, .upper = upper, .size = size, .fixed_offset = TARN_PLAN_ANYWHERE};
-}
+#include "buffers.h"
 
 static void expect_refused(const tarn_plan_buffer *buffers, size_t count, const uint64_t *offsets, const char *part) {
     assert_int_equal(tarn_plan_check(buffers, count, NULL, 0, offsets), TARN_INVALID_ARGUMENT);

@@ -14,17 +14,7 @@
 #include <tarn/plan.h>
 
 #include "base/memory.h"
-
-static uint64_t random_state = 1;
-
-static uint32_t random_below(uint32_t limit) {
-    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)((random_state >> 33) % limit);
-}
-
-static tarn_plan_buffer buffer(int64_t lower, int64_t upper, uint64_t size) {
-    return (tarn_plan_buffer){.lower = lower, .upper = upper, .size = size, .fixed_offset = TARN_PLAN_ANYWHERE};
-}
+#include "buffers.h"
 
 static tarn_plan_result solve(const tarn_plan_buffer *buffers, size_t count, uint64_t *offsets) {
     tarn_plan_result result = {.struct_size = sizeof result};
