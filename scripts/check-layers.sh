@@ -14,7 +14,9 @@ allowed() {
     plan | shape) echo "include base" ;;
     memory) echo "include base plan hal shape" ;;
     trace) echo "include base plan hal shape memory" ;;
-    tools/*) echo "include base plan hal shape memory trace tarn bench record" ;;
+    tensor) echo "include base plan hal shape memory" ;;
+    expr) echo "include base plan hal shape memory tensor" ;;
+    tools/*) echo "include base plan hal shape memory tensor expr trace tarn bench record" ;;
     *) echo any ;;
     esac
 }
@@ -22,7 +24,7 @@ allowed() {
 # The room of an included name, seen from a file of room $2.
 room_of_include() {
     case $1 in
-    tarn/backend.h | tarn/export.h | tarn/log.h | tarn/size.h | tarn/status.h)
+    tarn/backend.h | tarn/backend_operations.h | tarn/shape.h | tarn/export.h | tarn/log.h | tarn/size.h | tarn/status.h)
         case $2 in backends/*) echo backend ;; *) echo include ;; esac
         ;;
     tarn/*) echo include ;;

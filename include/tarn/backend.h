@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <tarn/backend_operations.h>
 #include <tarn/export.h>
 #include <tarn/log.h>
 #include <tarn/status.h>
@@ -97,7 +98,8 @@ typedef enum tarn_capture_mode {
 typedef enum tarn_graph_node_kind {
     TARN_GRAPH_NODE_COPY = 0,
     TARN_GRAPH_NODE_FILL,
-    TARN_GRAPH_NODE_HOST_FUNCTION
+    TARN_GRAPH_NODE_HOST_FUNCTION,
+    TARN_GRAPH_NODE_OPERATION
 } tarn_graph_node_kind;
 
 /* A piece of captured work. What its kind does not have is zero. */
@@ -111,6 +113,7 @@ typedef struct tarn_graph_node_info {
     size_t size;         /* bytes */
     tarn_host_function function;
     void *context;
+    const tarn_backend_operation *operation; /* lives as long as the graph */
 } tarn_graph_node_info;
 
 /* Graphs of the driver's own (optional as a whole: `capture` in the table). The hardware layer captures by itself, on every
@@ -226,10 +229,11 @@ typedef struct tarn_backend {
 
     /* (optional) Graphs of the driver's own. */
     const tarn_backend_capture *capture;
-    /* Room for what comes next, in this order: peer access, inter-process handles, operations. NULL now. */
+    /* Room for what comes next: peer access and inter-process handles. NULL now. */
     const void *peer;
     const void *interprocess;
-    const void *operations;
+    /* (optional) Operations on tensors. Without them there are none on its devices, and tensors can only be copied and filled. */
+    const tarn_backend_operations *operations;
 } tarn_backend;
 
 /* The name of the constant that a shared object exports. */

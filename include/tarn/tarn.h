@@ -5,6 +5,7 @@
 #include <tarn/allocator.h>
 #include <tarn/arena.h>
 #include <tarn/backend.h>
+#include <tarn/backend_operations.h>
 #include <tarn/buffer.h>
 #include <tarn/buffer_pool.h>
 #include <tarn/device.h>
@@ -14,6 +15,7 @@
 #include <tarn/graph_switch.h>
 #include <tarn/host_functions.h>
 #include <tarn/log.h>
+#include <tarn/operation.h>
 #include <tarn/plan.h>
 #include <tarn/plan_problem.h>
 #include <tarn/planned.h>
@@ -27,6 +29,7 @@
 #include <tarn/stats.h>
 #include <tarn/status.h>
 #include <tarn/stream.h>
+#include <tarn/tensor.h>
 #include <tarn/trace.h>
 #include <tarn/track.h>
 #include <tarn/version.h>

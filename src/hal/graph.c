@@ -272,7 +272,7 @@ tarn_status tarn_graph_instance_launch(tarn_graph_instance *instance, tarn_strea
 
 /* Whether number `place` is there, and of the kind. Kinds and their number never change. */
 static tarn_status check_node(const tarn_graph_instance *instance, size_t place, tarn_graph_node_kind kind) {
-    static const char *const kinds[] = {"a copy", "a fill", "a host function"};
+    static const char *const kinds[] = {"a copy", "a fill", "a host function", "an operation"};
     const hal_nodes *nodes = instance->graph->nodes;
     const char *name = instance->graph->device->name;
     if (place >= nodes->count) {
