@@ -1,6 +1,6 @@
 /* Graphs: stream work that is captured once and launched many times.
  *
- * Between tarn_stream_begin_capture and tarn_stream_end_capture what is enqueued on the stream (copies, fills, host functions)
+ * Between tarn_stream_begin_capture and tarn_stream_end_capture what is enqueued on the stream (copies, fills, host functions, operations on tensors)
  * is noted and not run. The result is a graph; an instance of it can be launched on any stream of its device, any number
  * of times, with the same addresses each time. An event that was recorded in the capture brings other streams into it: a
  * stream that waits for it is captured too from then on (a fork), until the first stream waits for an event of the other

@@ -50,12 +50,15 @@ void hal_wait_end(tarn_device *device, hal_wait wait, bool had_work);
 tarn_status hal_report_failure(const tarn_device *device, atomic_int *failure);
 
 /* The stream whose host function the calling thread is running, or NULL. */
-const tarn_stream *hal_running_stream(void);
+tarn_stream *hal_running_stream(void);
 
 /* Runs `function(context)` in the stream's order, with the stream noted as the running one. */
 tarn_status hal_stream_enqueue_work(tarn_stream *stream, tarn_host_function function, void *context);
+/* Keeps the first failure of work that runs later, for the next wait for the stream and the next for its device, and logs the
+ * thread's last sentence. */
+void hal_stream_keep_failure(tarn_stream *stream, tarn_status status);
 /* Calls the function on this thread with the stream noted as the running one. */
-void hal_stream_run(const tarn_stream *stream, tarn_host_function function, void *context);
+void hal_stream_run(tarn_stream *stream, tarn_host_function function, void *context);
 /* Notes that a later wait for the stream or its device is a real one. */
 void hal_stream_note_work(tarn_stream *stream);
 /* What can be wrong with the arguments of a copy and a fill; a size of 0 is right. */

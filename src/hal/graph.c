@@ -12,6 +12,7 @@
 #include "base/structure.h"
 #include "hal/call.h"
 #include "hal/graph.h"
+#include "hal/operation.h"
 
 struct tarn_graph {
     hal_deferred deferred; /* the first member: it is cast back */
@@ -164,11 +165,19 @@ tarn_status tarn_graph_instance_release(tarn_graph_instance *instance) {
 
 /* Launching. */
 
+/* On the thread of the stream that launched it, which is told of a failure. */
+static void run_operation(const tarn_backend_operation *operation) {
+    tarn_stream *stream = hal_running_stream();
+    tarn_status status = hal_operation_run(stream->device, operation);
+    if (status != TARN_OK) hal_stream_keep_failure(stream, status);
+}
+
 static void run_nodes(void *context) {
     hal_nodes *nodes = context;
     for (size_t i = 0; i < nodes->count; i++) {
         const tarn_graph_node_info *node = &nodes->items[i].work;
         if (node->kind == TARN_GRAPH_NODE_HOST_FUNCTION) node->function(node->context);
+        else if (node->kind == TARN_GRAPH_NODE_OPERATION) run_operation(node->operation);
         else if (node->size == 0) continue;
         else if (node->kind == TARN_GRAPH_NODE_COPY) memcpy(node->destination, node->source, node->size);
         else base_fill(node->destination, node->pattern, node->pattern_size, node->size);
@@ -181,6 +190,7 @@ static tarn_status enqueue_node(tarn_stream *stream, const tarn_graph_node_info 
     if (node->kind == TARN_GRAPH_NODE_HOST_FUNCTION) {
         return hal_stream_enqueue_work(stream, node->function, node->context);
     }
+    if (node->kind == TARN_GRAPH_NODE_OPERATION) return hal_operation_enqueue_captured(stream, node->operation);
     if (node->size == 0) return TARN_OK;
     hal_stream_note_work(stream);
     if (node->kind == TARN_GRAPH_NODE_COPY) {
@@ -194,7 +204,8 @@ static tarn_status enqueue_node(tarn_stream *stream, const tarn_graph_node_info 
 static tarn_status enqueue_nodes(hal_nodes *nodes, tarn_stream *stream) {
     tarn_status status = TARN_OK;
     if (nodes->count == 0) return TARN_OK;
-    if (hal_device_has_feature(stream->device, TARN_FEATURE_HOST_ACCESS)) {
+    if (hal_device_has_feature(stream->device, TARN_FEATURE_HOST_ACCESS) &&
+        (!nodes->has_operations || hal_operation_can_run(stream->device))) {
         status = hal_stream_enqueue_work(stream, run_nodes, hal_nodes_retain(nodes));
         if (status != TARN_OK) hal_nodes_release(nodes);
         return status;

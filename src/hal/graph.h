@@ -76,6 +76,8 @@ bool hal_capture_has_passed(const tarn_stream *stream, const hal_capture_point *
 /* Each does its part when the stream is being captured, writes what became of it and returns true; false when the stream is not
  * being captured, and the work is to be done. */
 bool hal_capture_work(tarn_stream *stream, const tarn_graph_node_info *node, tarn_status *out_status);
+/* The same for an operation, which is copied. */
+bool hal_capture_operation(tarn_stream *stream, const tarn_backend_operation *operation, tarn_status *out_status);
 bool hal_capture_record(tarn_stream *stream, tarn_event *event, tarn_status *out_status);
 /* Also true where the stream joins the capture by this, and where the event bars the wait. */
 bool hal_capture_wait(tarn_stream *stream, tarn_event *event, tarn_status *out_status);
@@ -127,6 +129,9 @@ typedef struct hal_nodes {
     atomic_uint references;
     size_t count, capacity;
     hal_node *items;
+    /* A copy's: the list that it was copied from, which owns the operations of both. NULL: this list does. */
+    struct hal_nodes *origin;
+    bool has_operations;
 } hal_nodes;
 hal_nodes *hal_nodes_create(void);
 hal_nodes *hal_nodes_retain(hal_nodes *nodes);
@@ -134,7 +139,7 @@ void hal_nodes_release(hal_nodes *nodes);
 /* False when there is no host memory. */
 bool hal_nodes_add(hal_nodes *nodes, const hal_node *node);
 /* A copy that nobody else holds, or NULL. */
-hal_nodes *hal_nodes_copy(const hal_nodes *nodes);
+hal_nodes *hal_nodes_copy(hal_nodes *nodes);
 
 /* A graph of the driver's own, made of nodes. */
 typedef struct hal_native hal_native;

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/operation.h"
 #include "base/status.h"
 #include "hal/call.h"
 #include "hal/graph.h"
@@ -269,6 +270,18 @@ bool hal_capture_work(tarn_stream *stream, const tarn_graph_node_info *node, tar
     hal_graph_clients_release(clients);
     *out_status = TARN_OK;
     return true;
+}
+
+bool hal_capture_operation(tarn_stream *stream, const tarn_backend_operation *operation, tarn_status *out_status) {
+    if (!hal_stream_is_capturing(stream)) return false;
+    tarn_graph_node_info node = {.kind = TARN_GRAPH_NODE_OPERATION, .operation = base_operation_copy(operation)};
+    if (node.operation == NULL) {
+        *out_status = base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to capture an operation", stream->device->name);
+        return true;
+    }
+    bool is_captured = hal_capture_work(stream, &node, out_status);
+    if (!is_captured || *out_status != TARN_OK) base_free((void *)(uintptr_t)node.operation);
+    return is_captured;
 }
 
 bool hal_capture_record(tarn_stream *stream, tarn_event *event, tarn_status *out_status) {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/operation.h"
 #include "hal/graph.h"
 
 hal_nodes *hal_nodes_create(void) {
@@ -15,9 +16,16 @@ hal_nodes *hal_nodes_retain(hal_nodes *nodes) {
     return nodes;
 }
 
+static void free_operation(const tarn_graph_node_info *work) {
+    if (work->kind == TARN_GRAPH_NODE_OPERATION) base_free((void *)(uintptr_t)work->operation);
+}
+
 void hal_nodes_release(hal_nodes *nodes) {
     /* Release and acquire: what other threads did with the list comes before its end. */
     if (nodes == NULL || atomic_fetch_sub_explicit(&nodes->references, 1, memory_order_acq_rel) > 1) return;
+    if (nodes->origin != NULL) hal_nodes_release(nodes->origin);
+    else
+        for (size_t i = 0; i < nodes->count; i++) free_operation(&nodes->items[i].work);
     base_free(nodes->items);
     base_free(nodes);
 }
@@ -31,10 +39,11 @@ bool hal_nodes_add(hal_nodes *nodes, const hal_node *node) {
         nodes->capacity = capacity;
     }
     nodes->items[nodes->count++] = *node;
+    if (node->work.kind == TARN_GRAPH_NODE_OPERATION) nodes->has_operations = true;
     return true;
 }
 
-hal_nodes *hal_nodes_copy(const hal_nodes *nodes) {
+hal_nodes *hal_nodes_copy(hal_nodes *nodes) {
     hal_nodes *copy = hal_nodes_create();
     if (copy == NULL) return NULL;
     if (nodes->count > 0) {
@@ -46,6 +55,8 @@ hal_nodes *hal_nodes_copy(const hal_nodes *nodes) {
         memcpy(copy->items, nodes->items, nodes->count * sizeof *copy->items);
     }
     copy->count = copy->capacity = nodes->count;
+    copy->has_operations = nodes->has_operations;
+    copy->origin = hal_nodes_retain(nodes->origin != NULL ? nodes->origin : nodes);
     return copy;
 }
 
@@ -91,12 +102,26 @@ bool hal_graph_clients_add(hal_graph_clients *clients, const hal_graph_client *c
     return true;
 }
 
-void hal_graph_clients_use(hal_graph_clients *clients, const tarn_graph_node_info *node, bool is_captured) {
-    if (node->size == 0) return;
+static void use(hal_graph_clients *clients, const void *address, size_t size, bool is_captured) {
+    if (address == NULL || size == 0) return;
     for (unsigned i = 0; i < count_of(clients); i++) {
         const client_entry *entry = &clients->entries[i];
-        if (node->destination != NULL) entry->client->use(entry->context, node->destination, node->size, is_captured);
-        if (node->source != NULL) entry->client->use(entry->context, node->source, node->size, is_captured);
+        entry->client->use(entry->context, address, size, is_captured);
+    }
+}
+
+void hal_graph_clients_use(hal_graph_clients *clients, const tarn_graph_node_info *node, bool is_captured) {
+    if (node->kind != TARN_GRAPH_NODE_OPERATION) {
+        use(clients, node->destination, node->size, is_captured);
+        use(clients, node->source, node->size, is_captured);
+        return;
+    }
+    const tarn_backend_operation *operation = node->operation;
+    for (uint32_t i = 0; i < operation->output_count + operation->input_count; i++) {
+        const void *begin;
+        size_t size;
+        base_operand_range(&operation->operands[i], &begin, &size);
+        use(clients, begin, size, is_captured);
     }
 }
 

@@ -21,9 +21,23 @@ tarn_status hal_operation_enqueue(tarn_stream *stream, const tarn_backend_operat
         return base_fail(TARN_NOT_SUPPORTED, "%s: its backend computes nothing, %s among it", device->name,
                          tarn_operation_name(operation->operation));
     }
-    tarn_graph_node_info node = {.kind = TARN_GRAPH_NODE_OPERATION, .operation = operation};
-    if (hal_capture_work(stream, &node, &status)) return status;
+    if (hal_capture_operation(stream, operation, &status)) return status;
+    return hal_operation_enqueue_captured(stream, operation);
+}
+
+tarn_status hal_operation_enqueue_captured(tarn_stream *stream, const tarn_backend_operation *operation) {
+    tarn_device *device = stream->device;
     hal_stream_note_work(stream);
     hal_listen();
-    return hal_answer(device, operations->enqueue(device->handle, stream->handle, operation), "operations.enqueue");
+    return hal_answer(device, operations_of(device)->enqueue(device->handle, stream->handle, operation),
+                      "operations.enqueue");
+}
+
+bool hal_operation_can_run(const tarn_device *device) {
+    return hal_device_has_feature(device, TARN_FEATURE_HOST_ACCESS) && operations_of(device)->run != NULL;
+}
+
+tarn_status hal_operation_run(tarn_device *device, const tarn_backend_operation *operation) {
+    hal_listen();
+    return hal_answer(device, operations_of(device)->run(device->handle, operation), "operations.run");
 }

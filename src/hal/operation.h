@@ -13,4 +13,13 @@ bool hal_operation_is_supported(tarn_device *device, tarn_operation operation, t
  * operations, or not in this form. */
 tarn_status hal_operation_enqueue(tarn_stream *stream, const tarn_backend_operation *operation);
 
+/* For graphs, whose device has operations. */
+
+/* Enqueues an operation that was captured. */
+tarn_status hal_operation_enqueue_captured(tarn_stream *stream, const tarn_backend_operation *operation);
+/* Whether the device's operations can be executed on a thread of the host. */
+bool hal_operation_can_run(const tarn_device *device);
+/* Executes it before it returns. */
+tarn_status hal_operation_run(tarn_device *device, const tarn_backend_operation *operation);
+
 #endif

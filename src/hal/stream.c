@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "hal/call.h"
@@ -20,9 +21,9 @@ typedef struct host_work {
     hal_mark *mark;
 } host_work;
 
-static _Thread_local const tarn_stream *running_stream;
+static _Thread_local tarn_stream *running_stream;
 
-const tarn_stream *hal_running_stream(void) { return running_stream; }
+tarn_stream *hal_running_stream(void) { return running_stream; }
 
 tarn_stream *hal_stream_refuse(const tarn_device *device, const tarn_stream *stream) {
     base_fail(TARN_INVALID_ARGUMENT, "%s: the stream belongs to %s", device->name, stream->device->name);
@@ -32,7 +33,9 @@ tarn_stream *hal_stream_refuse(const tarn_device *device, const tarn_stream *str
 tarn_status hal_report_failure(const tarn_device *device, atomic_int *failure) {
     tarn_status status = (tarn_status)atomic_exchange_explicit(failure, TARN_OK, memory_order_relaxed);
     if (status == TARN_OK) return TARN_OK;
-    return base_fail(status, "%s: work failed after it was enqueued, with %s: a wait for another device's event",
+    return base_fail(status,
+                     "%s: work failed after it was enqueued, with %s: a wait for another device's event, or "
+                     "an operation of a graph",
                      device->name, tarn_status_name(status));
 }
 
@@ -40,6 +43,12 @@ tarn_status hal_report_failure(const tarn_device *device, atomic_int *failure) {
 static void keep_failure(atomic_int *failure, tarn_status status) {
     int none = TARN_OK;
     atomic_compare_exchange_strong_explicit(failure, &none, (int)status, memory_order_relaxed, memory_order_relaxed);
+}
+
+void hal_stream_keep_failure(tarn_stream *stream, tarn_status status) {
+    base_log(TARN_LOG_WARNING, "stream %u: %s", stream->number, tarn_last_error());
+    keep_failure(&stream->failure, status);
+    keep_failure(&stream->device->failure, status);
 }
 
 static tarn_status check_stream(const tarn_stream *stream) {
@@ -115,8 +124,8 @@ tarn_status tarn_stream_release(tarn_stream *stream) {
 
 tarn_device *tarn_stream_device(const tarn_stream *stream) { return stream != NULL ? stream->device : NULL; }
 
-void hal_stream_run(const tarn_stream *stream, tarn_host_function function, void *context) {
-    const tarn_stream *outer = running_stream;
+void hal_stream_run(tarn_stream *stream, tarn_host_function function, void *context) {
+    tarn_stream *outer = running_stream;
     running_stream = stream;
     function(context);
     running_stream = outer;
@@ -130,8 +139,7 @@ static void run_work(void *context) {
     } else {
         tarn_status status = hal_mark_wait(work.mark);
         if (status != TARN_OK) {
-            keep_failure(&work.stream->failure, status);
-            keep_failure(&work.stream->device->failure, status);
+            hal_stream_keep_failure(work.stream, status);
         }
         hal_mark_release(work.mark);
     }

@@ -80,6 +80,22 @@ static tarn_status check_capture(const tarn_backend *table) {
     return base_fail(TARN_INVALID_ARGUMENT, "backend \"%s\" has graphs but no function %s", table->name, absent);
 }
 
+static tarn_status check_operations(const tarn_backend *table) {
+    bool is_known = table->struct_size >= offsetof(tarn_backend, operations) + sizeof table->operations;
+    const tarn_backend_operations *operations = is_known ? table->operations : NULL;
+    if (operations == NULL) return TARN_OK;
+    if (operations->struct_size < sizeof *operations) {
+        return base_fail(TARN_INVALID_ARGUMENT,
+                         "backend \"%s\": its table of operations has %zu bytes, and %zu are the least", table->name,
+                         operations->struct_size, sizeof *operations);
+    }
+    const char *absent = NULL;
+    if (operations->enqueue == NULL) absent = "enqueue";
+    if (operations->supports == NULL) absent = "supports";
+    if (absent == NULL) return TARN_OK;
+    return base_fail(TARN_INVALID_ARGUMENT, "backend \"%s\" has operations but no function %s", table->name, absent);
+}
+
 tarn_status hal_table_check(const tarn_backend *table) {
     if (table == NULL) return base_fail(TARN_INVALID_ARGUMENT, "a backend's table is NULL");
     if (table->abi_version != TARN_BACKEND_ABI_VERSION) {
@@ -102,5 +118,6 @@ tarn_status hal_table_check(const tarn_backend *table) {
         }
     }
     tarn_status status = check_virtual_functions(table);
-    return status == TARN_OK ? check_capture(table) : status;
+    if (status == TARN_OK) status = check_capture(table);
+    return status == TARN_OK ? check_operations(table) : status;
 }
