@@ -82,8 +82,9 @@ typedef struct tarn_operand {
  * A step computes from values and has one itself. All values that a step takes have its type, except: COPY takes any (it is the one way
  * in which types change), EQUAL, LESS and LESS_EQUAL take two of one type and give BOOL, SELECT takes a BOOL first. Integers wrap around.
  * F16 and BF16 are computed in F32, and rounded where they are stored or copied to another type, and at the backend's choice after each
- * step. EXP, LOG, SQRT, SIN, COS, SIGMOID and TANH have floating types; RELU, NEG not BOOL. A float is cast to an integer by
- * truncation towards zero; a value that does not fit gives any integer. Anything but 0 is cast to BOOL as 1. DIVIDE of integers truncates
+ * step. EXP, LOG, SQRT, SIN, COS, SIGMOID and TANH have floating types, MEAN too. BOOL has COPY, ADD
+ * (or), MULTIPLY (and), MAXIMUM, MINIMUM, the comparisons, SELECT, MAX and MIN, and no other. A float is cast to an integer by truncation
+ * towards zero; a value that does not fit gives any integer. Anything but 0 is cast to BOOL as 1. DIVIDE of integers truncates
  * towards zero, and by 0 gives 0. POW of integers wraps; a negative exponent gives 0, or ±1 for the bases 1 and -1. MAXIMUM, MINIMUM,
  * MAX and MIN give NaN where an element is one. RANDOM takes two I64, a seed and a number, and gives an F32 or F64 in [0, 1): the
  * upper 24 or 53 bits of the first two words of Philox 4x32-10 (the first in the upper half), whose key is the seed and whose counter is
