@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/cpu/compute/threads.h"
 #include "backends/cpu/cpu.h"
 #include "backends/cpu/cpu_internal.h"
 #include "base/checked.h"
@@ -55,11 +56,13 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
     device->default_stream.device = device;
     device->default_stream.is_default = true;
     cpu_queue_start(&device->default_stream);
+    cpu_threads_retain();
     *out_device = device;
     return TARN_OK;
 }
 
 static void device_close(tarn_backend_device *device) {
+    cpu_threads_release();
     cpu_queue_end(&device->default_stream);
     cpu_virtual_end(device);
     pthread_mutex_destroy(&device->stream_lock);
@@ -116,4 +119,5 @@ const tarn_backend cpu_backend = {
     .event_query = cpu_event_query,
     .event_synchronize = cpu_event_synchronize,
     .event_elapsed = cpu_event_elapsed,
+    .operations = &cpu_operations,
 };

@@ -45,6 +45,7 @@ typedef enum cpu_task_kind {
     CPU_TASK_FUNCTION,
     CPU_TASK_COPY,
     CPU_TASK_FILL,
+    CPU_TASK_OPERATION,
     CPU_TASK_REACH,
     CPU_TASK_WAIT
 } cpu_task_kind;
@@ -67,7 +68,8 @@ typedef struct cpu_task {
             unsigned char pattern[8];
             size_t pattern_size, size;
         } fill;
-        cpu_point *point; /* a reference; REACH does it, WAIT waits for it */
+        tarn_backend_operation *operation; /* owned */
+        cpu_point *point;                  /* a reference; REACH does it, WAIT waits for it */
     } work;
     struct cpu_task *next;
 } cpu_task;
@@ -83,11 +85,17 @@ struct tarn_backend_stream {
     pthread_mutex_t lock; /* protects all that follows */
     pthread_cond_t has_work, has_finished;
     cpu_task *first, **end;      /* the queue */
-    uint64_t enqueued, finished; /* tasks so far */
+    uint64_t enqueued, finished; /* tasks so far; of the default stream: those that run without a point */
     bool is_stopping;
     cpu_task *spare; /* tasks to be used again */
     size_t spare_count;
-    cpu_point *tail; /* of the default stream: done when all its work so far is; NULL before the first */
+    /* Of the default stream: done when all its work so far is. NULL: there is none, or only a task that runs without a point. */
+    cpu_point *tail;
+    bool runs_without_point; /* a task of the default stream runs, and nobody has needed to wait for it when it began */
+    cpu_point *late_point;   /* what that task must reach after all; NULL: nobody came since */
+    unsigned waiting;        /* threads that wait for the default stream without a point */
+    tarn_status failure;     /* of work, not yet reported, with its sentence; TARN_OK: none */
+    char failure_sentence[256];
 };
 
 struct tarn_backend_event {
@@ -178,13 +186,24 @@ tarn_status cpu_queue_add(tarn_backend_stream *stream, const cpu_task *task);
 void *cpu_queue_work(void *context);
 /* Blocks until everything enqueued so far has finished. */
 void cpu_queue_wait(tarn_backend_stream *stream);
+/* Keeps `status`, other than OK, and the calling thread's sentence for whoever asks next, unless a failure is kept already. */
+void cpu_queue_keep_failure(tarn_backend_stream *stream, tarn_status status);
+/* The failure that is kept, which is forgotten; OK when there is none. */
+tarn_status cpu_queue_take_failure(tarn_backend_stream *stream);
 /* cpu_inline.c: the default stream. */
 tarn_status cpu_inline_add(tarn_backend_stream *stream, const cpu_task *task);
 /* A point, retained, that is done when all work of the default stream so far is. OUT_OF_MEMORY. */
 tarn_status cpu_inline_point(tarn_backend_stream *stream, cpu_point **out_point);
 void cpu_inline_wait(tarn_backend_stream *stream);
-/* Does what the task says, on this thread, and drops its references. */
-void cpu_task_run(tarn_backend_device *device, const cpu_task *task);
+/* Computes the operation before it returns when the stream is the default one and the calling thread is not in its work; otherwise nothing
+ * is done. The status is that of the computing, or OUT_OF_MEMORY. */
+tarn_status cpu_inline_operation(tarn_backend_stream *stream, const tarn_backend_operation *operation,
+                                 bool *out_has_run);
+/* Does what the task of the stream says, on this thread, and drops its references. A failure is kept. */
+void cpu_task_run(tarn_backend_stream *stream, const cpu_task *task);
+
+/* cpu_operation.c */
+extern const tarn_backend_operations cpu_operations;
 
 /* cpu_stream.c */
 tarn_status cpu_device_synchronize(tarn_backend_device *device);

@@ -1,6 +1,8 @@
 /* The queue of a stream and the worker that empties it. */
+#include <stdio.h>
 #include <string.h>
 
+#include "backends/cpu/compute/compute.h"
 #include "backends/cpu/cpu_internal.h"
 #include "base/fill.h"
 #include "base/memory.h"
@@ -8,7 +10,14 @@
 /* Tasks kept for use again; more are freed. */
 #define MOST_SPARE 256
 
-void cpu_task_run(tarn_backend_device *device, const cpu_task *task) {
+static void run_operation(tarn_backend_stream *stream, tarn_backend_operation *operation) {
+    tarn_status status = cpu_compute_run(operation);
+    if (status != TARN_OK) cpu_queue_keep_failure(stream, status);
+    base_free(operation);
+}
+
+void cpu_task_run(tarn_backend_stream *stream, const cpu_task *task) {
+    tarn_backend_device *device = stream->device;
     switch (task->kind) {
     case CPU_TASK_FUNCTION: task->work.host.function(task->work.host.context); break;
     case CPU_TASK_COPY: memcpy(task->work.copy.destination, task->work.copy.source, task->work.copy.size); break;
@@ -16,6 +25,7 @@ void cpu_task_run(tarn_backend_device *device, const cpu_task *task) {
         base_fill(task->work.fill.destination, task->work.fill.pattern, task->work.fill.pattern_size,
                   task->work.fill.size);
         break;
+    case CPU_TASK_OPERATION: run_operation(stream, task->work.operation); break;
     case CPU_TASK_REACH:
         cpu_point_reach(device, task->work.point);
         cpu_point_release(task->work.point);
@@ -92,7 +102,7 @@ void *cpu_queue_work(void *context) {
         stream->first = task->next;
         if (stream->first == NULL) stream->end = &stream->first;
         pthread_mutex_unlock(&stream->lock);
-        cpu_task_run(stream->device, task);
+        cpu_task_run(stream, task);
         pthread_mutex_lock(&stream->lock);
         put_spare(stream, task);
         stream->finished++;
@@ -111,4 +121,23 @@ void cpu_queue_wait(tarn_backend_stream *stream) {
     uint64_t enqueued = stream->enqueued;
     while (stream->finished < enqueued) pthread_cond_wait(&stream->has_finished, &stream->lock);
     pthread_mutex_unlock(&stream->lock);
+}
+
+void cpu_queue_keep_failure(tarn_backend_stream *stream, tarn_status status) {
+    pthread_mutex_lock(&stream->lock);
+    if (stream->failure == TARN_OK) {
+        stream->failure = status;
+        snprintf(stream->failure_sentence, sizeof stream->failure_sentence, "%s", tarn_last_error());
+    }
+    pthread_mutex_unlock(&stream->lock);
+}
+
+tarn_status cpu_queue_take_failure(tarn_backend_stream *stream) {
+    char sentence[sizeof stream->failure_sentence];
+    pthread_mutex_lock(&stream->lock);
+    tarn_status failure = stream->failure;
+    if (failure != TARN_OK) memcpy(sentence, stream->failure_sentence, sizeof sentence);
+    stream->failure = TARN_OK;
+    pthread_mutex_unlock(&stream->lock);
+    return failure == TARN_OK ? TARN_OK : cpu_fail(failure, "%s", sentence);
 }

@@ -25,14 +25,17 @@ static tarn_backend_stream *next_stream(tarn_backend_device *device, uint64_t se
 
 tarn_status cpu_device_synchronize(tarn_backend_device *device) {
     cpu_queue_wait(&device->default_stream);
+    tarn_status status = cpu_queue_take_failure(&device->default_stream);
     tarn_backend_stream *stream = next_stream(device, 0);
     while (stream != NULL) {
         uint64_t serial = stream->serial;
         cpu_queue_wait(stream);
+        /* One failure can be answered; those of other streams stay with them. */
+        if (status == TARN_OK) status = cpu_queue_take_failure(stream);
         release_stream(stream);
         stream = next_stream(device, serial);
     }
-    return TARN_OK;
+    return status;
 }
 
 tarn_backend_stream *cpu_stream_default(tarn_backend_device *device) { return &device->default_stream; }
@@ -77,7 +80,7 @@ void cpu_stream_destroy(tarn_backend_device *device, tarn_backend_stream *stream
 tarn_status cpu_stream_synchronize(tarn_backend_device *device, tarn_backend_stream *stream) {
     (void)device;
     cpu_queue_wait(stream);
-    return TARN_OK;
+    return cpu_queue_take_failure(stream);
 }
 
 tarn_status cpu_stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream,

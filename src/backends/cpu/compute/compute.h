@@ -1,0 +1,16 @@
+/* Computing on the host's processors. Everything here runs on the calling thread and the pool's (threads.h), gets validated operations, and has
+ * finished when it returns; a status other than OK has its sentence kept. */
+#ifndef CPU_COMPUTE_H
+#define CPU_COMPUTE_H
+
+#include <tarn/backend.h>
+
+/* Whether the operation, a step or one of the others, is computed on elements of the type: 1 or 0. */
+int cpu_compute_supports(tarn_operation operation, tarn_element_type type);
+/* Executes any operation. OUT_OF_MEMORY; INVALID_ARGUMENT for a number out of range in a gather, after the rest was computed. */
+tarn_status cpu_compute_run(const tarn_backend_operation *operation);
+
+/* One for each sort of operation, as above. */
+tarn_status cpu_gather_run(const tarn_backend_operation *operation);
+
+#endif
