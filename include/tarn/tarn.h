@@ -9,6 +9,7 @@
 #include <tarn/buffer.h>
 #include <tarn/buffer_pool.h>
 #include <tarn/device.h>
+#include <tarn/dlpack.h>
 #include <tarn/event.h>
 #include <tarn/graph.h>
 #include <tarn/graph_pool.h>

@@ -62,9 +62,13 @@ tarn_status memory_conclude_from(tarn_allocator *allocator) {
     return first;
 }
 
-tarn_status memory_check_host_access(tarn_allocator *allocator, const char *what) {
+tarn_memory_kind memory_kind_of(tarn_allocator *allocator) {
     tarn_allocator *element = ELEMENT_WITH(allocator, kind);
-    tarn_memory_kind kind = element != NULL ? element->strategy->kind(element) : TARN_MEMORY_DEVICE;
+    return element != NULL ? element->strategy->kind(element) : TARN_MEMORY_DEVICE;
+}
+
+tarn_status memory_check_host_access(tarn_allocator *allocator, const char *what) {
+    tarn_memory_kind kind = memory_kind_of(allocator);
     bool is_stored = !hal_device_has_feature(allocator->device, TARN_FEATURE_NO_BACKING);
     bool is_reached = kind != TARN_MEMORY_DEVICE || hal_device_has_feature(allocator->device, TARN_FEATURE_HOST_ACCESS);
     if (is_stored && is_reached) return TARN_OK;

@@ -49,6 +49,8 @@ extern BLOCK_INTERNAL _Atomic(memory_refusal) memory_explain_refusal;
 /* Forgets the reclaimers of an allocator that ends. */
 void memory_reclaimers_end(tarn_allocator *allocator);
 
+/* The kind of memory that the stack takes from the device. */
+tarn_memory_kind memory_kind_of(tarn_allocator *allocator);
 /* OK when the host can read and write the allocator's memory, else NOT_SUPPORTED; `what` needs that. */
 tarn_status memory_check_host_access(tarn_allocator *allocator, const char *what);
 
