@@ -8,8 +8,43 @@
 #include "base/status.h"
 #include "shape/shape_internal.h"
 
-static tarn_status refuse_type(tarn_operation operation, tarn_element_type type, const char *why) {
-    return base_fail(TARN_NOT_SUPPORTED, "%s of %s: %s", tarn_operation_name(operation), tarn_element_name(type), why);
+/* What an operation makes of the types of numbers. */
+typedef enum type_rule {
+    ANY_TYPE = 0,
+    NUMBERS, /* not BOOL */
+    REALS,   /* integers become F32 */
+    FLOATING,
+    TOTALS /* integers become I64 */
+} type_rule;
+
+static const uint8_t rules[TARN_OPERATION_COUNT] = {
+    [TARN_OPERATION_NEG] = NUMBERS,      [TARN_OPERATION_EXP] = REALS,           [TARN_OPERATION_LOG] = REALS,
+    [TARN_OPERATION_SQRT] = REALS,       [TARN_OPERATION_SIN] = REALS,           [TARN_OPERATION_COS] = REALS,
+    [TARN_OPERATION_RELU] = NUMBERS,     [TARN_OPERATION_SIGMOID] = REALS,       [TARN_OPERATION_TANH] = REALS,
+    [TARN_OPERATION_SUBTRACT] = NUMBERS, [TARN_OPERATION_DIVIDE] = REALS,        [TARN_OPERATION_POW] = NUMBERS,
+    [TARN_OPERATION_RANDOM] = FLOATING,  [TARN_OPERATION_SUM] = TOTALS,          [TARN_OPERATION_MEAN] = FLOATING,
+    [TARN_OPERATION_PROD] = TOTALS,      [TARN_OPERATION_MATMUL] = FLOATING,     [TARN_OPERATION_CONV2D] = FLOATING,
+    [TARN_OPERATION_SOFTMAX] = FLOATING, [TARN_OPERATION_LAYER_NORM] = FLOATING, [TARN_OPERATION_MAX_POOL2D] = NUMBERS,
+};
+
+bool tensor_computed_type(tarn_operation operation, tarn_element_type type, tarn_element_type *out_computed) {
+    if ((unsigned)operation >= TARN_OPERATION_COUNT || (unsigned)type >= TARN_ELEMENT_TYPE_COUNT) return false;
+    *out_computed = type;
+    if (tensor_type_is_floating(type)) return true;
+    switch ((type_rule)rules[operation]) {
+    case ANY_TYPE: return true;
+    case NUMBERS: return type != TARN_ELEMENT_BOOL;
+    case REALS: *out_computed = TARN_ELEMENT_F32; return true;
+    case FLOATING: return false;
+    case TOTALS: *out_computed = TARN_ELEMENT_I64; return true;
+    }
+    return false;
+}
+
+tarn_status tensor_infer_type(tarn_operation operation, tarn_element_type type, tarn_element_type *out_computed) {
+    if (tensor_computed_type(operation, type, out_computed)) return TARN_OK;
+    return base_fail(TARN_NOT_SUPPORTED, "%s of %s: it takes %s alone", tarn_operation_name(operation),
+                     tarn_element_name(type), rules[operation] == NUMBERS ? "numbers" : "floating types");
 }
 
 static tarn_status refuse_sort(tarn_operation operation, const char *sort) {
@@ -20,11 +55,6 @@ tarn_status tensor_infer_same_type(tarn_operation operation, const tensor_argume
     if (a->type == b->type) return TARN_OK;
     return base_fail(TARN_INVALID_ARGUMENT, "%s: operands of types %s and %s, which have to be one",
                      tarn_operation_name(operation), tarn_element_name(a->type), tarn_element_name(b->type));
-}
-
-tarn_status tensor_infer_floating(tarn_operation operation, tarn_element_type type) {
-    if (tensor_type_is_floating(type)) return TARN_OK;
-    return refuse_type(operation, type, "it takes floating types alone");
 }
 
 tarn_status tensor_infer_broadcast(tarn_operation operation, const tarn_shape *a, const tarn_shape *b,
@@ -70,26 +100,11 @@ tarn_status tensor_infer_finish(tarn_operation operation, tensor_inferred *infer
 }
 
 tarn_status tensor_infer_unary(tarn_operation operation, const tensor_argument *x, tensor_inferred *out_inferred) {
-    tarn_element_type type = x->type;
-    switch (operation) {
-    case TARN_OPERATION_COPY: break;
-    case TARN_OPERATION_NEG:
-    case TARN_OPERATION_RELU:
-        if (type == TARN_ELEMENT_BOOL) return refuse_type(operation, type, "it takes numbers alone");
-        break;
-    case TARN_OPERATION_EXP:
-    case TARN_OPERATION_LOG:
-    case TARN_OPERATION_SQRT:
-    case TARN_OPERATION_SIN:
-    case TARN_OPERATION_COS:
-    case TARN_OPERATION_SIGMOID:
-    case TARN_OPERATION_TANH:
-        if (!tensor_type_is_floating(type)) type = TARN_ELEMENT_F32;
-        break;
-    default: return refuse_sort(operation, "operation of one operand");
-    }
-    tensor_inferred inferred = {.type = type, .computed = type, .shape = *x->shape};
-    tarn_status status = tensor_infer_finish(operation, &inferred);
+    if (operation > TARN_OPERATION_TANH) return refuse_sort(operation, "operation of one operand");
+    tensor_inferred inferred = {.shape = *x->shape};
+    tarn_status status = tensor_infer_type(operation, x->type, &inferred.computed);
+    inferred.type = inferred.computed;
+    if (status == TARN_OK) status = tensor_infer_finish(operation, &inferred);
     if (status == TARN_OK) *out_inferred = inferred;
     return status;
 }
@@ -104,27 +119,14 @@ tarn_status tensor_infer_cast(const tensor_argument *x, tarn_element_type type, 
 
 tarn_status tensor_infer_binary(tarn_operation operation, const tensor_argument *a, const tensor_argument *b,
                                 tensor_inferred *out_inferred) {
-    tarn_element_type computed = tensor_promote(a, b), type = computed;
-    switch (operation) {
-    case TARN_OPERATION_ADD:
-    case TARN_OPERATION_MULTIPLY:
-    case TARN_OPERATION_MAXIMUM:
-    case TARN_OPERATION_MINIMUM: break;
-    case TARN_OPERATION_SUBTRACT:
-    case TARN_OPERATION_POW:
-        if (type == TARN_ELEMENT_BOOL) return refuse_type(operation, type, "it takes numbers alone");
-        break;
-    case TARN_OPERATION_DIVIDE:
-        if (!tensor_type_is_floating(type)) type = computed = TARN_ELEMENT_F32;
-        break;
-    case TARN_OPERATION_EQUAL:
-    case TARN_OPERATION_LESS:
-    case TARN_OPERATION_LESS_EQUAL: type = TARN_ELEMENT_BOOL; break;
-    default: return refuse_sort(operation, "operation of two operands");
-    }
-    tensor_inferred inferred = {.type = type, .computed = computed};
-    tarn_status status = tensor_infer_broadcast(operation, a->shape, b->shape, &inferred.shape);
-    if (status == TARN_OK) status = tensor_infer_finish(operation, &inferred);
+    if (operation < TARN_OPERATION_ADD || operation > TARN_OPERATION_LESS_EQUAL)
+        return refuse_sort(operation, "operation of two operands");
+    tensor_inferred inferred;
+    tarn_status status = tensor_infer_type(operation, tensor_promote(a, b), &inferred.computed);
+    if (status == TARN_OK) status = tensor_infer_broadcast(operation, a->shape, b->shape, &inferred.shape);
+    if (status != TARN_OK) return status;
+    inferred.type = operation >= TARN_OPERATION_EQUAL ? TARN_ELEMENT_BOOL : inferred.computed;
+    status = tensor_infer_finish(operation, &inferred);
     if (status == TARN_OK) *out_inferred = inferred;
     return status;
 }
@@ -170,18 +172,13 @@ tarn_status tensor_infer_reduce(tarn_operation operation, const tensor_argument 
         return base_fail(TARN_INVALID_ARGUMENT, "%s: dimensions 0x%" PRIx32 " of %zu", tarn_operation_name(operation),
                          attributes->dims, x->shape->rank);
     }
-    tarn_element_type type = x->type;
-    if (operation == TARN_OPERATION_MEAN) {
-        tarn_status status = tensor_infer_floating(operation, type);
-        if (status != TARN_OK) return status;
-    } else if ((operation == TARN_OPERATION_SUM || operation == TARN_OPERATION_PROD) &&
-               !tensor_type_is_floating(type)) {
-        type = TARN_ELEMENT_I64;
-    }
+    tarn_element_type type;
+    tarn_status status = tensor_infer_type(operation, x->type, &type);
+    if (status != TARN_OK) return status;
     bool reduces_nothing;
     tensor_inferred inferred = {
         .type = type, .computed = type, .shape = reduce_shape(x->shape, attributes, &reduces_nothing)};
-    tarn_status status = tensor_infer_finish(operation, &inferred);
+    status = tensor_infer_finish(operation, &inferred);
     if (status != TARN_OK) return status;
     bool has_identity = operation != TARN_OPERATION_MAX && operation != TARN_OPERATION_MIN;
     if (reduces_nothing && inferred.elements != 0 && !has_identity) {

@@ -98,6 +98,8 @@ tarn_status tensor_infer_pool2d_attributes(const tarn_max_pool2d_options *option
 /* Types. */
 
 bool tensor_type_is_floating(tarn_element_type type);
+/* As tensor_infer_type, but only says whether there is such a type. */
+bool tensor_computed_type(tarn_operation operation, tarn_element_type type, tarn_element_type *out_computed);
 /* The type that two operands are promoted to, with regard to their ranks and to scalars. */
 tarn_element_type tensor_promote(const tensor_argument *a, const tensor_argument *b);
 /* Whether a result of type `from` may be written into a tensor of type `to`. */
@@ -107,8 +109,8 @@ bool tensor_type_can_cast(tarn_element_type from, tarn_element_type to);
 tarn_status tensor_infer_finish(tarn_operation operation, tensor_inferred *inferred);
 /* INVALID_ARGUMENT for two types where there has to be one. */
 tarn_status tensor_infer_same_type(tarn_operation operation, const tensor_argument *a, const tensor_argument *b);
-/* NOT_SUPPORTED unless the type is a floating one. */
-tarn_status tensor_infer_floating(tarn_operation operation, tarn_element_type type);
+/* The type in which the operation computes operands of `type`, to which they have been promoted; NOT_SUPPORTED where it has no meaning. */
+tarn_status tensor_infer_type(tarn_operation operation, tarn_element_type type, tarn_element_type *out_computed);
 /* The shape that shapes broadcast to by NumPy's rules. */
 tarn_status tensor_infer_broadcast(tarn_operation operation, const tarn_shape *a, const tarn_shape *b,
                                    tarn_shape *out_shape);

@@ -26,7 +26,8 @@ static tarn_status refuse_shape(tarn_operation operation, const char *what, cons
 /* One floating type for all; the last two may be NULL. */
 static tarn_status check_types(tarn_operation operation, const tensor_argument *x, const tensor_argument *weight,
                                const tensor_argument *bias) {
-    tarn_status status = tensor_infer_floating(operation, x->type);
+    tarn_element_type computed;
+    tarn_status status = tensor_infer_type(operation, x->type, &computed);
     if (status == TARN_OK && weight != NULL) status = tensor_infer_same_type(operation, x, weight);
     if (status == TARN_OK && bias != NULL) status = tensor_infer_same_type(operation, x, bias);
     return status;
@@ -160,9 +161,9 @@ tarn_status tensor_infer_conv2d(const tensor_argument *x, const tensor_argument 
 tarn_status tensor_infer_max_pool2d(const tensor_argument *x, const tarn_pool2d_attributes *attributes,
                                     tensor_inferred *out_inferred) {
     const tarn_operation operation = TARN_OPERATION_MAX_POOL2D;
-    if (x->type == TARN_ELEMENT_BOOL)
-        return base_fail(TARN_NOT_SUPPORTED, "max_pool2d of bool: it takes numbers alone");
-    tarn_status status = check_pair(operation, "kernel", attributes->kernel, 1);
+    tarn_element_type computed;
+    tarn_status status = tensor_infer_type(operation, x->type, &computed);
+    if (status == TARN_OK) status = check_pair(operation, "kernel", attributes->kernel, 1);
     if (status == TARN_OK) status = check_pair(operation, "stride", attributes->stride, 1);
     if (status == TARN_OK) status = check_pair(operation, "padding", attributes->padding, 0);
     if (status == TARN_OK) status = check_pair(operation, "dilation", attributes->dilation, 1);
@@ -187,7 +188,7 @@ tarn_status tensor_infer_max_pool2d(const tensor_argument *x, const tarn_pool2d_
 tarn_status tensor_infer_softmax(const tensor_argument *x, const tarn_softmax_attributes *attributes,
                                  tensor_inferred *out_inferred) {
     const tarn_operation operation = TARN_OPERATION_SOFTMAX;
-    tarn_status status = tensor_infer_floating(operation, x->type);
+    tarn_status status = check_types(operation, x, NULL, NULL);
     if (status != TARN_OK) return status;
     if (attributes->axis >= x->shape->rank) return refuse_shape(operation, "the input has the dimension", x->shape);
     tensor_inferred inferred = {.type = x->type, .computed = x->type, .shape = *x->shape};
