@@ -83,6 +83,25 @@ typedef struct tarn_dlpack_versioned {
     tarn_dlpack_tensor tensor;
 } tarn_dlpack_versioned;
 
+/* The table of functions that a class of Python tensors offers since DLPack 1.3, in its attribute `__dlpack_c_exchange_api__`, a capsule
+ * named "dlpack_exchange_api": with it extensions in C come by tensors without a call in Python. An `object` is a PyObject of that class.
+ * Each function returns 0, or -1 with an exception set in Python; none waits for streams. */
+typedef struct tarn_dlpack_exchange {
+    tarn_dlpack_version version;
+    const struct tarn_dlpack_exchange *previous; /* a table of an older major version, or NULL */
+    /* A new tensor with the type, the dimensions and the device of `prototype`. What fails is told to `set_error`, once, as the name of a
+     * Python exception and a sentence. */
+    int (*allocate)(tarn_dlpack_tensor *prototype, tarn_dlpack_versioned **out_versioned, void *error_context,
+                    void (*set_error)(void *error_context, const char *exception, const char *sentence));
+    int (*from_object)(void *object, tarn_dlpack_versioned **out_versioned);
+    /* Takes the structure over in any case; a new reference to an object. */
+    int (*to_object)(tarn_dlpack_versioned *versioned, void **out_object);
+    /* (optional) Only looks: good for as long as the object is there and the caller has not returned. */
+    int (*look)(void *object, tarn_dlpack_tensor *out_tensor);
+    /* The stream that work on a device takes place on; NULL: the default one. */
+    int (*current_stream)(int32_t device_type, int32_t device_number, void **out_stream);
+} tarn_dlpack_exchange;
+
 /* Handing a tensor out. The structure holds one reference to the tensor, which its deleter lets go, on whatever thread that is called. The
  * first element is at `data`, with a byte_offset of 0, and strides are always written.
  *
@@ -139,6 +158,14 @@ TARN_DLPACK_ASSERT(offsetof(tarn_dlpack_versioned, context) == 8);
 TARN_DLPACK_ASSERT(offsetof(tarn_dlpack_versioned, deleter) == 16);
 TARN_DLPACK_ASSERT(offsetof(tarn_dlpack_versioned, flags) == 24);
 TARN_DLPACK_ASSERT(offsetof(tarn_dlpack_versioned, tensor) == 32);
+TARN_DLPACK_ASSERT(sizeof(tarn_dlpack_exchange) == 56);
+TARN_DLPACK_ASSERT(offsetof(tarn_dlpack_exchange, version) == 0);
+TARN_DLPACK_ASSERT(offsetof(tarn_dlpack_exchange, previous) == 8);
+TARN_DLPACK_ASSERT(offsetof(tarn_dlpack_exchange, allocate) == 16);
+TARN_DLPACK_ASSERT(offsetof(tarn_dlpack_exchange, from_object) == 24);
+TARN_DLPACK_ASSERT(offsetof(tarn_dlpack_exchange, to_object) == 32);
+TARN_DLPACK_ASSERT(offsetof(tarn_dlpack_exchange, look) == 40);
+TARN_DLPACK_ASSERT(offsetof(tarn_dlpack_exchange, current_stream) == 48);
 #endif
 
 TARN_END_DECLARATIONS

@@ -22,6 +22,7 @@
 #include <tarn/planned.h>
 #include <tarn/pool.h>
 #include <tarn/predictive.h>
+#include <tarn/python.h>
 #include <tarn/replay.h>
 #include <tarn/report.h>
 #include <tarn/shape.h>

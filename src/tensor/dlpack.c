@@ -3,7 +3,7 @@
  * The two forms differ in what stands around the same description, so everything here is done with the description, and each form adds
  * its frame. A structure that is handed out is the first member of an export, which holds a reference to the tensor and the numbers that
  * the description points to. A structure that is taken in becomes the context of lent memory, and is given back by the release of that. */
-#include <tarn/dlpack.h>
+#include "tensor/dlpack.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -26,7 +26,7 @@ static const tarn_dlpack_type types[TARN_ELEMENT_TYPE_COUNT] = {
     [TARN_ELEMENT_I64] = {TARN_DLPACK_INTEGER, 64, 1}, [TARN_ELEMENT_BOOL] = {TARN_DLPACK_BOOL, 8, 1},
 };
 
-static tarn_status find_type(tarn_dlpack_type wanted, tarn_element_type *out_type) {
+tarn_status dlpack_find_type(tarn_dlpack_type wanted, tarn_element_type *out_type) {
     for (int i = 0; i < TARN_ELEMENT_TYPE_COUNT; i++) {
         if (types[i].sort != wanted.sort || types[i].bits != wanted.bits || wanted.lanes != 1) continue;
         *out_type = (tarn_element_type)i;
@@ -105,8 +105,7 @@ static int is_sought(void *context, const tarn_backend_info *info) {
     return search->name != NULL;
 }
 
-/* Opens the device that DLPack means. */
-static tarn_status open_device(tarn_dlpack_device wanted, tarn_device **out_device) {
+tarn_status dlpack_open_device(tarn_dlpack_device wanted, tarn_device **out_device) {
     if (wanted.type == TARN_DLPACK_CPU || wanted.type == TARN_DLPACK_CUDA_HOST || wanted.type == TARN_DLPACK_ROCM_HOST)
         return tarn_device_open("cpu", out_device);
     if (wanted.type == TARN_DLPACK_OPENCL) return refuse_opencl();
@@ -227,7 +226,7 @@ static void return_versioned(void *context) {
     if (versioned->deleter != NULL) versioned->deleter(versioned);
 }
 
-static tarn_status read_shape(const tarn_dlpack_tensor *described, tarn_shape *out_shape) {
+tarn_status dlpack_read_shape(const tarn_dlpack_tensor *described, tarn_shape *out_shape) {
     if (described->rank < 0 || (described->rank > 0 && described->dims == NULL)) {
         return base_fail(TARN_INVALID_ARGUMENT, "a DLPack tensor of %" PRId32 " dimensions%s", described->rank,
                          described->rank > 0 ? " does not say which" : "");
@@ -256,11 +255,11 @@ static tarn_status take_in(const tarn_dlpack_tensor *described, int is_read_only
     size_t elements;
     void *data;
     tarn_device *device;
-    tarn_status status = find_type(described->type, &type);
-    if (status == TARN_OK) status = read_shape(described, &shape);
+    tarn_status status = dlpack_find_type(described->type, &type);
+    if (status == TARN_OK) status = dlpack_read_shape(described, &shape);
     if (status == TARN_OK) status = tarn_shape_elements(&shape, &elements);
     if (status == TARN_OK) status = find_data(described, elements, &data);
-    if (status == TARN_OK) status = open_device(described->device, &device);
+    if (status == TARN_OK) status = dlpack_open_device(described->device, &device);
     if (status != TARN_OK) return status;
     tarn_tensor *tensor;
     status =
