@@ -1,0 +1,301 @@
+/* Matrix products, convolutions, pooling, softmax, normalization and gathering, against loops over their definitions. */
+#include "tensor/infer.h"
+#include "trials.h"
+
+static const tarn_element_type floating[] = {TARN_ELEMENT_F32, TARN_ELEMENT_F64, TARN_ELEMENT_F16, TARN_ELEMENT_BF16};
+#define FLOATING_COUNT (sizeof floating / sizeof floating[0])
+
+static trial_layout any_layout(test_trials *trials) { return (trial_layout)trials_random(trials, LAYOUT_COUNT); }
+
+static tensor_argument argument_of(const tarn_tensor *tensor) {
+    return (tensor_argument){.shape = tarn_tensor_shape(tensor), .type = tarn_tensor_type(tensor)};
+}
+
+/* No result, or one of another type and layout. */
+static tarn_tensor *choose_result(test_trials *trials, const tensor_inferred *inferred) {
+    trials->stream = trials_random(trials, 3) == 0 ? trials->worker : NULL;
+    return trials_random(trials, 3) == 0 ? trials_result(trials, &inferred->shape, inferred->type) : NULL;
+}
+
+static void try_product(test_trials *trials, const tarn_shape *shapes, size_t count, tarn_element_type type,
+                        tarn_operation activation) {
+    tarn_tensor *tensors[3] = {NULL};
+    reference_tensor read[3];
+    tensor_argument arguments[3] = {{0}};
+    for (size_t i = 0; i < count; i++) {
+        tensors[i] = trials_tensor(trials, &shapes[i], type, any_layout(trials), false);
+        read[i] = reference_read(tensors[i]);
+        arguments[i] = argument_of(tensors[i]);
+    }
+    const tensor_node node = {.operation = TARN_OPERATION_MATMUL,
+                              .attributes.matmul = {.has_bias = count == 3, .activation = activation}};
+    tensor_inferred inferred;
+    EXPECT_OK(tensor_infer(&node, arguments, &inferred));
+    reference_tensor wanted =
+        reference_matmul(&read[0], &read[1], count == 3 ? &read[2] : NULL, activation, &inferred.shape);
+    tarn_tensor *result = choose_result(trials, &inferred);
+    const tarn_operation_options options = trials_options(trials);
+    tarn_status status = count == 2 && activation == TARN_OPERATION_COPY
+                             ? tarn_matmul(tensors[0], tensors[1], &options, &result)
+                             : tarn_linear(tensors[0], tensors[1], tensors[2], activation, &options, &result);
+    JUDGE(trials, status, TARN_OPERATION_MATMUL, type, result, &wanted);
+    for (size_t i = 0; i < count; i++) {
+        reference_free(&read[i]);
+        EXPECT_OK(tarn_tensor_release(tensors[i]));
+    }
+}
+
+#define S(...)                                                                              \
+    {                                                                                       \
+        .rank = sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), .dims = { __VA_ARGS__ } \
+    }
+
+static void matrix_products_match_the_reference(void **state) {
+    test_trials *trials = *state;
+    static const tarn_shape cases[][3] = {{S(2, 3), S(3, 4), S(4)},
+                                          {S(5), S(5, 4), S(1)},
+                                          {S(3, 7), S(7), S(3)},
+                                          {S(6), S(6), {.rank = 0}},
+                                          {S(2, 3, 4), S(4, 5), S(3, 1)},
+                                          {S(2, 1, 3, 4), S(5, 4, 2), S(2, 1, 1, 2)},
+                                          {S(3), S(2, 3, 4), S(2, 1)},
+                                          {S(2, 4, 3), S(3), S(2, 4)},
+                                          {S(17, 33), S(33, 9), S(17, 9)},
+                                          {S(2, 0), S(0, 3), S(3)},
+                                          {S(0, 2), S(2, 3), S(3)},
+                                          {S(1, 64), S(64, 1), S(1, 1)},
+                                          {S(1, 1, 1, 1, 1, 2, 3), S(3, 2), S(2)}};
+    static const tarn_operation activations[] = {TARN_OPERATION_COPY, TARN_OPERATION_RELU, TARN_OPERATION_SIGMOID,
+                                                 TARN_OPERATION_TANH};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        for (size_t j = 0; j < FLOATING_COUNT; j++) {
+            for (size_t k = 0; k < 4; k++) {
+                try_product(trials, cases[i], 2, floating[j], activations[k]);
+                try_product(trials, cases[i], 3, floating[j], activations[k]);
+            }
+        }
+    }
+}
+
+static void try_convolution(test_trials *trials, const tarn_conv2d_options *conv2d, const tarn_shape *shapes,
+                            size_t count, tarn_element_type type) {
+    tarn_tensor *tensors[3] = {NULL};
+    reference_tensor read[3];
+    tensor_argument arguments[3] = {{0}};
+    for (size_t i = 0; i < count; i++) {
+        tensors[i] = trials_tensor(trials, &shapes[i], type, any_layout(trials), false);
+        read[i] = reference_read(tensors[i]);
+        arguments[i] = argument_of(tensors[i]);
+    }
+    tensor_node node = {.operation = TARN_OPERATION_CONV2D};
+    tensor_inferred inferred;
+    EXPECT_OK(tensor_infer_conv2d_attributes(conv2d, count == 3, &node.attributes.conv2d));
+    EXPECT_OK(tensor_infer(&node, arguments, &inferred));
+    reference_tensor wanted =
+        reference_conv2d(&read[0], &read[1], count == 3 ? &read[2] : NULL, &node.attributes.conv2d, &inferred.shape);
+    tarn_tensor *result = choose_result(trials, &inferred);
+    const tarn_operation_options options = trials_options(trials);
+    tarn_status status = tarn_conv2d(tensors[0], tensors[1], tensors[2], conv2d, &options, &result);
+    JUDGE(trials, status, TARN_OPERATION_CONV2D, type, result, &wanted);
+    for (size_t i = 0; i < count; i++) {
+        reference_free(&read[i]);
+        EXPECT_OK(tarn_tensor_release(tensors[i]));
+    }
+}
+
+static void convolutions_match_the_reference(void **state) {
+    test_trials *trials = *state;
+    static const struct {
+        tarn_shape shapes[3];
+        tarn_conv2d_options options;
+    } cases[] = {
+        {{S(2, 3, 7, 6), S(4, 3, 3, 3), S(4)}, {.stride = {0}}},
+        {{S(1, 4, 8, 8), S(6, 2, 3, 2), S(6)}, {.stride = {2, 1}, .padding = {1, 0}, .groups = 2}},
+        {{S(2, 3, 9, 9), S(3, 1, 3, 3), S(3)}, {.padding = {2, 2}, .dilation = {2, 2}, .groups = 3}},
+        {{S(1, 2, 1, 5), S(2, 2, 1, 1), S(2)}, {.stride = {1, 2}, .activation = TARN_OPERATION_SIGMOID}},
+        {{S(3, 8, 5, 5), S(16, 8, 3, 3), S(16)}, {.padding = {1, 1}, .activation = TARN_OPERATION_RELU}},
+        {{S(1, 1, 4, 4), S(1, 1, 4, 4), S(1)}, {.activation = TARN_OPERATION_TANH}},
+        {{S(0, 1, 4, 4), S(1, 1, 4, 4), S(1)}, {.stride = {0}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tarn_conv2d_options options = cases[i].options;
+        options.struct_size = sizeof options;
+        for (size_t j = 0; j < FLOATING_COUNT; j++) {
+            try_convolution(trials, &options, cases[i].shapes, 2, floating[j]);
+            try_convolution(trials, &options, cases[i].shapes, 3, floating[j]);
+        }
+    }
+    try_convolution(trials, NULL, cases[0].shapes, 3, TARN_ELEMENT_F32);
+}
+
+static void pooling_matches_the_reference(void **state) {
+    test_trials *trials = *state;
+    static const struct {
+        tarn_shape shape;
+        tarn_max_pool2d_options options;
+    } cases[] = {
+        {S(2, 3, 6, 8), {.kernel = {2, 2}}},
+        {S(1, 2, 7, 7), {.kernel = {3, 3}, .stride = {2, 2}, .padding = {1, 1}}},
+        {S(1, 1, 9, 5), {.kernel = {3, 2}, .stride = {1, 1}, .dilation = {2, 3}}},
+        {S(2, 1, 3, 3), {.kernel = {3, 3}, .padding = {1, 0}}},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        tarn_max_pool2d_options options = cases[i].options;
+        options.struct_size = sizeof options;
+        for (int type = 0; type < TARN_ELEMENT_BOOL; type++) {
+            tarn_tensor *x = trials_tensor(trials, &cases[i].shape, (tarn_element_type)type, any_layout(trials), true);
+            reference_tensor read = reference_read(x);
+            const tensor_argument argument = argument_of(x);
+            tarn_pool2d_attributes attributes;
+            tensor_inferred inferred;
+            EXPECT_OK(tensor_infer_pool2d_attributes(&options, &attributes));
+            EXPECT_OK(tensor_infer_max_pool2d(&argument, &attributes, &inferred));
+            reference_tensor wanted = reference_max_pool2d(&read, &attributes, &inferred.shape);
+            tarn_tensor *result = choose_result(trials, &inferred);
+            const tarn_operation_options call = trials_options(trials);
+            tarn_status status = tarn_max_pool2d(x, &options, &call, &result);
+            JUDGE(trials, status, TARN_OPERATION_MAX_POOL2D, (tarn_element_type)type, result, &wanted);
+            reference_free(&read);
+            EXPECT_OK(tarn_tensor_release(x));
+        }
+    }
+}
+
+static void softmax_matches_the_reference(void **state) {
+    test_trials *trials = *state;
+    for (size_t i = 0; i < FLOATING_COUNT; i++) {
+        for (int layout = 0; layout < LAYOUT_COUNT; layout++) {
+            for (int dim = -3; dim < 3; dim++) {
+                const tarn_shape shape = trials_shape(trials, 3, 7);
+                tarn_tensor *x = trials_tensor(trials, &shape, floating[i], (trial_layout)layout, false);
+                reference_tensor read = reference_read(x);
+                reference_tensor wanted = reference_softmax(&read, (uint32_t)(dim < 0 ? dim + 3 : dim));
+                const tensor_inferred inferred = {.shape = shape, .type = floating[i]};
+                tarn_tensor *result = choose_result(trials, &inferred);
+                const tarn_operation_options options = trials_options(trials);
+                tarn_status status = tarn_softmax(x, dim, &options, &result);
+                JUDGE(trials, status, TARN_OPERATION_SOFTMAX, floating[i], result, &wanted);
+                reference_free(&read);
+                EXPECT_OK(tarn_tensor_release(x));
+            }
+        }
+    }
+}
+
+static void try_layer_norm(test_trials *trials, size_t dims, bool has_weight, bool has_bias, tarn_element_type type) {
+    const tarn_shape shape = trials_shape(trials, 3, 6);
+    tarn_shape parameter = {.rank = dims};
+    for (size_t i = 0; i < dims; i++) parameter.dims[i] = shape.dims[3 - dims + i];
+    tarn_tensor *x = trials_tensor(trials, &shape, type, any_layout(trials), false);
+    tarn_tensor *weight = has_weight ? trials_tensor(trials, &parameter, type, any_layout(trials), false) : NULL;
+    tarn_tensor *bias = has_bias ? trials_tensor(trials, &parameter, type, any_layout(trials), false) : NULL;
+    reference_tensor read = reference_read(x), read_weight = {0}, read_bias = {0};
+    if (has_weight) read_weight = reference_read(weight);
+    if (has_bias) read_bias = reference_read(bias);
+    reference_tensor wanted = reference_layer_norm(&read, (uint32_t)dims, has_weight ? &read_weight : NULL,
+                                                   has_bias ? &read_bias : NULL, 0.5);
+    const tensor_inferred inferred = {.shape = shape, .type = type};
+    tarn_tensor *result = choose_result(trials, &inferred);
+    const tarn_operation_options options = trials_options(trials);
+    tarn_status status = tarn_layer_norm(x, dims, weight, bias, 0.5, &options, &result);
+    JUDGE(trials, status, TARN_OPERATION_LAYER_NORM, type, result, &wanted);
+    reference_free(&read);
+    reference_free(&read_weight);
+    reference_free(&read_bias);
+    EXPECT_OK(tarn_tensor_release(bias));
+    EXPECT_OK(tarn_tensor_release(weight));
+    EXPECT_OK(tarn_tensor_release(x));
+}
+
+static void layer_norm_matches_the_reference(void **state) {
+    for (size_t i = 0; i < FLOATING_COUNT; i++)
+        for (size_t dims = 1; dims <= 3; dims++)
+            for (int parameters = 0; parameters < 4; parameters++)
+                for (int repeat = 0; repeat < 4; repeat++)
+                    try_layer_norm(*state, dims, (parameters & 1) != 0, (parameters & 2) != 0, floating[i]);
+}
+
+/* Indices from -count to count - 1, in memory that is walked somehow. */
+static tarn_tensor *random_indices(test_trials *trials, const tarn_shape *shape, tarn_element_type type,
+                                   int64_t count) {
+    size_t elements;
+    EXPECT_OK(tarn_shape_elements(shape, &elements));
+    int64_t wide[64] = {0};
+    int32_t narrow[64] = {0};
+    assert_true(elements <= 64);
+    for (size_t i = 0; i < elements; i++) {
+        wide[i] = (int64_t)trials_random(trials, 2 * (size_t)count) - count;
+        narrow[i] = (int32_t)wide[i];
+    }
+    tarn_tensor *indices;
+    EXPECT_OK(tarn_tensor_from_data(trials->bench.allocator, shape, type,
+                                    type == TARN_ELEMENT_I64 ? (const void *)wide : (const void *)narrow, NULL,
+                                    &indices));
+    return indices;
+}
+
+static void gathering_matches_the_reference(void **state) {
+    test_trials *trials = *state;
+    for (int type = 0; type < TARN_ELEMENT_TYPE_COUNT; type++) {
+        for (int dim = -3; dim < 3; dim++) {
+            for (size_t rank = 0; rank < 3; rank++) {
+                const tarn_shape shape = trials_shape(trials, 3, 5), places = trials_shape(trials, rank, 4);
+                uint32_t axis = (uint32_t)(dim < 0 ? dim + 3 : dim);
+                tarn_tensor *x = trials_tensor(trials, &shape, (tarn_element_type)type, any_layout(trials), false);
+                tarn_tensor *indices = random_indices(
+                    trials, &places, dim % 2 == 0 ? TARN_ELEMENT_I64 : TARN_ELEMENT_I32, shape.dims[axis]);
+                reference_tensor read = reference_read(x), read_indices = reference_read(indices);
+                const tensor_argument arguments[2] = {argument_of(x), argument_of(indices)};
+                tensor_inferred inferred;
+                EXPECT_OK(tensor_infer_gather(&arguments[0], &arguments[1], &(tarn_gather_attributes){.axis = axis},
+                                              &inferred));
+                reference_tensor wanted = reference_gather(&read, &read_indices, axis, &inferred.shape);
+                tarn_tensor *result = choose_result(trials, &inferred);
+                const tarn_operation_options options = trials_options(trials);
+                tarn_status status = tarn_gather(x, indices, dim, &options, &result);
+                JUDGE(trials, status, TARN_OPERATION_GATHER, (tarn_element_type)type, result, &wanted);
+                reference_free(&read);
+                reference_free(&read_indices);
+                EXPECT_OK(tarn_tensor_release(indices));
+                EXPECT_OK(tarn_tensor_release(x));
+            }
+        }
+    }
+}
+
+/* On the default stream at once, on a worker's at its next synchronisation; the slice is 0. */
+static void an_index_out_of_range_is_told_and_gives_zeros(void **state) {
+    test_trials *trials = *state;
+    test_bench *bench = &trials->bench;
+    if (!tarn_device_supports(bench->device, TARN_OPERATION_GATHER, TARN_ELEMENT_F32)) {
+        trials->skipped++;
+        return;
+    }
+    tarn_tensor *x = counting(bench, SHAPE(3)), *indices, *result = NULL;
+    EXPECT_OK(tarn_tensor_from_data(bench->allocator, SHAPE(3), TARN_ELEMENT_I64, (const int64_t[]){2, 3, -1}, NULL,
+                                    &indices));
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_gather(x, indices, 0, NULL, &result));
+    assert_null(result);
+    tarn_operation_options options = {.struct_size = sizeof options, .stream = trials->worker};
+    EXPECT_OK(tarn_gather(x, indices, 0, &options, &result));
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_stream_synchronize(trials->worker));
+    EXPECT_OK(tarn_stream_synchronize(trials->worker));
+    EXPECT_FLOATS(result, 2, 0, 2);
+    (void)tarn_device_synchronize(bench->device);
+    EXPECT_OK(tarn_tensor_release(result));
+    EXPECT_OK(tarn_tensor_release(indices));
+    EXPECT_OK(tarn_tensor_release(x));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(matrix_products_match_the_reference),
+        cmocka_unit_test(convolutions_match_the_reference),
+        cmocka_unit_test(pooling_matches_the_reference),
+        cmocka_unit_test(softmax_matches_the_reference),
+        cmocka_unit_test(layer_norm_matches_the_reference),
+        cmocka_unit_test(gathering_matches_the_reference),
+        cmocka_unit_test(an_index_out_of_range_is_told_and_gives_zeros),
+    };
+    return cmocka_run_group_tests(tests, trials_begin, trials_end);
+}
