@@ -7,25 +7,25 @@
 
 static const size_t batch_size = 1000;
 
-static void put_byte(trace_output *output, int byte) {
+static void put_byte(base_output *output, int byte) {
     uint8_t one = (uint8_t)byte;
-    trace_output_bytes(output, &one, 1);
+    base_output_bytes(output, &one, 1);
 }
 
-static void put_little_endian(trace_output *output, uint64_t value, unsigned width) {
+static void put_little_endian(base_output *output, uint64_t value, unsigned width) {
     uint8_t bytes[8];
     for (unsigned i = 0; i < width; i++) bytes[i] = (uint8_t)(value >> (8 * i));
-    trace_output_bytes(output, bytes, width);
+    base_output_bytes(output, bytes, width);
 }
 
-void pickle_put_begin(trace_output *output) {
+void pickle_put_begin(base_output *output) {
     put_byte(output, OP_PROTO);
     put_byte(output, 2);
 }
 
-void pickle_put_end(trace_output *output) { put_byte(output, OP_STOP); }
+void pickle_put_end(base_output *output) { put_byte(output, OP_STOP); }
 
-void pickle_put_number(trace_output *output, uint64_t value) {
+void pickle_put_number(base_output *output, uint64_t value) {
     if (value < 0x100) {
         put_byte(output, OP_BININT1);
         put_little_endian(output, value, 1);
@@ -42,42 +42,42 @@ void pickle_put_number(trace_output *output, uint64_t value) {
     }
 }
 
-void pickle_put_boolean(trace_output *output, bool value) { put_byte(output, value ? OP_NEWTRUE : OP_NEWFALSE); }
+void pickle_put_boolean(base_output *output, bool value) { put_byte(output, value ? OP_NEWTRUE : OP_NEWFALSE); }
 
-void pickle_put_text(trace_output *output, const char *text, size_t length) {
+void pickle_put_text(base_output *output, const char *text, size_t length) {
     put_byte(output, OP_BINUNICODE);
     put_little_endian(output, length, 4);
-    trace_output_bytes(output, text, length);
+    base_output_bytes(output, text, length);
 }
 
-void pickle_put_name(trace_output *output, const char *name) { pickle_put_text(output, name, strlen(name)); }
+void pickle_put_name(base_output *output, const char *name) { pickle_put_text(output, name, strlen(name)); }
 
-void pickle_put_pair(trace_output *output) { put_byte(output, OP_TUPLE2); }
+void pickle_put_pair(base_output *output) { put_byte(output, OP_TUPLE2); }
 
-void pickle_put_dict(trace_output *output) {
+void pickle_put_dict(base_output *output) {
     put_byte(output, OP_EMPTY_DICT);
     put_byte(output, OP_MARK);
 }
 
-void pickle_end_dict(trace_output *output) { put_byte(output, OP_SETITEMS); }
+void pickle_end_dict(base_output *output) { put_byte(output, OP_SETITEMS); }
 
-void pickle_put_number_field(trace_output *output, const char *name, uint64_t value) {
+void pickle_put_number_field(base_output *output, const char *name, uint64_t value) {
     pickle_put_name(output, name);
     pickle_put_number(output, value);
 }
 
-void pickle_put_text_field(trace_output *output, const char *name, const char *value) {
+void pickle_put_text_field(base_output *output, const char *name, const char *value) {
     pickle_put_name(output, name);
     pickle_put_name(output, value);
 }
 
-void pickle_put_list(trace_output *output, pickle_list *list) {
+void pickle_put_list(base_output *output, pickle_list *list) {
     *list = (pickle_list){0};
     put_byte(output, OP_EMPTY_LIST);
     put_byte(output, OP_MARK);
 }
 
-void pickle_put_next(trace_output *output, pickle_list *list) {
+void pickle_put_next(base_output *output, pickle_list *list) {
     if (list->count == batch_size) {
         put_byte(output, OP_APPENDS);
         put_byte(output, OP_MARK);
@@ -86,7 +86,7 @@ void pickle_put_next(trace_output *output, pickle_list *list) {
     list->count++;
 }
 
-void pickle_end_list(trace_output *output, pickle_list *list) {
+void pickle_end_list(base_output *output, pickle_list *list) {
     put_byte(output, OP_APPENDS);
     list->count = 0;
 }

@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/output.h"
 #include "base/status.h"
 #include "trace_file.h"
-#include "trace_output.h"
 
 static tarn_status no_memory(const char *path, size_t count) {
     return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for %zu buffers", path, count);
@@ -215,30 +215,30 @@ tarn_status tarn_plan_problem_read(const char *path, const tarn_plan_problem_opt
     return is_table ? status : read_trace(path, options, out_problem);
 }
 
-static void write_gaps(trace_output *output, const tarn_plan_buffer *buffer) {
+static void write_gaps(base_output *output, const tarn_plan_buffer *buffer) {
     for (uint32_t i = 0; i < buffer->gap_count; i++) {
         const tarn_plan_gap *gap = &buffer->gaps[i];
-        trace_output_format(output, "%s%" PRId64 "-%" PRId64, i > 0 ? " " : "", gap->lower, gap->upper);
+        base_output_format(output, "%s%" PRId64 "-%" PRId64, i > 0 ? " " : "", gap->lower, gap->upper);
         if (gap->window_upper > 0)
-            trace_output_format(output, "@%" PRIu64 ":%" PRIu64, gap->window_lower, gap->window_upper);
+            base_output_format(output, "@%" PRIu64 ":%" PRIu64, gap->window_lower, gap->window_upper);
     }
 }
 
-static void write_rows(const tarn_plan_problem *problem, const uint64_t *offsets, trace_output *output) {
+static void write_rows(const tarn_plan_problem *problem, const uint64_t *offsets, base_output *output) {
     bool has_alignment = false;
     for (size_t i = 0; i < problem->count && !has_alignment; i++) has_alignment = problem->buffers[i].alignment > 1;
     bool has_gaps = problem->gap_count > 0, has_regions = problem->region_count > 1;
-    trace_output_format(output, "id,lower,upper,size%s%s%s,offset\n", has_alignment ? ",alignment" : "",
-                        has_gaps ? ",gaps" : "", has_regions ? ",region" : "");
+    base_output_format(output, "id,lower,upper,size%s%s%s,offset\n", has_alignment ? ",alignment" : "",
+                       has_gaps ? ",gaps" : "", has_regions ? ",region" : "");
     for (size_t i = 0; i < problem->count; i++) {
         const tarn_plan_buffer *buffer = &problem->buffers[i];
-        trace_output_cell(output, tarn_plan_problem_id(problem, i));
-        trace_output_format(output, ",%" PRId64 ",%" PRId64 ",%" PRIu64, buffer->lower, buffer->upper, buffer->size);
-        if (has_alignment) trace_output_format(output, ",%" PRIu64, buffer->alignment > 1 ? buffer->alignment : 1);
-        if (has_gaps) trace_output_string(output, ",");
+        base_output_cell(output, tarn_plan_problem_id(problem, i));
+        base_output_format(output, ",%" PRId64 ",%" PRId64 ",%" PRIu64, buffer->lower, buffer->upper, buffer->size);
+        if (has_alignment) base_output_format(output, ",%" PRIu64, buffer->alignment > 1 ? buffer->alignment : 1);
+        if (has_gaps) base_output_string(output, ",");
         write_gaps(output, buffer);
-        if (has_regions) trace_output_format(output, ",%" PRIu32, buffer->region);
-        trace_output_format(output, ",%" PRIu64 "\n", offsets[i]);
+        if (has_regions) base_output_format(output, ",%" PRIu32, buffer->region);
+        base_output_format(output, ",%" PRIu64 "\n", offsets[i]);
     }
 }
 
@@ -248,9 +248,9 @@ tarn_status tarn_plan_problem_write(const tarn_plan_problem *problem, const uint
         return base_fail(TARN_INVALID_ARGUMENT, "%s: a plan cannot be written to an empty path", problem->path);
     if (offsets == NULL && problem->count > 0)
         return base_fail(TARN_INVALID_ARGUMENT, "%s: no offsets to write (NULL)", problem->path);
-    trace_output output;
-    tarn_status status = trace_output_open(&output, path);
+    base_output output;
+    tarn_status status = base_output_open(&output, path);
     if (status != TARN_OK) return status;
     write_rows(problem, offsets, &output);
-    return trace_output_close(&output);
+    return base_output_close(&output);
 }

@@ -6,7 +6,7 @@
 /* Where made-up addresses begin: above those that a device hands out. */
 static const uint64_t made_up_address = UINT64_C(1) << 56;
 
-typedef tarn_status (*trace_writer)(const tarn_trace *trace, trace_output *output);
+typedef tarn_status (*trace_writer)(const tarn_trace *trace, base_output *output);
 
 static trace_writer writer_of(tarn_trace_format format) {
     switch (format) {
@@ -28,12 +28,12 @@ tarn_status tarn_trace_write(const tarn_trace *trace, const char *path, tarn_tra
     if (writer == NULL)
         return base_fail(TARN_NOT_SUPPORTED, "%s: traces are not written in format %d", path, (int)format);
 
-    trace_output output;
-    tarn_status status = trace_output_open(&output, path);
+    base_output output;
+    tarn_status status = base_output_open(&output, path);
     if (status != TARN_OK) return status;
     status = writer(trace, &output);
-    if (status == TARN_OK) return trace_output_close(&output);
-    trace_output_discard(&output);
+    if (status == TARN_OK) return base_output_close(&output);
+    base_output_discard(&output);
     return status;
 }
 

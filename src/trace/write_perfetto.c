@@ -16,7 +16,7 @@ enum { slice_limit = 20000 };
 
 typedef struct writer {
     const tarn_trace *trace;
-    trace_output *output;
+    base_output *output;
     uint64_t *live;         /* bytes, by device */
     int64_t *reserved;      /* likewise */
     uint64_t slice_minimum; /* bytes: smaller allocations have no slice */
@@ -24,63 +24,63 @@ typedef struct writer {
 } writer;
 
 /* Text in JSON's quotes. Bytes that are no UTF-8 become U+FFFD. */
-static void write_text(trace_output *output, const char *text) {
-    trace_output_string(output, "\"");
+static void write_text(base_output *output, const char *text) {
+    base_output_string(output, "\"");
     while (*text != '\0') {
         size_t length = base_utf8_length(text);
-        if (length == 0) trace_output_string(output, "\\ufffd");
-        else if (*text == '"' || *text == '\\') trace_output_format(output, "\\%c", *text);
-        else if (length == 1 && *text < 0x20) trace_output_format(output, "\\u%04x", (unsigned)*text);
-        else trace_output_bytes(output, text, length);
+        if (length == 0) base_output_string(output, "\\ufffd");
+        else if (*text == '"' || *text == '\\') base_output_format(output, "\\%c", *text);
+        else if (length == 1 && *text < 0x20) base_output_format(output, "\\u%04x", (unsigned)*text);
+        else base_output_bytes(output, text, length);
         text += length == 0 ? 1 : length;
     }
-    trace_output_string(output, "\"");
+    base_output_string(output, "\"");
 }
 
 static void begin(writer *w) {
-    trace_output_string(w->output, w->comma ? ",\n" : "\n");
+    base_output_string(w->output, w->comma ? ",\n" : "\n");
     w->comma = true;
 }
 
 /* Microseconds with three decimals: the unit of the format. */
 static void write_time(writer *w, int64_t time_ns) {
-    trace_output_format(w->output, "\"ts\":%" PRId64 ".%03d", time_ns / 1000, (int)(time_ns % 1000));
+    base_output_format(w->output, "\"ts\":%" PRId64 ".%03d", time_ns / 1000, (int)(time_ns % 1000));
 }
 
 static void write_counter(writer *w, const char *name, uint16_t device, int64_t time_ns, uint64_t bytes) {
     begin(w);
-    trace_output_format(w->output, "{\"ph\":\"C\",\"name\":\"%s\",\"pid\":%u,", name, device);
+    base_output_format(w->output, "{\"ph\":\"C\",\"name\":\"%s\",\"pid\":%u,", name, device);
     write_time(w, time_ns);
-    trace_output_format(w->output, ",\"args\":{\"bytes\":%" PRIu64 "}}", bytes);
+    base_output_format(w->output, ",\"args\":{\"bytes\":%" PRIu64 "}}", bytes);
 }
 
 /* The beginning ('b') or end ('e') of an allocation's slice. */
 static void write_slice(writer *w, const tarn_trace_event *event, char phase) {
     if (event->size < w->slice_minimum) return;
     begin(w);
-    trace_output_format(w->output, "{\"ph\":\"%c\",\"cat\":\"allocation\",\"id\":%" PRIu64 ",\"pid\":%u,\"tid\":%u,",
-                        phase, event->id, event->device, event->stream);
+    base_output_format(w->output, "{\"ph\":\"%c\",\"cat\":\"allocation\",\"id\":%" PRIu64 ",\"pid\":%u,\"tid\":%u,",
+                       phase, event->id, event->device, event->stream);
     write_time(w, event->time_ns);
-    trace_output_format(w->output, ",\"name\":\"%" PRIu64 " bytes\"", event->size);
+    base_output_format(w->output, ",\"name\":\"%" PRIu64 " bytes\"", event->size);
     if (phase == 'b') {
-        trace_output_format(w->output,
-                            ",\"args\":{\"bytes\":%" PRIu64 ",\"address\":\"0x%" PRIx64 "\",\"tag\":", event->size,
-                            event->address);
+        base_output_format(w->output,
+                           ",\"args\":{\"bytes\":%" PRIu64 ",\"address\":\"0x%" PRIx64 "\",\"tag\":", event->size,
+                           event->address);
         write_text(w->output, tarn_trace_string(w->trace, event->tag));
-        trace_output_string(w->output, ",\"site\":");
+        base_output_string(w->output, ",\"site\":");
         write_text(w->output, tarn_trace_string(w->trace, event->site));
-        trace_output_string(w->output, "}");
+        base_output_string(w->output, "}");
     }
-    trace_output_string(w->output, "}");
+    base_output_string(w->output, "}");
 }
 
 static void write_mark(writer *w, const tarn_trace_event *event, const char *name) {
     begin(w);
-    trace_output_format(w->output, "{\"ph\":\"i\",\"s\":\"p\",\"pid\":%u,\"tid\":%u,", event->device, event->stream);
+    base_output_format(w->output, "{\"ph\":\"i\",\"s\":\"p\",\"pid\":%u,\"tid\":%u,", event->device, event->stream);
     write_time(w, event->time_ns);
-    trace_output_string(w->output, ",\"name\":");
+    base_output_string(w->output, ",\"name\":");
     write_text(w->output, name);
-    trace_output_string(w->output, "}");
+    base_output_string(w->output, "}");
 }
 
 static void write_event(writer *w, const tarn_trace_event *event) {
@@ -149,13 +149,13 @@ static tarn_status choose_minimum(writer *w) {
 static void write_names(writer *w) {
     for (uint16_t device = 0; device < w->trace->device_count; device++) {
         begin(w);
-        trace_output_format(w->output,
-                            "{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":%u,\"args\":{\"name\":\"device %u\"}}",
-                            device, device);
+        base_output_format(w->output,
+                           "{\"ph\":\"M\",\"name\":\"process_name\",\"pid\":%u,\"args\":{\"name\":\"device %u\"}}",
+                           device, device);
     }
 }
 
-tarn_status trace_write_perfetto(const tarn_trace *trace, trace_output *output) {
+tarn_status trace_write_perfetto(const tarn_trace *trace, base_output *output) {
     writer w = {.trace = trace, .output = output};
     w.live = base_allocate(trace->device_count, sizeof *w.live);
     w.reserved = base_allocate(trace->device_count, sizeof *w.reserved);
@@ -164,11 +164,11 @@ tarn_status trace_write_perfetto(const tarn_trace *trace, trace_output *output) 
             ? base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for %u devices", output->path, trace->device_count)
             : choose_minimum(&w);
     if (status == TARN_OK) {
-        trace_output_string(output, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[");
+        base_output_string(output, "{\"displayTimeUnit\":\"ms\",\"traceEvents\":[");
         write_names(&w);
         start_reserved(&w);
         for (size_t i = 0; i < trace->event_count; i++) write_event(&w, &trace->events[i]);
-        trace_output_string(output, "\n]}\n");
+        base_output_string(output, "\n]}\n");
     }
     base_free(w.live);
     base_free(w.reserved);

@@ -20,12 +20,12 @@
 
 typedef struct writer {
     const tarn_trace *trace;
-    trace_output *output;
+    base_output *output;
     uint64_t *addresses;            /* by id */
     const tarn_trace_event **final; /* by id: the allocate of what lives at the end, else NULL */
 } writer;
 
-static void put_frame(trace_output *output, const char *name, size_t name_length, const char *file, size_t file_length,
+static void put_frame(base_output *output, const char *name, size_t name_length, const char *file, size_t file_length,
                       uint64_t line) {
     pickle_put_dict(output);
     pickle_put_name(output, "name");
@@ -37,7 +37,7 @@ static void put_frame(trace_output *output, const char *name, size_t name_length
 }
 
 /* One frame's text, "name (file:line)", "name (file)" or anything else, as PyTorch's dict. */
-static void put_frame_text(trace_output *output, const char *text, size_t length) {
+static void put_frame_text(base_output *output, const char *text, size_t length) {
     const char *open = length > 0 && text[length - 1] == ')' ? memrchr(text, '(', length) : NULL;
     if (open == NULL || open == text || open[-1] != ' ') {
         put_frame(output, text, length, "??", 2, 0);
@@ -75,7 +75,7 @@ static void put_block(writer *w, const tarn_trace_block *block) {
     static const char *const states[] = {[TARN_BLOCK_IN_USE] = "active_allocated",
                                          [TARN_BLOCK_CACHED] = "inactive",
                                          [TARN_BLOCK_PENDING] = "active_pending_free"};
-    trace_output *output = w->output;
+    base_output *output = w->output;
     pickle_put_dict(output);
     pickle_put_number_field(output, "address", block->address);
     pickle_put_number_field(output, "size", block->size);
@@ -102,7 +102,7 @@ static void put_segment(writer *w, const tarn_trace_block *blocks, size_t count)
             requested += blocks[i].requested;
         }
     }
-    trace_output *output = w->output;
+    base_output *output = w->output;
     pickle_list list;
     pickle_put_dict(output);
     pickle_put_number_field(output, "device", blocks[0].device);
@@ -176,7 +176,7 @@ static const char *action_of(const tarn_trace_event *event) {
 
 static void put_entry(writer *w, const tarn_trace_event *event, const char *action) {
     bool has_id = event->action <= TARN_TRACE_FREE_COMPLETED;
-    trace_output *output = w->output;
+    base_output *output = w->output;
     pickle_put_dict(output);
     pickle_put_text_field(output, "action", action);
     pickle_put_number_field(output, event->action == TARN_TRACE_OUT_OF_MEMORY ? "device_free" : "addr",
@@ -245,7 +245,7 @@ static void put_traces(writer *w, const bool *later) {
 /* The settings' text, "name=value, name=value", as the dict that it is read from. */
 static void put_settings(writer *w) {
     const char *at = w->trace->settings != NULL ? w->trace->settings : "";
-    trace_output *output = w->output;
+    base_output *output = w->output;
     pickle_put_dict(output);
     while (*at != '\0') {
         size_t name = strcspn(at, "="), value = 0;
@@ -270,7 +270,7 @@ static void put_settings(writer *w) {
 }
 
 static void put_snapshot(writer *w, const bool *later) {
-    trace_output *output = w->output;
+    base_output *output = w->output;
     pickle_list list;
     pickle_put_begin(output);
     pickle_put_dict(output);
@@ -292,7 +292,7 @@ static void put_snapshot(writer *w, const bool *later) {
     pickle_put_end(output);
 }
 
-tarn_status trace_write_pytorch(const tarn_trace *trace, trace_output *output) {
+tarn_status trace_write_pytorch(const tarn_trace *trace, base_output *output) {
     writer w = {.trace = trace, .output = output, .addresses = trace_writer_addresses(trace)};
     bool *later = find_completions(&w);
     w.final = base_allocate(trace->allocation_count, sizeof(const tarn_trace_event *));

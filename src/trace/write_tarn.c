@@ -15,15 +15,15 @@ static const trace_record_kind kinds[] = {
     [TARN_TRACE_MARK] = TRACE_RECORD_MARK,
 };
 
-static void write_string(trace_output *output, const char *text) {
+static void write_string(base_output *output, const char *text) {
     uint8_t head[TRACE_STRING_ROOM];
     size_t length = strlen(text);
     head[0] = TRACE_RECORD_STRING;
-    trace_output_bytes(output, head, 1 + trace_put_number(head + 1, length));
-    trace_output_bytes(output, text, length);
+    base_output_bytes(output, head, 1 + trace_put_number(head + 1, length));
+    base_output_bytes(output, text, length);
 }
 
-static void write_event(trace_output *output, trace_encoder *encoder, const tarn_trace_event *event, bool initial,
+static void write_event(base_output *output, trace_encoder *encoder, const tarn_trace_event *event, bool initial,
                         uint64_t allocations) {
     trace_record record = {
         .kind = kinds[event->action],
@@ -40,10 +40,10 @@ static void write_event(trace_output *output, trace_encoder *encoder, const tarn
         .device = event->device,
     };
     uint8_t bytes[TRACE_RECORD_ROOM];
-    trace_output_bytes(output, bytes, trace_encode_event(encoder, bytes, &record));
+    base_output_bytes(output, bytes, trace_encode_event(encoder, bytes, &record));
 }
 
-static void write_block(trace_output *output, trace_encoder *encoder, const tarn_trace_block *block) {
+static void write_block(base_output *output, trace_encoder *encoder, const tarn_trace_block *block) {
     uint8_t bytes[TRACE_RECORD_ROOM];
     size_t n = trace_encode_context(bytes, &encoder->stream, block->stream, TRACE_RECORD_STREAM);
     n += trace_encode_context(bytes + n, &encoder->device, block->device, TRACE_RECORD_DEVICE);
@@ -56,22 +56,22 @@ static void write_block(trace_output *output, trace_encoder *encoder, const tarn
     n += trace_put_number(bytes + n, block->state);
     if (has_tag) n += trace_put_number(bytes + n, block->tag);
     if (has_site) n += trace_put_number(bytes + n, block->site);
-    trace_output_bytes(output, bytes, n);
+    base_output_bytes(output, bytes, n);
 }
 
-tarn_status trace_write_tarn(const tarn_trace *trace, trace_output *output) {
+tarn_status trace_write_tarn(const tarn_trace *trace, base_output *output) {
     uint8_t bytes[TRACE_RECORD_ROOM];
     trace_encoder encoder = {0};
-    trace_output_bytes(output, bytes, trace_encode_header(bytes, TRACE_FILE_NUMBERED));
+    base_output_bytes(output, bytes, trace_encode_header(bytes, TRACE_FILE_NUMBERED));
     for (uint32_t string = 0; string < trace->string_count; string++)
         write_string(output, tarn_trace_string(trace, string));
     if (trace->settings != NULL) {
         write_string(output, trace->settings);
-        trace_output_bytes(output, bytes, trace_encode_property(bytes, TRACE_PROPERTY_SETTINGS, trace->string_count));
+        base_output_bytes(output, bytes, trace_encode_property(bytes, TRACE_PROPERTY_SETTINGS, trace->string_count));
     }
     if (trace->has_recorded_peak)
-        trace_output_bytes(output, bytes,
-                           trace_encode_property(bytes, TRACE_PROPERTY_PEAK_RESERVED, trace->recorded_peak_reserved));
+        base_output_bytes(output, bytes,
+                          trace_encode_property(bytes, TRACE_PROPERTY_PEAK_RESERVED, trace->recorded_peak_reserved));
 
     uint64_t allocations = 0;
     for (size_t i = 0; i < trace->event_count; i++) {
@@ -79,6 +79,6 @@ tarn_status trace_write_tarn(const tarn_trace *trace, trace_output *output) {
         allocations += trace->events[i].action == TARN_TRACE_ALLOCATE;
     }
     for (size_t i = 0; i < trace->block_count; i++) write_block(output, &encoder, &trace->blocks[i]);
-    trace_output_bytes(output, bytes, trace_encode_end(bytes));
+    base_output_bytes(output, bytes, trace_encode_end(bytes));
     return TARN_OK;
 }

@@ -3,14 +3,14 @@
 #ifndef TRACE_WRITERS_H
 #define TRACE_WRITERS_H
 
+#include "base/output.h"
 #include "trace_internal.h"
-#include "trace_output.h"
 
-tarn_status trace_write_tarn(const tarn_trace *trace, trace_output *output);
-tarn_status trace_write_csv(const tarn_trace *trace, trace_output *output);
-tarn_status trace_write_rmm(const tarn_trace *trace, trace_output *output);
-tarn_status trace_write_perfetto(const tarn_trace *trace, trace_output *output);
-tarn_status trace_write_pytorch(const tarn_trace *trace, trace_output *output);
+tarn_status trace_write_tarn(const tarn_trace *trace, base_output *output);
+tarn_status trace_write_csv(const tarn_trace *trace, base_output *output);
+tarn_status trace_write_rmm(const tarn_trace *trace, base_output *output);
+tarn_status trace_write_perfetto(const tarn_trace *trace, base_output *output);
+tarn_status trace_write_pytorch(const tarn_trace *trace, base_output *output);
 
 /* An address for each allocation, by id, for formats that tell live ones apart by it: the recorded one, or one of
  * its own where the trace has none. NULL: no memory. Caller frees it with base_free. */

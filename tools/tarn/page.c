@@ -20,7 +20,7 @@ static int64_t time_unit(const tool_comparison *comparison) {
     return 1000;
 }
 
-static void put_times(trace_output *output, size_t file, const tool_comparison *comparison) {
+static void put_times(base_output *output, size_t file, const tool_comparison *comparison) {
     const tarn_trace_event *events = tarn_trace_events(comparison->trace);
     int64_t unit = time_unit(comparison), last = 0;
     page_numbers numbers = page_numbers_begin(output, file, "times", 0);
@@ -37,7 +37,7 @@ static bool is_allocation(const tool_comparison *comparison, const tarn_trace_ev
 
 /* Six numbers for each allocation, in order of its event: events since the last one, events until the free (0: never),
  * size, tag, site (0: none, else the string's number plus one), stream. */
-static bool put_allocations(trace_output *output, size_t file, const tool_comparison *comparison) {
+static bool put_allocations(base_output *output, size_t file, const tool_comparison *comparison) {
     const tarn_trace_event *events = tarn_trace_events(comparison->trace);
     size_t *freed_by = calloc(comparison->info.allocation_count + 1, sizeof *freed_by);
     if (freed_by == NULL) return false;
@@ -76,7 +76,7 @@ static bool address_base(const tool_comparison *comparison, const timeline *line
 }
 
 /* One number for each allocation: 0 where it failed, else one more than the difference to the last address. */
-static void put_addresses(trace_output *output, size_t file, size_t index, const tool_comparison *comparison,
+static void put_addresses(base_output *output, size_t file, size_t index, const tool_comparison *comparison,
                           const timeline *line) {
     const tarn_trace_event *events = tarn_trace_events(comparison->trace);
     uint64_t last = 0;
@@ -92,7 +92,7 @@ static void put_addresses(trace_output *output, size_t file, size_t index, const
 }
 
 /* Two numbers for each change of what was reserved: events since the last one, and the difference. */
-static void put_steps(trace_output *output, size_t file, size_t index, const timeline *line) {
+static void put_steps(base_output *output, size_t file, size_t index, const timeline *line) {
     page_numbers numbers = page_numbers_begin(output, file, "reserved", index);
     timeline_step last = {0};
     for (size_t i = 0; i < line->step_count && line->has_reserved; i++) {
@@ -133,7 +133,7 @@ static json_t *file_json(const tool_comparison *comparison) {
                      "lines", lines, "strings", strings);
 }
 
-static bool put_file(trace_output *output, size_t index, const tool_comparison *comparison) {
+static bool put_file(base_output *output, size_t index, const tool_comparison *comparison) {
     if (page_json(output, "file", index, file_json(comparison)) != 0) return false;
     if (!put_allocations(output, index, comparison)) return false;
     put_times(output, index, comparison);
@@ -147,21 +147,21 @@ static bool put_file(trace_output *output, size_t index, const tool_comparison *
 }
 
 int page_write(const tool_comparison *comparisons, size_t count, const char *command, const char *path) {
-    trace_output output;
-    tarn_status status = trace_output_open(&output, path);
+    base_output output;
+    tarn_status status = base_output_open(&output, path);
     if (status != TARN_OK) return tool_fail(command, path, status);
     bool is_whole = true;
     const char *rest = page_put_until(&output, page_html, "/* style */");
-    trace_output_string(&output, page_style);
+    base_output_string(&output, page_style);
     rest = page_put_until(&output, rest, "<!-- data -->");
     for (size_t i = 0; i < count && is_whole; i++) is_whole = put_file(&output, i, &comparisons[i]);
     if (!is_whole) {
-        trace_output_discard(&output);
+        base_output_discard(&output);
         return tool_no_memory(command);
     }
     rest = page_put_until(&output, rest, "/* script */");
-    trace_output_string(&output, page_script);
-    trace_output_string(&output, rest);
-    status = trace_output_close(&output);
+    base_output_string(&output, page_script);
+    base_output_string(&output, rest);
+    status = base_output_close(&output);
     return status == TARN_OK ? TOOL_DONE : tool_fail(command, path, status);
 }

@@ -2,38 +2,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/output.h"
 #include "comparison.h"
-#include "trace/trace_output.h"
 
 /* Writes `text` as a JSON string. */
-static bool put_text(trace_output *output, const char *text) {
+static bool put_text(base_output *output, const char *text) {
     json_t *string = tool_json_text(text);
     char *quoted = string != NULL ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
     json_decref(string);
-    if (quoted != NULL) trace_output_string(output, quoted);
+    if (quoted != NULL) base_output_string(output, quoted);
     free(quoted);
     return quoted != NULL;
 }
 
-static bool put_process(trace_output *output, unsigned process, const char *file, const char *allocator) {
+static bool put_process(base_output *output, unsigned process, const char *file, const char *allocator) {
     char *name = NULL;
     if (asprintf(&name, "%s: %s", tool_base_name(file), allocator) < 0) return false;
-    trace_output_format(output, ",\n{\"ph\":\"M\",\"pid\":%u,\"name\":\"process_name\",\"args\":{\"name\":", process);
+    base_output_format(output, ",\n{\"ph\":\"M\",\"pid\":%u,\"name\":\"process_name\",\"args\":{\"name\":", process);
     bool is_put = put_text(output, name);
-    trace_output_string(output, "}}");
+    base_output_string(output, "}}");
     free(name);
     return is_put;
 }
 
 /* Perfetto's times are microseconds; three decimals keep the nanoseconds. */
-static void put_counter(trace_output *output, unsigned process, const char *name, int64_t time_ns, uint64_t bytes) {
-    trace_output_format(output,
-                        ",\n{\"ph\":\"C\",\"pid\":%u,\"name\":\"%s\",\"ts\":%lld.%03d,\"args\":{\"bytes\":%llu}}",
-                        process, name, (long long)(time_ns / 1000), (int)(time_ns % 1000), (unsigned long long)bytes);
+static void put_counter(base_output *output, unsigned process, const char *name, int64_t time_ns, uint64_t bytes) {
+    base_output_format(output,
+                       ",\n{\"ph\":\"C\",\"pid\":%u,\"name\":\"%s\",\"ts\":%lld.%03d,\"args\":{\"bytes\":%llu}}",
+                       process, name, (long long)(time_ns / 1000), (int)(time_ns % 1000), (unsigned long long)bytes);
 }
 
 /* One track for what was alive in this run, one for what was reserved. */
-static bool put_run(trace_output *output, unsigned process, const tool_comparison *comparison, const char *name,
+static bool put_run(base_output *output, unsigned process, const tool_comparison *comparison, const char *name,
                     const timeline *line) {
     const tarn_trace_event *events = tarn_trace_events(comparison->trace);
     if (!put_process(output, process, comparison->path, name)) return false;
@@ -53,16 +53,16 @@ static bool put_run(trace_output *output, unsigned process, const tool_compariso
 }
 
 int perfetto_write(const tool_comparison *comparisons, size_t count, const char *command, const char *path) {
-    trace_output output;
-    tarn_status status = trace_output_open(&output, path);
+    base_output output;
+    tarn_status status = base_output_open(&output, path);
     if (status != TARN_OK) return tool_fail(command, path, status);
     unsigned process = 1;
     bool is_whole = true;
-    trace_output_format(&output,
-                        "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"version\":\"tarn %s\"},\"traceEvents\":[\n",
-                        tarn_version());
-    trace_output_string(&output,
-                        "{\"ph\":\"M\",\"pid\":0,\"name\":\"process_name\",\"args\":{\"name\":\"tarn replay\"}}");
+    base_output_format(&output,
+                       "{\"displayTimeUnit\":\"ns\",\"otherData\":{\"version\":\"tarn %s\"},\"traceEvents\":[\n",
+                       tarn_version());
+    base_output_string(&output,
+                       "{\"ph\":\"M\",\"pid\":0,\"name\":\"process_name\",\"args\":{\"name\":\"tarn replay\"}}");
     for (size_t i = 0; i < count && is_whole; i++) {
         const tool_comparison *comparison = &comparisons[i];
         if (comparison->recording.has_reserved)
@@ -72,10 +72,10 @@ int perfetto_write(const tool_comparison *comparisons, size_t count, const char 
                 put_run(&output, process++, comparison, comparison->runs[k].allocator, &comparison->runs[k].timeline);
     }
     if (!is_whole) {
-        trace_output_discard(&output);
+        base_output_discard(&output);
         return tool_no_memory(command);
     }
-    trace_output_string(&output, "\n]}\n");
-    status = trace_output_close(&output);
+    base_output_string(&output, "\n]}\n");
+    status = base_output_close(&output);
     return status == TARN_OK ? TOOL_DONE : tool_fail(command, path, status);
 }

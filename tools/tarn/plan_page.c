@@ -11,7 +11,7 @@
 /* For each buffer of the region: how far its index is from the last one's; how far it begins after the last one; how long it lives;
  * size; offset; then how many pieces it has beyond the first. A single piece is the buffer itself; else four numbers for each:
  * beginning and length in time, beginning and size in bytes, from those of the buffer. */
-static void put_buffers(trace_output *output, size_t number, const plan_layout *layout) {
+static void put_buffers(base_output *output, size_t number, const plan_layout *layout) {
     const plan_region *region = &layout->regions[number];
     const tarn_plan_buffer *buffers = tarn_plan_problem_buffers(layout->problem);
     page_numbers numbers = page_numbers_begin(output, number, "buffers", 0);
@@ -66,20 +66,20 @@ static json_t *plan_json(const plan_layout *layout) {
 }
 
 int plan_page_write(const plan_layout *layout, const char *command, const char *path) {
-    trace_output output;
-    tarn_status status = trace_output_open(&output, path);
+    base_output output;
+    tarn_status status = base_output_open(&output, path);
     if (status != TARN_OK) return tool_fail(command, path, status);
     const char *rest = page_put_until(&output, plan_html, "/* style */");
-    trace_output_string(&output, page_style);
+    base_output_string(&output, page_style);
     rest = page_put_until(&output, rest, "<!-- data -->");
     if (page_json(&output, "plan", 0, plan_json(layout)) != 0) {
-        trace_output_discard(&output);
+        base_output_discard(&output);
         return tool_no_memory(command);
     }
     for (size_t i = 0; i < layout->region_count; i++) put_buffers(&output, i, layout);
     rest = page_put_until(&output, rest, "/* script */");
-    trace_output_string(&output, plan_script);
-    trace_output_string(&output, rest);
-    status = trace_output_close(&output);
+    base_output_string(&output, plan_script);
+    base_output_string(&output, rest);
+    status = base_output_close(&output);
     return status == TARN_OK ? TOOL_DONE : tool_fail(command, path, status);
 }

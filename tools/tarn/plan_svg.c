@@ -7,9 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/output.h"
 #include "base/text.h"
 #include "plan_layout.h"
-#include "trace/trace_output.h"
 
 enum { WIDTH = 1200, REGION_HEIGHT = 640, LEFT = 84, RIGHT = 24, TOP = 56, BOTTOM = 44, COLOURS = 6, TICKS = 5 };
 
@@ -81,104 +81,104 @@ static int colour_of(const panel *p, uint64_t size) {
 static double shrunk(double length) { return length > 4 ? length - 0.75 : length; }
 
 /* Text that XML can hold: what is no UTF-8 or no character becomes '?'. */
-static void put_text(trace_output *output, const char *text) {
+static void put_text(base_output *output, const char *text) {
     while (*text != '\0') {
         size_t length = base_utf8_length(text);
         bool is_control = (unsigned char)*text < 0x20 || *text == 0x7f;
-        if (length == 0 || is_control) trace_output_string(output, "?");
-        else if (*text == '<') trace_output_string(output, "&lt;");
-        else if (*text == '&') trace_output_string(output, "&amp;");
-        else trace_output_bytes(output, text, length);
+        if (length == 0 || is_control) base_output_string(output, "?");
+        else if (*text == '<') base_output_string(output, "&lt;");
+        else if (*text == '&') base_output_string(output, "&amp;");
+        else base_output_bytes(output, text, length);
         text += length > 0 ? length : 1;
     }
 }
 
-static void put_piece(trace_output *output, const panel *p, size_t index, const plan_piece *piece) {
+static void put_piece(base_output *output, const panel *p, size_t index, const plan_piece *piece) {
     const tarn_plan_buffer *buffer = &tarn_plan_problem_buffers(p->layout->problem)[index];
     uint64_t offset = p->layout->offsets[index];
     char size[TARN_SIZE_TEXT];
     double low = (double)(offset + piece->begin), x = to_x(p, piece->from), y = to_y(p, low + (double)piece->size);
-    trace_output_format(output, "<rect class=\"s%d\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"><title>",
-                        colour_of(p, buffer->size), x, y, shrunk(to_x(p, piece->to) - x), shrunk(to_y(p, low) - y));
+    base_output_format(output, "<rect class=\"s%d\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"><title>",
+                       colour_of(p, buffer->size), x, y, shrunk(to_x(p, piece->to) - x), shrunk(to_y(p, low) - y));
     put_text(output, tarn_plan_problem_id(p->layout->problem, index));
-    trace_output_format(
+    base_output_format(
         output, ": %s (%" PRIu64 " bytes) at %" PRIu64 ", alive from %" PRId64 " to %" PRId64 "</title></rect>\n",
         tarn_size_format(buffer->size, size), buffer->size, offset, buffer->lower, buffer->upper);
 }
 
-static void put_buffers(trace_output *output, const panel *p) {
+static void put_buffers(base_output *output, const panel *p) {
     const tarn_plan_buffer *buffers = tarn_plan_problem_buffers(p->layout->problem);
-    trace_output_string(output, "<g class=\"plan\">\n");
+    base_output_string(output, "<g class=\"plan\">\n");
     for (size_t i = 0; i < p->layout->info.buffer_count; i++) {
         if (buffers[i].region != p->region->number || buffers[i].size == 0) continue;
         plan_piece piece;
         for (size_t k = 0; plan_piece_at(&buffers[i], k, &piece); k++)
             if (piece.from < piece.to && piece.size > 0) put_piece(output, p, i, &piece);
     }
-    trace_output_string(output, "</g>\n");
+    base_output_string(output, "</g>\n");
 }
 
-static void put_line(trace_output *output, const panel *p, const char *name, double bytes) {
-    trace_output_format(output, "<line class=\"%s\" x1=\"%d\" x2=\"%d\" y1=\"%.2f\" y2=\"%.2f\"/>\n", name, LEFT,
-                        WIDTH - RIGHT, to_y(p, bytes), to_y(p, bytes));
+static void put_line(base_output *output, const panel *p, const char *name, double bytes) {
+    base_output_format(output, "<line class=\"%s\" x1=\"%d\" x2=\"%d\" y1=\"%.2f\" y2=\"%.2f\"/>\n", name, LEFT,
+                       WIDTH - RIGHT, to_y(p, bytes), to_y(p, bytes));
 }
 
-static void put_axes(trace_output *output, const panel *p) {
-    trace_output_format(output, "<rect class=\"paper\" x=\"%d\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\"/>\n", LEFT,
-                        p->top, p->width, p->height);
+static void put_axes(base_output *output, const panel *p) {
+    base_output_format(output, "<rect class=\"paper\" x=\"%d\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\"/>\n", LEFT,
+                       p->top, p->width, p->height);
     for (int i = 0; i <= TICKS; i++) {
         char size[TARN_SIZE_TEXT];
         uint64_t bytes = (uint64_t)((double)p->region->height * i / TICKS);
         double span = (double)p->region->last - (double)p->region->first;
         double time = (double)p->region->first + span * i / TICKS, x = LEFT + p->width * i / TICKS;
-        trace_output_format(output, "<text class=\"soft\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">%s</text>\n",
-                            LEFT - 8, to_y(p, (double)bytes) + 4, tarn_size_format(bytes, size));
-        trace_output_format(output, "<text class=\"soft\" text-anchor=\"%s\" x=\"%.1f\" y=\"%.1f\">%.0f</text>\n",
-                            i == TICKS ? "end" : "middle", x, p->top + p->height + 20, time);
+        base_output_format(output, "<text class=\"soft\" text-anchor=\"end\" x=\"%d\" y=\"%.1f\">%s</text>\n", LEFT - 8,
+                           to_y(p, (double)bytes) + 4, tarn_size_format(bytes, size));
+        base_output_format(output, "<text class=\"soft\" text-anchor=\"%s\" x=\"%.1f\" y=\"%.1f\">%.0f</text>\n",
+                           i == TICKS ? "end" : "middle", x, p->top + p->height + 20, time);
     }
 }
 
-static void put_title(trace_output *output, const panel *p) {
+static void put_title(base_output *output, const panel *p) {
     const plan_region *region = p->region;
     char height[TARN_SIZE_TEXT], bound[TARN_SIZE_TEXT], text[TOOL_TEXT];
-    trace_output_format(output, "<text x=\"%d\" y=\"%.0f\" font-weight=\"600\">", LEFT, p->top - 32);
+    base_output_format(output, "<text x=\"%d\" y=\"%.0f\" font-weight=\"600\">", LEFT, p->top - 32);
     put_text(output, tool_base_name(p->layout->path));
-    if (p->layout->info.region_count > 1) trace_output_format(output, ", region %" PRIu32, region->number);
-    trace_output_format(output, "</text>\n<text class=\"soft\" x=\"%d\" y=\"%.0f\">%s buffers, ", LEFT, p->top - 12,
-                        tool_count(region->count, text));
-    trace_output_format(output, "height %s (line), lower bound %s (dashes), efficiency %s",
-                        tarn_size_format(region->height, height), tarn_size_format(region->lower_bound, bound),
-                        tool_percent(plan_efficiency(region->lower_bound, region->height), text));
-    if (has_capacity_line(p)) trace_output_string(output, ", capacity (dots)");
-    trace_output_string(output, "; from pale to red: small to large</text>\n");
+    if (p->layout->info.region_count > 1) base_output_format(output, ", region %" PRIu32, region->number);
+    base_output_format(output, "</text>\n<text class=\"soft\" x=\"%d\" y=\"%.0f\">%s buffers, ", LEFT, p->top - 12,
+                       tool_count(region->count, text));
+    base_output_format(output, "height %s (line), lower bound %s (dashes), efficiency %s",
+                       tarn_size_format(region->height, height), tarn_size_format(region->lower_bound, bound),
+                       tool_percent(plan_efficiency(region->lower_bound, region->height), text));
+    if (has_capacity_line(p)) base_output_string(output, ", capacity (dots)");
+    base_output_string(output, "; from pale to red: small to large</text>\n");
 }
 
-static void put_region(trace_output *output, const plan_layout *layout, size_t index) {
+static void put_region(base_output *output, const plan_layout *layout, size_t index) {
     panel p = make_panel(layout, index);
     double x = to_x(&p, p.region->peak);
     put_title(output, &p);
     put_axes(output, &p);
     put_buffers(output, &p);
-    trace_output_format(output, "<line class=\"peak\" x1=\"%.2f\" x2=\"%.2f\" y1=\"%.2f\" y2=\"%.2f\"/>\n", x, x, p.top,
-                        p.top + p.height);
+    base_output_format(output, "<line class=\"peak\" x1=\"%.2f\" x2=\"%.2f\" y1=\"%.2f\" y2=\"%.2f\"/>\n", x, x, p.top,
+                       p.top + p.height);
     put_line(output, &p, "height", (double)p.region->height);
     put_line(output, &p, "bound", (double)p.region->lower_bound);
     if (has_capacity_line(&p)) put_line(output, &p, "capacity", (double)layout->capacity);
 }
 
 int plan_svg_write(const plan_layout *layout, const char *command, const char *path) {
-    trace_output output;
-    tarn_status status = trace_output_open(&output, path);
+    base_output output;
+    tarn_status status = base_output_open(&output, path);
     if (status != TARN_OK) return tool_fail(command, path, status);
     size_t panels = layout->region_count > 0 ? layout->region_count : 1;
-    trace_output_format(
+    base_output_format(
         &output, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %zu\" width=\"%d\" height=\"%zu\">\n",
         WIDTH, panels * REGION_HEIGHT, WIDTH, panels * REGION_HEIGHT);
-    trace_output_string(&output, style);
+    base_output_string(&output, style);
     if (layout->region_count == 0)
-        trace_output_string(&output, "<text x=\"84\" y=\"56\">no buffer needs memory</text>\n");
+        base_output_string(&output, "<text x=\"84\" y=\"56\">no buffer needs memory</text>\n");
     for (size_t i = 0; i < layout->region_count; i++) put_region(&output, layout, i);
-    trace_output_string(&output, "</svg>\n");
-    status = trace_output_close(&output);
+    base_output_string(&output, "</svg>\n");
+    status = base_output_close(&output);
     return status == TARN_OK ? TOOL_DONE : tool_fail(command, path, status);
 }

@@ -1,5 +1,5 @@
-/* The output of trace_output.h: a buffer, a temporary file, a rename. */
-#include "trace_output.h"
+/* The output of output.h: a buffer, a temporary file, a rename. */
+#include "base/output.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,11 +16,11 @@
 enum { buffer_size = 64 * 1024 };
 static const char temporary_ending[] = ".XXXXXX";
 
-static tarn_status failed(const trace_output *output, int error) {
+static tarn_status failed(const base_output *output, int error) {
     return base_fail(TARN_IO_ERROR, "%s cannot be written: %s", output->path, strerror(error));
 }
 
-static tarn_status no_memory(const trace_output *output) {
+static tarn_status no_memory(const base_output *output) {
     return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to write it", output->path);
 }
 
@@ -32,7 +32,7 @@ static mode_t permissions(const struct stat *older) {
     return 0666 & ~mask;
 }
 
-static tarn_status open_temporary(trace_output *output, const struct stat *older) {
+static tarn_status open_temporary(base_output *output, const struct stat *older) {
     size_t length = strlen(output->target);
     output->temporary = base_allocate(length + sizeof temporary_ending, 1);
     if (output->temporary == NULL) return no_memory(output);
@@ -50,7 +50,7 @@ static tarn_status open_temporary(trace_output *output, const struct stat *older
 }
 
 /* A pipe or a device takes what it is given; there is nothing to rename. */
-static tarn_status open_directly(trace_output *output) {
+static tarn_status open_directly(base_output *output) {
     /* Not blocking at first, so that a pipe that nobody reads is an error and not a wait. */
     output->file = open(output->target, O_WRONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (output->file < 0) return failed(output, errno);
@@ -59,7 +59,7 @@ static tarn_status open_directly(trace_output *output) {
     return TARN_OK;
 }
 
-static tarn_status open_target(trace_output *output) {
+static tarn_status open_target(base_output *output) {
     struct stat about;
     bool exists = stat(output->path, &about) == 0;
     if (!exists && errno != ENOENT) return failed(output, errno);
@@ -74,14 +74,14 @@ static tarn_status open_target(trace_output *output) {
     return exists && !S_ISREG(about.st_mode) ? open_directly(output) : open_temporary(output, exists ? &about : NULL);
 }
 
-tarn_status trace_output_open(trace_output *output, const char *path) {
-    *output = (trace_output){.path = path, .file = -1};
+tarn_status base_output_open(base_output *output, const char *path) {
+    *output = (base_output){.path = path, .file = -1};
     tarn_status status = open_target(output);
-    if (status != TARN_OK) trace_output_discard(output);
+    if (status != TARN_OK) base_output_discard(output);
     return status;
 }
 
-static void flush(trace_output *output) {
+static void flush(base_output *output) {
     size_t done = 0;
     while (done < output->used && output->error == 0) {
         ssize_t count = write(output->file, output->buffer + done, output->used - done);
@@ -92,7 +92,7 @@ static void flush(trace_output *output) {
     output->used = 0;
 }
 
-void trace_output_bytes(trace_output *output, const void *bytes, size_t length) {
+void base_output_bytes(base_output *output, const void *bytes, size_t length) {
     const uint8_t *from = bytes;
     while (length > 0 && output->error == 0) {
         size_t room = buffer_size - output->used;
@@ -105,32 +105,32 @@ void trace_output_bytes(trace_output *output, const void *bytes, size_t length) 
     }
 }
 
-void trace_output_string(trace_output *output, const char *text) { trace_output_bytes(output, text, strlen(text)); }
+void base_output_string(base_output *output, const char *text) { base_output_bytes(output, text, strlen(text)); }
 
-void trace_output_cell(trace_output *output, const char *text) {
+void base_output_cell(base_output *output, const char *text) {
     if (strpbrk(text, ",\"\r\n") == NULL) {
-        trace_output_string(output, text);
+        base_output_string(output, text);
         return;
     }
-    trace_output_string(output, "\"");
+    base_output_string(output, "\"");
     for (const char *quote; (quote = strchr(text, '"')) != NULL; text = quote + 1) {
-        trace_output_bytes(output, text, (size_t)(quote - text));
-        trace_output_string(output, "\"\"");
+        base_output_bytes(output, text, (size_t)(quote - text));
+        base_output_string(output, "\"\"");
     }
-    trace_output_string(output, text);
-    trace_output_string(output, "\"");
+    base_output_string(output, text);
+    base_output_string(output, "\"");
 }
 
-void trace_output_format(trace_output *output, const char *format, ...) {
+void base_output_format(base_output *output, const char *format, ...) {
     char text[256];
     va_list arguments;
     va_start(arguments, format);
     int length = vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
-    if (length > 0) trace_output_bytes(output, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
+    if (length > 0) base_output_bytes(output, text, (size_t)length < sizeof text ? (size_t)length : sizeof text - 1);
 }
 
-tarn_status trace_output_close(trace_output *output) {
+tarn_status base_output_close(base_output *output) {
     flush(output);
     /* Before the rename, so that a crash of the machine leaves the older file or the whole new one. */
     if (output->temporary != NULL && output->error == 0 && fsync(output->file) != 0) output->error = errno;
@@ -143,11 +143,11 @@ tarn_status trace_output_close(trace_output *output) {
         base_free(output->temporary);
         output->temporary = NULL;
     }
-    trace_output_discard(output);
+    base_output_discard(output);
     return status;
 }
 
-void trace_output_discard(trace_output *output) {
+void base_output_discard(base_output *output) {
     if (output->file >= 0) close(output->file);
     if (output->temporary != NULL) {
         unlink(output->temporary);
@@ -155,5 +155,5 @@ void trace_output_discard(trace_output *output) {
     }
     base_free(output->target);
     base_free(output->buffer);
-    *output = (trace_output){.file = -1};
+    *output = (base_output){.file = -1};
 }
