@@ -1,9 +1,5 @@
-/* Tensors of given numbers: fills, zeros, what the host has, and counting up. */
-#include <math.h>
-
+/* Tensors of given numbers: fills, zeros, and what the host has. */
 #include "base/status.h"
-#include "hal/device.h"
-#include "hal/operation.h"
 #include "tensor/copy.h"
 #include "tensor/element.h"
 #include "tensor/host.h"
