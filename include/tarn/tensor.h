@@ -136,12 +136,13 @@ TARN_API tarn_status tarn_tensor_ensure_graph_compatible(tarn_tensor *tensor, ta
 
 typedef struct tarn_print_options {
     size_t struct_size;
-    int precision;     /* digits after the point; 0: 8, as NumPy; negative: none */
+    int precision;     /* most digits after the point, up to 100; 0: 8, as NumPy; negative: none */
     size_t threshold;  /* tensors of more elements are summarised; 0: 1,000 */
     size_t edge_items; /* shown at each end of a dimension then; 0: 3 */
     size_t line_width; /* 0: 75 */
 } tarn_print_options;
-/* Writes what NumPy's str() gives, such as "[[1. 2.]\n [3. 4.]]", and the length that the whole text has, as snprintf counts. */
+/* Writes what NumPy's str() gives, such as "[[1. 2.]\n [3. 4.]]", and the length that the whole text has, as snprintf counts. Where
+ * NumPy's versions differ it is as since 2.3: F32 and F16 are written with exponents from 10^6 and 10^3 on. */
 TARN_API tarn_status tarn_tensor_to_string(tarn_tensor *tensor, const tarn_print_options *options, tarn_stream *stream,
                                            char *out_text, size_t capacity, size_t *out_length);
 /* Writes and reads NumPy's .npy files, versions 1.0 to 3.0, little-endian and big-endian, C and Fortran order. BF16, which NumPy lacks,
