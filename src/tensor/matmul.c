@@ -44,6 +44,9 @@ static void describe_operands(const tensor_call *call, tarn_operand *operands) {
 /* A product of nothing is 0: what remains are bias and activation, a program. */
 static tarn_status run_without_product(const tensor_call *call, const tarn_matmul_attributes *attributes) {
     const tarn_element_type type = call->target->type;
+    tarn_status status = tensor_call_support(call, TARN_OPERATION_ADD, type);
+    if (status == TARN_OK) status = tensor_call_support(call, attributes->activation, type);
+    if (status != TARN_OK) return status;
     const tarn_constant zero = {.type = type};
     const tarn_value nothing = {.source = TARN_SOURCE_CONSTANT}, bias = {.source = TARN_SOURCE_INPUT};
     const tarn_step steps[2] = {

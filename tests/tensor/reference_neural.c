@@ -164,16 +164,16 @@ reference_tensor reference_layer_norm(const reference_tensor *x, uint32_t normal
     for (uint32_t d = 0; d < normalized_dims; d++) count *= dim_from_end(&x->shape, d);
     for (size_t i = 0; i < x->elements; i++) {
         const reference_number *row = &x->numbers[i / count * count];
-        double mean = 0, variance = 0;
+        double mean = 0, variance = 0, size = 0; /* of what the mean is made of, which cancels */
         for (size_t j = 0; j < count; j++) mean += row[j].floating / (double)count;
+        for (size_t j = 0; j < count; j++) size += fabs(row[j].floating) / (double)count;
         for (size_t j = 0; j < count; j++)
             variance += (row[j].floating - mean) * (row[j].floating - mean) / (double)count;
         double deviation = sqrt(variance + epsilon), factor = weight != NULL ? weight->numbers[i % count].floating : 1;
         double shift = bias != NULL ? bias->numbers[i % count].floating : 0;
         result.numbers[i].floating = (x->numbers[i].floating - mean) / deviation * factor + shift;
-        /* Subtracting the mean and adding the bias both cancel. */
-        result.numbers[i].magnitude =
-            (fabs(x->numbers[i].floating) + fabs(mean)) / deviation * fabs(factor) + fabs(shift);
+        /* Subtracting the mean and adding the bias cancel as well. */
+        result.numbers[i].magnitude = (fabs(x->numbers[i].floating) + size) / deviation * fabs(factor) + fabs(shift);
     }
     return result;
 }
