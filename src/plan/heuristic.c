@@ -1,6 +1,7 @@
 /* The fast heuristics, and the best of what comes out.
  *
- * Notches are filled with several weights, as often as can be done in a few milliseconds, and at least once. Filling notches knows neither
+ * Notches are filled with several weights, as often as can be done in a few milliseconds, and at least once; where buffers can be put
+ * together into far fewer boxes, with those too. Filling notches knows neither
  * gaps nor holes below the skyline, which are what fixed buffers and alignments leave: first fit uses them, in several orders, and last in the
  * order of the best plan's offsets, where no buffer comes to lie higher than it was. First fit takes time that
  * grows with the square of the number of buffers, so that it is left out where there are many. */
@@ -11,6 +12,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "plan/boxes.h"
 #include "plan/load.h"
 #include "plan/notches.h"
 #include "plan/order.h"
@@ -23,6 +25,11 @@
 /* Buffers that first fit places in a few milliseconds, and in about a second. */
 #define FEW_FOR_FIRST_FIT 2000
 #define MANY_FOR_FIRST_FIT 30000
+/* Sections that are small enough for the search to do as well need no boxes; for larger ones they would need too much memory. Boxes have so
+ * many buffers at least, on average, or are not planned. */
+#define FEW_FOR_BOXES 500
+#define MANY_FOR_BOXES 1000000
+#define LEAST_OF_BOX 2
 
 typedef struct workplace {
     const plan_section *section;
@@ -112,15 +119,45 @@ static void let_sink(workplace *place) {
     if (plan_place(&place->placer, place->order, place->best - 1, place->trial, &height)) keep(place, height);
 }
 
+/* Plans boxes in place of buffers, where they are far fewer. */
+static tarn_status plan_as_boxes(workplace *place) {
+    plan_boxes boxes;
+    tarn_status status = TARN_OK;
+    uint64_t height;
+    if (place->section->count < FEW_FOR_BOXES || place->section->count > MANY_FOR_BOXES || is_enough(place)) {
+        return TARN_OK;
+    }
+    if (!plan_boxes_begin(&boxes, place->section)) {
+        return base_fail(TARN_OUT_OF_MEMORY, "planning %" PRIu32 " buffers: no host memory for boxes of them",
+                         place->section->count);
+    }
+    if (boxes.outer.count <= place->section->count / LEAST_OF_BOX) {
+        uint64_t *offsets = base_allocate(boxes.outer.count, sizeof *offsets);
+        status = offsets == NULL
+                     ? base_fail(TARN_OUT_OF_MEMORY, "planning %" PRIu32 " boxes: no host memory", boxes.outer.count)
+                     : plan_heuristic(&boxes.outer, place->target, place->watch, offsets, &height);
+        if (status == TARN_OK && height < place->best) {
+            plan_boxes_unpack(&boxes, offsets, place->best_offsets);
+            place->best = height;
+        }
+        base_free(offsets);
+    }
+    plan_boxes_end(&boxes);
+    return status;
+}
+
 tarn_status plan_heuristic(const plan_section *section, uint64_t target, plan_watch *watch, uint64_t *offsets,
                            uint64_t *out_height) {
     workplace place = {
         .section = section, .watch = watch, .target = target, .best_offsets = offsets, .best = UINT64_MAX};
+    bool has_holes = section->has_fixed || section->has_alignment || section->first_piece != NULL;
+    uint32_t count = section->count;
     tarn_status status = enter(&place);
     if (status == TARN_OK) {
-        bool has_holes = section->has_fixed || section->has_alignment || section->first_piece != NULL;
-        uint32_t count = section->count;
         fill_notches(&place);
+        if (!has_holes) status = plan_as_boxes(&place);
+    }
+    if (status == TARN_OK) {
         if (count <= FEW_FOR_FIRST_FIT || (has_holes && count <= MANY_FOR_FIRST_FIT / 3)) fit_in_orders(&place);
         if (count <= FEW_FOR_FIRST_FIT || (has_holes && count <= MANY_FOR_FIRST_FIT)) let_sink(&place);
         *out_height = place.best;

@@ -11,15 +11,21 @@
 #include "plan/improve.h"
 #include "plan/problem.h"
 #include "plan/search.h"
+#include "plan/squeeze.h"
 #include "plan/watch.h"
 
 #define SECOND_NS 1e9
 /* Sections of fewer buffers are the search's; from the second number on they are too large for it, and those between get so many
- * rounds of improvement first. */
+ * turns of improvement first. */
 #define LEAST_IMPROVED 1500
 #define ALWAYS_IMPROVED 20000
+#define ENOUGH_TURNS 2
+/* Rounds of the first turn, and where each takes long. */
 #define FIRST_ROUNDS 16
-#define ENOUGH_ROUNDS 48
+#define LONG_ROUND 40000
+#define FIRST_LONG_ROUNDS 2
+/* So many looks at each buffer squeezing takes in the time of a round. */
+#define LOOKS_OF_BUFFER 100
 #define CHECK_TIME 6
 
 /* One call of tarn_plan_solve. */
@@ -92,34 +98,54 @@ static tarn_status plan_sections(plan_solver *solver) {
     return TARN_OK;
 }
 
-/* Improves the section by some rounds, unless it is low enough or the search is better at it. `*out_is_open`: more rounds may
- * help. */
-static tarn_status improve_section(plan_solver *solver, uint32_t number, plan_improve_options *options,
+/* Whether no other section of the region is higher: only then does it matter how high this one is. */
+static bool is_highest(const plan_solver *solver, uint32_t number) {
+    const plan_region *region = &solver->problem.regions[solver->problem.sections[number].region];
+    for (uint32_t i = region->first_section; i < region->first_section + region->section_count; i++)
+        if (solver->heights[i] > solver->heights[number]) return false;
+    return true;
+}
+
+/* Improves the section for a turn, unless it is low enough or the search is better at it. `*out_is_open`: more turns may help. */
+static tarn_status improve_section(plan_solver *solver, uint32_t number, unsigned turn, unsigned threads,
                                    bool *out_is_open) {
     const plan_section *section = &solver->problem.sections[number];
-    uint64_t capacity = solver->capacities[section->region], height = solver->heights[number];
-    options->enough = solver->problem.regions[section->region].section_bound;
-    if (solver->options.stops_at_capacity && capacity > options->enough) options->enough = capacity;
-    if (section->count < LEAST_IMPROVED || height <= options->enough) return TARN_OK;
-    if (section->count < ALWAYS_IMPROVED && options->first_round >= ENOUGH_ROUNDS) return TARN_OK;
-    tarn_status status = plan_improve(section, options, solver->offsets + (section->source - solver->problem.source),
-                                      &solver->heights[number]);
-    if (solver->heights[number] < height) tell_news(solver);
+    uint64_t capacity = solver->capacities[section->region], *height = &solver->heights[number], before = *height;
+    uint64_t enough = solver->problem.regions[section->region].section_bound;
+    if (solver->options.stops_at_capacity && capacity > enough) enough = capacity;
+    if (section->count < LEAST_IMPROVED || before <= enough || !is_highest(solver, number)) return TARN_OK;
+    if (section->count < ALWAYS_IMPROVED && turn >= ENOUGH_TURNS) return TARN_OK;
+    uint64_t *offsets = solver->offsets + (section->source - solver->problem.source);
+    uint64_t first_rounds = section->count < LONG_ROUND ? FIRST_ROUNDS : FIRST_LONG_ROUNDS,
+             rounds = first_rounds << turn;
+    plan_improve_options improve = {.enough = enough,
+                                    .first_round = rounds - first_rounds,
+                                    .rounds = rounds,
+                                    .threads = threads,
+                                    .watch = &solver->watch};
+    tarn_status status = plan_improve(section, &improve, offsets, height);
+    if (status == TARN_OK && plan_squeeze_suits(section)) {
+        plan_squeeze_options squeeze = {.enough = enough,
+                                        .looks = rounds * LOOKS_OF_BUFFER * section->count,
+                                        .seed = turn,
+                                        .threads = threads,
+                                        .watch = &solver->watch};
+        status = plan_squeeze(section, &squeeze, offsets, height);
+    }
+    if (*height < before) tell_news(solver);
     *out_is_open = true;
     return status;
 }
 
-/* Improves large sections in turns, each of twice as many rounds, so that one does not keep the others waiting. */
+/* Improves large sections in turns, each twice as long as the one before, so that one does not keep the others waiting. */
 static tarn_status improve_sections(plan_solver *solver, unsigned threads) {
-    plan_improve_options options = {
-        .first_round = 0, .rounds = FIRST_ROUNDS, .threads = threads, .watch = &solver->watch};
-    for (bool is_open = true; is_open && !plan_watch_is_over(&solver->watch); options.rounds *= 2) {
+    bool is_open = true;
+    for (unsigned turn = 0; is_open && !plan_watch_is_over(&solver->watch); turn++) {
         is_open = false;
         for (uint32_t i = 0; i < solver->problem.section_count; i++) {
-            tarn_status status = improve_section(solver, i, &options, &is_open);
+            tarn_status status = improve_section(solver, i, turn, threads, &is_open);
             if (status != TARN_OK) return status;
         }
-        options.first_round += options.rounds;
     }
     return TARN_OK;
 }

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 
 #define TILING_HEIGHT ((uint64_t)1 << 30)
+/* Of the buffers of a torn tiling, one in so many is missing. */
+#define TORN_OF 20
 
 /* Random numbers (splitmix64). */
 static uint64_t next_random(uint64_t *state) {
@@ -72,6 +74,17 @@ static void make_powers(tarn_plan_buffer *buffers, size_t count, uint64_t *rando
     }
 }
 
+/* Each further half-life is half as likely. */
+static void make_memoryless(tarn_plan_buffer *buffers, size_t count, uint64_t *random) {
+    enum { ALIVE = 1000, HALF_LIFE = 20 * ALIVE / 3 };
+    for (size_t i = 0; i < count; i++) {
+        uint64_t lower = random_between(random, 0, 10 * count);
+        uint64_t halves = (uint64_t)__builtin_ctzll(next_random(random) | (uint64_t)1 << 40);
+        uint64_t life = HALF_LIFE * halves + random_between(random, 1, HALF_LIFE);
+        buffers[i] = buffer(lower, lower + life, random_between(random, 1, 1000000));
+    }
+}
+
 /* Cuts the first of the pieces that are left, which are in the order of their cutting, in time or in space by turns of chance. */
 static void make_tiling(tarn_plan_buffer *buffers, size_t count, uint64_t *random) {
     buffers[0] = buffer(0, 1000 + 10 * count, TILING_HEIGHT);
@@ -94,19 +107,31 @@ static void make_tiling(tarn_plan_buffer *buffers, size_t count, uint64_t *rando
     }
 }
 
+/* Makes more than are wanted, and leaves some out. */
+static void make_torn(tarn_plan_buffer *buffers, size_t count, uint64_t *random) {
+    size_t whole = count + count / TORN_OF, kept = 0;
+    make_tiling(buffers, whole, random);
+    for (size_t i = 0; kept < count; i++)
+        if (whole - i == count - kept || next_random(random) % TORN_OF != 0) buffers[kept++] = buffers[i];
+}
+
 static const struct {
     const char *name;
     void (*make)(tarn_plan_buffer *buffers, size_t count, uint64_t *random);
 } kinds[BENCH_PROBLEM_COUNT] = {
-    [BENCH_PROBLEM_TRAINING] = {"training", make_training}, [BENCH_PROBLEM_INTERVALS] = {"intervals", make_intervals},
-    [BENCH_PROBLEM_STEADY] = {"steady", make_steady},       [BENCH_PROBLEM_POWERS] = {"powers", make_powers},
+    [BENCH_PROBLEM_TRAINING] = {"training", make_training},
+    [BENCH_PROBLEM_INTERVALS] = {"intervals", make_intervals},
+    [BENCH_PROBLEM_STEADY] = {"steady", make_steady},
+    [BENCH_PROBLEM_POWERS] = {"powers", make_powers},
+    [BENCH_PROBLEM_MEMORYLESS] = {"memoryless", make_memoryless},
     [BENCH_PROBLEM_TILING] = {"tiling", make_tiling},
+    [BENCH_PROBLEM_TORN] = {"torn tiling", make_torn},
 };
 
 const char *bench_problem_name(bench_problem kind) { return kinds[kind].name; }
 
 tarn_plan_buffer *bench_problem_make(bench_problem kind, size_t count, uint64_t seed) {
-    tarn_plan_buffer *buffers = calloc(count != 0 ? count : 1, sizeof *buffers);
+    tarn_plan_buffer *buffers = calloc(count + count / TORN_OF + 1, sizeof *buffers);
     if (buffers != NULL && count != 0) kinds[kind].make(buffers, count, &seed);
     return buffers;
 }

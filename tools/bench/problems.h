@@ -13,7 +13,9 @@ typedef enum bench_problem {
     BENCH_PROBLEM_INTERVALS, /* both ends of each life at random: half of all live in the middle */
     BENCH_PROBLEM_STEADY,    /* a hundredth of all live at any time, for random times */
     BENCH_PROBLEM_POWERS,    /* sizes and lives by power laws: most are small and short, a few are neither */
-    BENCH_PROBLEM_TILING,    /* a rectangle cut into buffers: a plan without a hole exists */
+    BENCH_PROBLEM_MEMORYLESS, /* a thousand live at any time, and however long one lives already, it is as likely to end */
+    BENCH_PROBLEM_TILING,     /* a rectangle cut into buffers: a plan without a hole exists */
+    BENCH_PROBLEM_TORN,       /* such a rectangle, of which about one buffer in twenty is missing */
     BENCH_PROBLEM_COUNT
 } bench_problem;
 

@@ -1,0 +1,313 @@
+/* Squeezing.
+ *
+ * A lower height is chosen, and the buffers that lie above it are taken out. Each of them is a task: it is put where what is in its way is
+ * cheapest, that is taken out in turn and put somewhere else, and so on until everything has a place. A buffer costs as much as its
+ * area, so that what is driven out becomes small, and more each time that it was put down by force, so that the same ones do not drive each other out for
+ * ever (ejection chains, guided by prices: Nagata and Bräysy 2009 for vehicle routes). A task that takes too long is undone, and tried again later
+ * with the prices as they have become. Tasks are local: what happens at another time is not touched, so it matters little how large the
+ * section is. */
+#include "plan/squeeze.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "base/status.h"
+#include "base/thread.h"
+#include "plan/ground.h"
+#include "plan/weights.h"
+
+#define MOST_THREADS 64
+/* The least price, and that of a buffer of average area. */
+#define LEAST_PRICE 64
+#define AVERAGE_PRICE 1024
+#define HIGHEST_PRICE ((uint64_t)1 << 40)
+/* What a price rises by. */
+#define RISE 4096
+/* Steps of a task in the first pass over all tasks, twice as many in each later one, and passes. */
+#define FIRST_STEPS 64
+#define MOST_PASSES 7
+/* More buffers than this are not without a place at one time. */
+#define MOST_HOMELESS 2000
+/* The height is lowered by one part in so many of what it is above what is enough: by more after each success, and by less after each
+ * failure, until from the last the first is taken again, with the first prices. */
+#define FIRST_PART 8
+#define LEAST_PART 2
+#define LAST_PART 256
+/* So many threads begin with different parts, each with a smaller one than the one before. */
+#define DIFFERENT_PARTS 3
+#define PART_OF_NEXT 4
+#define STEPS_PER_WATCH 8
+/* As many looks as all else of a step takes. */
+#define LOOKS_OF_STEP 64
+#define FIRST_CHANGES 1024
+
+typedef struct plan_squeeze_team {
+    const plan_section *section;
+    const plan_squeeze_options *options;
+    double average_area;
+    _Atomic uint64_t height;
+    pthread_mutex_t lock; /* for all below, and for lowering `height` */
+    uint64_t *offsets;
+    tarn_status status; /* of the first thread that failed */
+} plan_squeeze_team;
+
+typedef struct plan_squeeze_worker {
+    plan_squeeze_team *team;
+    unsigned number;
+    pthread_t thread;
+} plan_squeeze_worker;
+
+/* A buffer that was put down, or taken from where it was. */
+typedef struct squeeze_change {
+    uint32_t buffer;
+    uint64_t was;
+} squeeze_change;
+
+/* What one thread works with. */
+typedef struct squeezer {
+    plan_squeeze_team *team;
+    plan_ground ground;
+    uint64_t random, looks;
+    uint64_t limit;              /* the height that is sought */
+    uint64_t *plan, plan_height; /* the lowest that this thread knows */
+    uint32_t *tasks, task_count;
+    uint32_t homeless[MOST_HOMELESS], homeless_count;
+    squeeze_change *changes; /* of a task */
+    size_t change_count, change_capacity;
+} squeezer;
+
+bool plan_squeeze_suits(const plan_section *section) {
+    return !section->has_alignment && !section->has_fixed && section->first_piece == NULL;
+}
+
+static double area_of(const plan_section *section, uint32_t buffer) {
+    return (double)section->size[buffer] * (section->upper[buffer] - section->lower[buffer]);
+}
+
+static void set_prices(squeezer *mine) {
+    const plan_section *section = mine->team->section;
+    for (uint32_t i = 0; i < section->count; i++) {
+        double price = LEAST_PRICE + AVERAGE_PRICE * (area_of(section, i) / mine->team->average_area);
+        mine->ground.price[i] = price < HIGHEST_PRICE ? (uint64_t)price : HIGHEST_PRICE;
+    }
+}
+
+static tarn_status squeezer_begin(squeezer *mine, plan_squeeze_team *team, unsigned number) {
+    uint32_t count = team->section->count;
+    *mine = (squeezer){.team = team, .random = team->options->seed ^ (uint64_t)number << 32};
+    mine->change_capacity = FIRST_CHANGES;
+    mine->plan = base_allocate(count, sizeof *mine->plan);
+    mine->tasks = base_allocate(count, sizeof *mine->tasks);
+    mine->changes = base_allocate(mine->change_capacity, sizeof *mine->changes);
+    if (mine->plan != NULL && mine->tasks != NULL && mine->changes != NULL &&
+        plan_ground_begin(&mine->ground, team->section)) {
+        return TARN_OK;
+    }
+    return base_fail(TARN_OUT_OF_MEMORY, "improving a plan of %" PRIu32 " buffers: no host memory", count);
+}
+
+static void squeezer_end(squeezer *mine) {
+    plan_ground_end(&mine->ground);
+    base_free(mine->plan);
+    base_free(mine->tasks);
+    base_free(mine->changes);
+}
+
+/* Whether there is no use in going on: for the goal, or for any. */
+static bool is_over(const squeezer *mine) {
+    const plan_squeeze_options *options = mine->team->options;
+    return mine->looks >= options->looks || atomic_load(&mine->team->height) <= mine->limit ||
+           plan_watch_is_over(options->watch);
+}
+
+static bool note(squeezer *mine, uint32_t buffer) {
+    if (mine->change_count == mine->change_capacity) {
+        squeeze_change *grown = base_reallocate(mine->changes, 2 * mine->change_capacity, sizeof *grown);
+        if (grown == NULL) return false;
+        mine->changes = grown;
+        mine->change_capacity *= 2;
+    }
+    mine->changes[mine->change_count++] = (squeeze_change){buffer, mine->ground.offset[buffer]};
+    return true;
+}
+
+static void undo_task(squeezer *mine) {
+    while (mine->change_count > 0) {
+        squeeze_change last = mine->changes[--mine->change_count];
+        if (mine->ground.offset[last.buffer] != PLAN_GROUND_NOWHERE) plan_ground_take(&mine->ground, last.buffer);
+        if (last.was != PLAN_GROUND_NOWHERE) plan_ground_put(&mine->ground, last.buffer, last.was);
+    }
+}
+
+/* Takes out what is near and in the way. False when too many would be without a place, or there is no memory. */
+static bool drive_out(squeezer *mine, uint64_t bottom, uint64_t top) {
+    plan_ground *ground = &mine->ground;
+    const uint64_t *size = ground->section->size;
+    for (uint32_t i = 0; i < ground->near_count && ground->begins[i].key < top; i++) {
+        uint32_t other = ground->begins[i].item;
+        if (ground->begins[i].key + size[other] <= bottom) continue;
+        if (mine->homeless_count == MOST_HOMELESS || !note(mine, other)) return false;
+        plan_ground_take(ground, other);
+        mine->homeless[mine->homeless_count++] = other;
+    }
+    return true;
+}
+
+/* The largest of those without a place. */
+static uint32_t next_homeless(squeezer *mine) {
+    const plan_section *section = mine->team->section;
+    uint32_t chosen = 0;
+    for (uint32_t i = 1; i < mine->homeless_count; i++)
+        if (area_of(section, mine->homeless[i]) > area_of(section, mine->homeless[chosen])) chosen = i;
+    uint32_t buffer = mine->homeless[chosen];
+    mine->homeless[chosen] = mine->homeless[--mine->homeless_count];
+    return buffer;
+}
+
+static void raise_price(uint64_t *price) {
+    if (*price < HIGHEST_PRICE) *price += RISE;
+}
+
+/* Finds a place for a buffer and all that it drives out; otherwise everything is as before. */
+static bool do_task(squeezer *mine, uint32_t buffer, uint64_t most_steps) {
+    plan_ground *ground = &mine->ground;
+    mine->change_count = 0;
+    mine->homeless[0] = buffer;
+    mine->homeless_count = 1;
+    for (uint64_t step = 1; mine->homeless_count > 0; step++) {
+        if (step > most_steps || (step % STEPS_PER_WATCH == 0 && is_over(mine))) break;
+        uint32_t moving = next_homeless(mine);
+        uint64_t price, offset = plan_ground_seek(ground, moving, mine->limit, &mine->random, &price);
+        mine->looks += LOOKS_OF_STEP + ground->near_count;
+        if (price > 0) raise_price(&ground->price[moving]);
+        bool is_done = note(mine, moving);
+        if (is_done) plan_ground_put(ground, moving, offset);
+        if (is_done && price > 0) is_done = drive_out(mine, offset, offset + ground->section->size[moving]);
+        if (is_done) continue;
+        mine->homeless[0] = moving;
+        mine->homeless_count = 1;
+        break;
+    }
+    if (mine->homeless_count == 0) return true;
+    undo_task(mine);
+    return false;
+}
+
+/* Takes out what lies above the limit and gives it other places. */
+static bool lower(squeezer *mine) {
+    const plan_section *section = mine->team->section;
+    plan_keyed *order = mine->ground.ends;
+    mine->task_count = 0;
+    for (uint32_t i = 0; i < section->count; i++) {
+        if (mine->ground.offset[i] + section->size[i] <= mine->limit) continue;
+        plan_ground_take(&mine->ground, i);
+        /* The largest first, as long as there is most room. */
+        order[mine->task_count++] = (plan_keyed){UINT64_MAX - (uint64_t)area_of(section, i), i};
+    }
+    plan_sort(order, mine->ground.scratch, mine->task_count);
+    for (uint32_t i = 0; i < mine->task_count; i++) mine->tasks[i] = order[i].item;
+    for (unsigned pass = 0; pass < MOST_PASSES && mine->task_count > 0; pass++) {
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < mine->task_count; i++) {
+            if (is_over(mine)) return false;
+            if (!do_task(mine, mine->tasks[i], (uint64_t)FIRST_STEPS << pass)) mine->tasks[kept++] = mine->tasks[i];
+        }
+        mine->task_count = kept;
+    }
+    return mine->task_count == 0;
+}
+
+/* Lays the ground as the lowest plan of all has it. */
+static void restore(squeezer *mine) {
+    plan_squeeze_team *team = mine->team;
+    pthread_mutex_lock(&team->lock);
+    mine->plan_height = atomic_load(&team->height);
+    memcpy(mine->plan, team->offsets, team->section->count * sizeof *mine->plan);
+    pthread_mutex_unlock(&team->lock);
+    plan_ground_clear(&mine->ground);
+    for (uint32_t i = 0; i < team->section->count; i++) plan_ground_put(&mine->ground, i, mine->plan[i]);
+}
+
+/* Makes what lies on the ground the plan of all, unless there is a lower one. */
+static void publish(squeezer *mine) {
+    plan_squeeze_team *team = mine->team;
+    const plan_section *section = team->section;
+    uint64_t height = 0;
+    for (uint32_t i = 0; i < section->count; i++)
+        if (mine->ground.offset[i] + section->size[i] > height) height = mine->ground.offset[i] + section->size[i];
+    mine->plan_height = height;
+    pthread_mutex_lock(&team->lock);
+    if (height < atomic_load(&team->height)) {
+        memcpy(team->offsets, mine->ground.offset, section->count * sizeof *team->offsets);
+        atomic_store(&team->height, height);
+    }
+    pthread_mutex_unlock(&team->lock);
+}
+
+/* A height below the present one, a multiple of the unit. */
+static uint64_t choose_limit(const squeezer *mine, uint64_t part) {
+    uint64_t enough = mine->team->options->enough, unit = mine->team->section->unit;
+    uint64_t less = (mine->plan_height - enough + part - 1) / part;
+    uint64_t limit = (mine->plan_height - less) / unit * unit;
+    return limit > enough ? limit : enough / unit * unit;
+}
+
+static void squeeze(squeezer *mine, unsigned number) {
+    const plan_squeeze_options *options = mine->team->options;
+    uint64_t part = FIRST_PART;
+    for (unsigned i = 0; i < number % DIFFERENT_PARTS; i++) part *= PART_OF_NEXT;
+    const uint64_t first_part = part;
+    set_prices(mine);
+    restore(mine);
+    while (mine->plan_height > options->enough && mine->looks < options->looks && !plan_watch_is_over(options->watch)) {
+        mine->limit = choose_limit(mine, part);
+        if (lower(mine)) {
+            publish(mine);
+            if (part > LEAST_PART) part /= 2;
+            continue;
+        }
+        part *= 2;
+        restore(mine);
+        if (part <= LAST_PART) continue;
+        part = first_part;
+        set_prices(mine);
+    }
+}
+
+static void *work(void *context) {
+    plan_squeeze_worker *worker = context;
+    plan_squeeze_team *team = worker->team;
+    squeezer mine;
+    tarn_status status = squeezer_begin(&mine, team, worker->number);
+    if (status == TARN_OK) squeeze(&mine, worker->number);
+    squeezer_end(&mine);
+    if (status != TARN_OK) {
+        pthread_mutex_lock(&team->lock);
+        if (team->status == TARN_OK) team->status = status;
+        pthread_mutex_unlock(&team->lock);
+    }
+    return NULL;
+}
+
+tarn_status plan_squeeze(const plan_section *section, const plan_squeeze_options *options, uint64_t *offsets,
+                         uint64_t *height) {
+    plan_squeeze_team team = {.section = section, .options = options, .offsets = offsets};
+    if (*height <= options->enough || plan_watch_is_over(options->watch)) return TARN_OK;
+    for (uint32_t i = 0; i < section->count; i++) team.average_area += area_of(section, i) / section->count;
+    atomic_init(&team.height, *height);
+    pthread_mutex_init(&team.lock, NULL);
+    plan_squeeze_worker workers[MOST_THREADS];
+    unsigned count = 1;
+    workers[0] = (plan_squeeze_worker){.team = &team};
+    while (count < options->threads && count < MOST_THREADS) {
+        workers[count] = (plan_squeeze_worker){.team = &team, .number = count};
+        if (base_thread_start(&workers[count].thread, "tarn-plan", work, &workers[count]) != TARN_OK) break;
+        count++;
+    }
+    work(&workers[0]);
+    for (unsigned i = 1; i < count; i++) pthread_join(workers[i].thread, NULL);
+    pthread_mutex_destroy(&team.lock);
+    *height = atomic_load(&team.height);
+    return team.status;
+}
