@@ -6,7 +6,9 @@
  * An allocator outlives its last reference as long as buffers of it are live. `live` counts what keeps it: whoever
  * brings it to zero destroys the allocator, be it the release or the last free. A strategy with short ways counts its
  * buffers itself until it is retired. So that a free is counted by exactly one of the two, a release first waits for
- * the frees that are on their way, and those that come meanwhile wait for the release. */
+ * the frees that are on their way, and those that come meanwhile wait for the release. Without short ways, one thread
+ * counts apart until the release: an atomic addition would make each allocation wait for all that the program has
+ * written before. */
 #include <tarn/allocator.h>
 
 #include <sched.h>
@@ -21,6 +23,9 @@
 
 #define IS_LIKELY(condition) __builtin_expect(!!(condition), 1)
 
+/* What the references count in `live`: so much that buffers counted elsewhere can be freed from it meanwhile. */
+#define REFERENCES (SIZE_MAX / 2)
+
 void memory_allocator_begin(tarn_allocator *allocator, const memory_strategy *strategy, tarn_device *device,
                             tarn_allocator *upstream) {
     allocator->strategy = strategy;
@@ -29,7 +34,8 @@ void memory_allocator_begin(tarn_allocator *allocator, const memory_strategy *st
     allocator->device = tarn_device_retain(device);
     allocator->upstream = upstream;
     atomic_init(&allocator->references, 1);
-    atomic_init(&allocator->live, 1);
+    atomic_init(&allocator->live, REFERENCES);
+    bias_begin(&allocator->own_bias);
     /* Adaptors want to know where calls come from, which the short ways do not pass on. */
     atomic_init(&allocator->detours, strategy->is_adaptor ? 1u : 0u);
 }
@@ -51,39 +57,56 @@ tarn_status memory_free(tarn_allocator *allocator, memory_block *block, tarn_str
     return allocator->strategy->free(allocator, block, stream);
 }
 
-/* Drops one of what keeps the allocator. */
-static void drop(tarn_allocator *allocator) {
+/* Drops what counts so much of what keeps the allocator. */
+static void drop(tarn_allocator *allocator, size_t count) {
     /* Release and acquire: what other threads did with the allocator comes before its end. */
-    if (atomic_fetch_sub_explicit(&allocator->live, 1, memory_order_acq_rel) == 1) {
+    if (atomic_fetch_sub_explicit(&allocator->live, count, memory_order_acq_rel) == count) {
         allocator->strategy->destroy(allocator);
+    }
+}
+
+/* Counts a live buffer the long way: the first thread that comes is the one that counts apart. */
+static __attribute__((noinline)) void keep_shared(tarn_allocator *allocator) {
+    uint64_t nobody = BIAS_NO_OWNER;
+    atomic_fetch_add_explicit(&allocator->live, 1, memory_order_relaxed);
+    if (atomic_load_explicit(&allocator->own_bias.owner, memory_order_relaxed) == nobody) {
+        atomic_compare_exchange_strong_explicit(&allocator->own_bias.owner, &nobody, bias_name_thread(),
+                                                memory_order_relaxed, memory_order_relaxed);
+    }
+}
+
+static inline void keep(tarn_allocator *allocator) {
+    if (IS_LIKELY(bias_enter(&allocator->own_bias))) {
+        allocator->own_live++;
+        bias_leave(&allocator->own_bias);
+    } else {
+        keep_shared(allocator);
+    }
+}
+
+/* The buffer counts no more. It is what keeps the allocator until then. */
+static inline void let_go(tarn_allocator *allocator) {
+    if (IS_LIKELY(bias_enter(&allocator->own_bias))) {
+        allocator->own_live--;
+        bias_leave(&allocator->own_bias);
+    } else {
+        drop(allocator, 1);
     }
 }
 
 /* Allocating. */
 
-static tarn_status make_request(tarn_allocator *allocator, size_t size, const tarn_allocate_options *options,
-                                const void *site, memory_request *out_request) {
-    const tarn_device_properties *properties = hal_device_properties(allocator->device);
-    const char *name = memory_device_name(allocator);
+/* OK: the size and the alignment are such as the allocator serves. */
+static tarn_status check_size(const tarn_allocator *allocator, size_t size, size_t alignment) {
     if (size == 0 || size > PTRDIFF_MAX) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: %zu bytes asked; a buffer has from 1 to %td bytes",
-                         allocator->spec, name, size, PTRDIFF_MAX);
+                         allocator->spec, memory_device_name(allocator), size, PTRDIFF_MAX);
     }
-    size_t alignment = options->alignment;
-    if (alignment != 0 && (!is_power_of_two(alignment) || alignment > properties->maximum_alignment)) {
+    size_t most = hal_device_properties(allocator->device)->maximum_alignment;
+    if (alignment != 0 && (!is_power_of_two(alignment) || alignment > most)) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s on %s: an alignment of %zu bytes is not a power of two up to %zu",
-                         allocator->spec, name, alignment, properties->maximum_alignment);
+                         allocator->spec, memory_device_name(allocator), alignment, most);
     }
-    tarn_stream *stream = hal_stream_or_default(allocator->device, options->stream);
-    if (stream == NULL) return TARN_INVALID_ARGUMENT;
-    *out_request = (memory_request){
-        .size = size,
-        .alignment = alignment > properties->alignment ? alignment : properties->alignment,
-        .stream = stream,
-        .tag = options->tag,
-        .site = site,
-        .outer = allocator,
-    };
     return TARN_OK;
 }
 
@@ -99,33 +122,53 @@ static tarn_status check_open(const tarn_allocator *allocator) {
     return TARN_OK;
 }
 
-tarn_status memory_allocate_shaped(tarn_allocator *allocator, size_t size, const memory_shape *shape,
-                                   const tarn_allocate_options *options, const void *site, tarn_buffer **out_buffer) {
-    if (allocator == NULL || out_buffer == NULL) {
-        return base_fail(TARN_INVALID_ARGUMENT, "the allocator or the place for the buffer is NULL");
-    }
-    tarn_allocate_options read;
-    memory_request request;
+/* Serves what the caller has read of the options: in `asked`, size, alignment, stream, tag, site and shape as they were
+ * given; the rest is filled in here. */
+static inline tarn_status serve(tarn_allocator *allocator, memory_request *asked, tarn_buffer **out_buffer) {
     memory_block *block;
-    tarn_status status = base_read_structure(allocator->spec, options, &read, sizeof read);
-    if (status == TARN_OK) status = make_request(allocator, size, &read, site, &request);
-    if (status == TARN_OK) status = check_open(allocator);
+    tarn_status status = check_size(allocator, asked->size, asked->alignment);
     if (status != TARN_OK) return status;
-    request.shape = shape;
-    status = memory_allocate(allocator, &request, &block);
+    asked->stream = hal_stream_or_default(allocator->device, asked->stream);
+    if (asked->stream == NULL) return TARN_INVALID_ARGUMENT;
+    status = check_open(allocator);
     if (status != TARN_OK) return status;
-    if (allocator->strategy->retire == NULL) {
-        atomic_fetch_add_explicit(&allocator->live, 1, memory_order_relaxed);
-    }
+    size_t least = hal_device_properties(allocator->device)->alignment;
+    if (asked->alignment < least) asked->alignment = least;
+    asked->outer = allocator;
+    status = memory_allocate(allocator, asked, &block);
+    if (status != TARN_OK) return status;
+    if (allocator->strategy->retire == NULL) keep(allocator);
     *out_buffer = block_begin_life(block);
     return TARN_OK;
 }
 
+static tarn_status refuse_nothing(void) {
+    return base_fail(TARN_INVALID_ARGUMENT, "the allocator or the place for the buffer is NULL");
+}
+
+tarn_status memory_allocate_shaped(tarn_allocator *allocator, size_t size, const memory_shape *shape,
+                                   const tarn_allocate_options *options, const void *site, tarn_buffer **out_buffer) {
+    if (allocator == NULL || out_buffer == NULL) return refuse_nothing();
+    tarn_allocate_options read;
+    tarn_status status = base_read_structure(allocator->spec, options, &read, sizeof read);
+    if (status != TARN_OK) return status;
+    memory_request request = {.size = size,
+                              .alignment = read.alignment,
+                              .stream = read.stream,
+                              .tag = read.tag,
+                              .site = site,
+                              .shape = shape};
+    return serve(allocator, &request, out_buffer);
+}
+
+/* Without options: copying what was written a moment ago in smaller pieces would wait until all that the program wrote
+ * before has reached its cache. */
 static __attribute__((noinline)) tarn_status allocate_on_stream(tarn_allocator *allocator, size_t size,
                                                                 tarn_stream *stream, const void *site,
                                                                 tarn_buffer **out_buffer) {
-    tarn_allocate_options options = {.struct_size = sizeof options, .stream = stream};
-    return memory_allocate_shaped(allocator, size, NULL, &options, site, out_buffer);
+    if (allocator == NULL || out_buffer == NULL) return refuse_nothing();
+    memory_request request = {.size = size, .stream = stream, .site = site};
+    return serve(allocator, &request, out_buffer);
 }
 
 /* Who gets here has no adaptor above, so that nobody asks for the site. */
@@ -170,7 +213,7 @@ static bool visit_begin(tarn_allocator *outer) {
 static void visit_end(tarn_allocator *outer, bool is_counted) {
     /* The buffer keeps the allocator until it is dropped, or until the count of visitors lets a release go on. */
     if (outer->strategy->retire != NULL) atomic_fetch_sub(&outer->visitors, 1);
-    if (is_counted) drop(outer);
+    if (is_counted) let_go(outer);
 }
 
 void memory_take_back(memory_block *block, bool was_live) {
@@ -277,6 +320,13 @@ static void retire(tarn_allocator *allocator) {
     atomic_store(&allocator->is_retiring, false);
 }
 
+/* Takes over the count of the thread that counts apart. */
+static void unite_counts(tarn_allocator *allocator) {
+    bias_take_away(&allocator->own_bias, BIAS_ENDED);
+    atomic_fetch_add_explicit(&allocator->live, allocator->own_live, memory_order_relaxed);
+    atomic_store(&allocator->is_released, true);
+}
+
 tarn_status tarn_allocator_release(tarn_allocator *allocator) {
     if (allocator == NULL) return TARN_OK;
     if (memory_callback_running(allocator) != NULL) {
@@ -289,7 +339,7 @@ tarn_status tarn_allocator_release(tarn_allocator *allocator) {
     tarn_status status = memory_conclude_from(allocator);
     memory_report_live(allocator);
     if (allocator->strategy->retire != NULL) retire(allocator);
-    else atomic_store(&allocator->is_released, true);
-    drop(allocator);
+    else unite_counts(allocator);
+    drop(allocator, REFERENCES);
     return status;
 }

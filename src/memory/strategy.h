@@ -15,6 +15,7 @@
 #include <tarn/allocator.h>
 #include <tarn/shape.h>
 
+#include "memory/bias.h"
 #include "memory/block.h"
 
 /* What a request is for, where more is known than bytes. */
@@ -128,9 +129,12 @@ struct tarn_allocator {
     atomic_uint references;
     atomic_bool is_shut_down;
     atomic_bool is_released; /* the last reference went: the last free destroys it */
-    /* What keeps the structure: one for all references together, and one for each live buffer that was allocated through
-     * this element as the top; where there are short ways, buffers count only since those were ended. */
+    /* What keeps the structure: the references, all together, and each live buffer that was allocated through this element as
+     * the top; where there are short ways, buffers count only since those were ended. Of the others, those of the thread
+     * that allocated first are counted in `own_live` by it alone, as its bias says, until the release. */
     atomic_size_t live;
+    size_t own_live; /* allocations less frees, which wraps */
+    bias own_bias;
     atomic_uint callbacks; /* of its own that are running */
     atomic_uint detours; /* reasons not to try the short ways: an adaptor, shut down, released, each running callback */
     /* Where there are short ways: frees that are under way the long way, and whether new ones wait for the end of a

@@ -264,6 +264,37 @@ static void of_two_frees_of_the_last_buffer_one_is_refused(test_stand *stand) {
     assert_int_equal(counters_of(stand->device).memory_in_use, stand->memory_before);
 }
 
+typedef struct early_takes {
+    tarn_allocator *allocator;
+    tarn_buffer *buffers[10];
+} early_takes;
+
+static void *take_some(void *context) {
+    early_takes *takes = context;
+    for (size_t i = 0; i < sizeof takes->buffers / sizeof takes->buffers[0]; i++) {
+        EXPECT_OK(tarn_allocator_allocate(takes->allocator, 5000 + i, NULL, &takes->buffers[i]));
+    }
+    return NULL;
+}
+
+/* 19: what one thread allocated and another freed is counted out in the end, and nothing before it ends the allocator. */
+static void buffers_may_be_freed_by_a_thread_that_allocated_none_of_them(test_stand *stand) {
+    early_takes takes = {0};
+    pthread_t thread;
+    EXPECT_OK(tarn_allocator_create(stand->device, tarn_allocator_spec(stand->allocator), &takes.allocator));
+    assert_int_equal(pthread_create(&thread, NULL, take_some, &takes), 0);
+    pthread_join(thread, NULL);
+    for (size_t i = 0; i < 10; i++) EXPECT_OK(tarn_buffer_free(takes.buffers[i], NULL));
+    tarn_buffer *last = NULL;
+    EXPECT_OK(tarn_allocator_allocate(takes.allocator, 5000, NULL, &last));
+    log_listen();
+    EXPECT_OK(tarn_allocator_release(takes.allocator));
+    log_silence();
+    assert_true(tarn_buffer_is_valid(last));
+    EXPECT_OK(tarn_buffer_free(last, NULL));
+    assert_int_equal(counters_of(stand->device).memory_in_use, stand->memory_before);
+}
+
 int main(void) {
     static const conformance_test tests[] = {
         CONFORMANCE_TEST(release_with_live_buffers_reports_them_and_they_stay_freeable, 0),
@@ -276,6 +307,7 @@ int main(void) {
         CONFORMANCE_TEST(the_last_buffers_may_be_freed_by_several_threads_while_the_allocator_is_released,
                          SPEC_THREADS),
         CONFORMANCE_TEST(of_two_frees_of_the_last_buffer_one_is_refused, SPEC_THREADS),
+        CONFORMANCE_TEST(buffers_may_be_freed_by_a_thread_that_allocated_none_of_them, SPEC_THREADS),
         CONFORMANCE_TEST(shut_down_races_allocate_and_one_wins, SPEC_THREADS),
     };
     return conformance_run("memory lifetime", tests, sizeof tests / sizeof tests[0]);
