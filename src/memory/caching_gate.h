@@ -29,6 +29,11 @@ static inline bool caching_enter_fenced(caching_cache *cache) {
     return false;
 }
 
+/* Whichever of the two lets it in: the first spares the caller the wait for all that it has written before. */
+static inline bool caching_enter_anyhow(caching_cache *cache) {
+    return IS_LIKELY(caching_enter(cache)) || caching_enter_fenced(cache);
+}
+
 static inline bool caching_cache_is_of(const caching_cache *cache, const caching *owner) {
     return atomic_load_explicit(&cache->owner, memory_order_relaxed) == owner;
 }

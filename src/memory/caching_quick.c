@@ -111,7 +111,7 @@ long_way:
 
 memory_block *caching_cache_take(caching *owner, const memory_request *request) {
     caching_cache *cache = caching_cache_own(owner);
-    if (cache == NULL || !caching_enter_fenced(cache)) return NULL;
+    if (cache == NULL || !caching_enter_anyhow(cache)) return NULL;
     caching_slot *slot =
         caching_slot_find(cache, round_up(request->size, owner->alignment), hal_stream_number(request->stream));
     memory_block *block = NULL;
@@ -126,7 +126,7 @@ memory_block *caching_cache_take(caching *owner, const memory_request *request) 
         block->live.tag = request->tag;
         block->live.is_plain = request->tag == NULL;
         block->site = request->site;
-        caching_note_peak(cache);
+        if (!IS_LIKELY(cache->cached >= cache->watched)) caching_note_peak(cache);
     }
     caching_leave(cache);
     return block;
@@ -144,7 +144,7 @@ static bool make_room(caching_cache *cache, caching_slot *slot) {
 bool caching_cache_put(caching *owner, memory_block *block) {
     caching_cache *cache = caching_cache_own(owner);
     if (cache == NULL || !atomic_load_explicit(&owner->is_settled, memory_order_relaxed)) return false;
-    if (!caching_enter_fenced(cache)) return false;
+    if (!caching_enter_anyhow(cache)) return false;
     caching_level cached = cache->cached + caching_level_of(block->capacity, 1);
     caching_slot *slot = NULL;
     if (caching_level_bytes(cached) <= cache->limit) slot = caching_slot_make(cache, block->capacity, block->stream);
