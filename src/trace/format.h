@@ -69,9 +69,9 @@ typedef enum trace_block_state {
 } trace_block_state;
 
 #define TRACE_NO_STRING UINT32_MAX
-/* The most bytes that any of the functions below writes, trace_encode_string aside. */
+/* The most bytes that any of the functions below writes or overwrites, trace_encode_string aside. */
 #define TRACE_RECORD_ROOM 128u
-/* The most bytes that trace_encode_string adds to the text. */
+/* The most bytes that trace_encode_string adds to the text, those that it overwrites included. */
 #define TRACE_STRING_ROOM 11u
 
 /* What the differences in the file are taken from. All zero at the start of a file. */
@@ -94,14 +94,24 @@ typedef struct trace_record {
     uint64_t thread, stream, device;
 } trace_record;
 
+/* Seven bits in each byte, the lowest first; all but the last byte have their highest bit set. Writes eight bytes at once
+ * where so many suffice, of which those behind the number mean nothing: a recorder stands in the way of a program that
+ * may have the processor full of writes, each of which waits for its turn. */
 static inline size_t trace_put_number(uint8_t *out, uint64_t value) {
     size_t n = 0;
-    while (value >= 0x80) {
-        out[n++] = (uint8_t)(value | 0x80);
-        value >>= 7;
-    }
-    out[n++] = (uint8_t)value;
-    return n;
+    for (; value >> 56 != 0; value >>= 7) out[n++] = (uint8_t)(value | 0x80);
+    uint64_t bytes = value;
+    bytes = (bytes & UINT64_C(0x000000000fffffff)) | (bytes & UINT64_C(0x00fffffff0000000)) << 4;
+    bytes = (bytes & UINT64_C(0x00003fff00003fff)) | (bytes & UINT64_C(0x0fffc0000fffc000)) << 2;
+    bytes = (bytes & UINT64_C(0x007f007f007f007f)) | (bytes & UINT64_C(0x3f803f803f803f80)) << 1;
+    /* Of the bytes behind the first, those up to the number's highest bit. */
+    unsigned last = (63u ^ (unsigned)__builtin_clzll(bytes | 1)) / 8;
+    bytes |= UINT64_C(0x8080808080808080) & ((UINT64_C(1) << (8 * last)) - 1);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    bytes = __builtin_bswap64(bytes);
+#endif
+    memcpy(out + n, &bytes, sizeof bytes);
+    return n + last + 1;
 }
 
 /* Signed numbers alternate: 0, -1, 1, -2 … become 0, 1, 2, 3 … */
@@ -113,7 +123,8 @@ static inline void trace_put_u32(uint8_t *out, uint32_t value) {
     for (unsigned i = 0; i < 4; i++) out[i] = (uint8_t)(value >> (8 * i));
 }
 
-/* Each of the following writes whole records to `out` and returns how many bytes that was. */
+/* Each of the following writes whole records to `out` and returns how many bytes that was; up to seven behind them may
+ * have been overwritten. */
 
 static inline size_t trace_encode_header(uint8_t *out, uint32_t file_flags) {
     memcpy(out, TRACE_MAGIC, TRACE_MAGIC_SIZE);

@@ -107,6 +107,50 @@ static void what_a_recorder_writes_is_read(void **state) {
     tarn_trace_release(trace);
 }
 
+static void numbers_of_each_length_are_read_back(void **state) {
+    (void)state;
+    file f = begin(0);
+    uint64_t sizes[2 * 62];
+    size_t count = 0;
+    for (unsigned bits = 1; bits < 63; bits++) {
+        sizes[count++] = UINT64_C(1) << (bits - 1);
+        sizes[count++] = (UINT64_C(1) << bits) - 1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        add(&f, event_of(TRACE_RECORD_ALLOCATE, 0x1000 + sizes[i], sizes[i], (int64_t)sizes[i]));
+        add(&f, event_of(TRACE_RECORD_FREE, 0x1000 + sizes[i], 0, (int64_t)sizes[i]));
+    }
+    tarn_trace *trace = finished(&f);
+    assert_int_equal(info_of(trace).event_count, 2 * count);
+    const tarn_trace_event *events = tarn_trace_events(trace);
+    for (size_t i = 0; i < count; i++) {
+        assert_true(events[2 * i].size == sizes[i]);
+        assert_true(events[2 * i].address == 0x1000 + sizes[i]);
+        assert_true(events[2 * i].time_ns == (int64_t)(sizes[i] - sizes[0]));
+    }
+    tarn_trace_release(trace);
+}
+
+/* Each number takes as few bytes as it can, and no byte before it changes. */
+static void numbers_take_one_byte_for_seven_bits(void **state) {
+    (void)state;
+    for (unsigned bits = 0; bits <= 64; bits++) {
+        uint64_t number = bits == 0 ? 0 : UINT64_MAX >> (64 - bits);
+        uint8_t bytes[20];
+        memset(bytes, 0xaa, sizeof bytes);
+        size_t length = trace_put_number(bytes + 1, number);
+        assert_int_equal(length, bits == 0 ? 1 : (bits + 6) / 7);
+        uint64_t read = 0;
+        for (size_t i = 0; i < length; i++) {
+            read |= (uint64_t)(bytes[1 + i] & 0x7f) << (7 * i);
+            assert_int_equal(bytes[1 + i] >> 7, i + 1 < length);
+        }
+        assert_true(read == number);
+        assert_int_equal(bytes[0], 0xaa);
+        assert_int_equal(bytes[1 + TRACE_STRING_ROOM - 1], 0xaa);
+    }
+}
+
 static void a_crashed_program_leaves_a_readable_file(void **state) {
     (void)state;
     file f = begin(0);
@@ -286,6 +330,8 @@ static void devices_have_addresses_of_their_own(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_recorder_writes_is_read),
+        cmocka_unit_test(numbers_of_each_length_are_read_back),
+        cmocka_unit_test(numbers_take_one_byte_for_seven_bits),
         cmocka_unit_test(a_crashed_program_leaves_a_readable_file),
         cmocka_unit_test(a_cut_inside_a_record_is_told),
         cmocka_unit_test(another_version_or_a_text_transfer_is_told),
