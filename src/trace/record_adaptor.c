@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,6 +22,7 @@
 #include "base/status.h"
 #include "format.h"
 #include "hal/device.h"
+#include "memory/biased_lock.h"
 #include "trace_map.h"
 
 enum { buffer_size = 256 * 1024 };
@@ -36,13 +36,14 @@ typedef struct recorder {
     size_t usual_alignment;
     struct recorder *next; /* in the list of all; protected by list_lock */
 
-    pthread_mutex_t lock; /* protects what follows; held while the file is written */
-    int file;             /* -1 once the recording has ended */
-    bool is_unbuffered;   /* the program is exiting */
+    biased_lock lock;   /* protects what follows; held while the file is written */
+    int file;           /* -1 once the recording has ended */
+    bool is_unbuffered; /* the program is exiting */
     uint8_t *buffer;
     size_t used;
     off_t written;
     trace_encoder encoder;
+    base_quick_clock clock;
     trace_map tags; /* hash of the text → string number in the file */
 } recorder;
 
@@ -112,43 +113,47 @@ static void complain(const recorder *r, int error) {
              r->common.spec, strerror(error));
 }
 
-/* Writes one event down. Not to be called with the lock held. */
-static void record(recorder *r, trace_record event, const char *tag) {
+/* Writes the event down; lock held. False: it could not be, as `flush` says. */
+static inline bool put(recorder *r, trace_record *event, const char *tag) {
+    if (!make_room(r, TRACE_RECORD_ROOM + TRACE_STRING_ROOM + tag_limit)) return false;
+    event->tag = string_of(r, tag);
+    event->time_ns = (int64_t)base_quick_clock_ns(&r->clock);
+    r->used += trace_encode_event(&r->encoder, r->buffer + r->used, event);
+    return !r->is_unbuffered || flush(r);
+}
+
+/* Writes one event down. Not to be called with the lock held. Inlined, so that what is known of the event costs nothing. */
+static inline __attribute__((always_inline)) void record(recorder *r, trace_record event, const char *tag) {
     if (is_forked(r)) return;
     int error = 0;
     event.thread = thread_number();
     event.site = TRACE_NO_STRING;
-    pthread_mutex_lock(&r->lock);
-    if (r->file >= 0) {
-        if (make_room(r, TRACE_RECORD_ROOM + TRACE_STRING_ROOM + tag_limit)) {
-            event.tag = string_of(r, tag);
-            event.time_ns = (int64_t)base_clock_ns();
-            r->used += trace_encode_event(&r->encoder, r->buffer + r->used, &event);
-            if (r->is_unbuffered && !flush(r)) error = errno;
-        } else {
-            error = errno;
-        }
-    }
-    pthread_mutex_unlock(&r->lock);
+    biased_way way = biased_lock_enter(&r->lock);
+    if (r->file >= 0 && !put(r, &event, tag)) error = errno;
+    biased_lock_leave(&r->lock, way);
     if (error != 0) complain(r, error);
+}
+
+static __attribute__((noinline)) void record_refusal(recorder *r, const memory_request *request) {
+    trace_record event = {
+        .kind = TRACE_RECORD_OUT_OF_MEMORY, .size = request->size, .stream = hal_stream_number(request->stream)};
+    record(r, event, request->tag);
 }
 
 static tarn_status record_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block) {
     recorder *r = (recorder *)allocator;
     tarn_status status = memory_allocate(allocator->upstream, request, out_block);
-    trace_record event = {
-        .kind = TRACE_RECORD_ALLOCATE, .size = request->size, .stream = hal_stream_number(request->stream)};
-    if (status == TARN_OK) {
-        event.address = (uint64_t)(uintptr_t)(*out_block)->address;
-        if (request->alignment > r->usual_alignment)
-            event.alignment_log2 = (uint8_t)__builtin_ctzll(request->alignment);
-    } else if (status == TARN_OUT_OF_MEMORY || status == TARN_LIMIT_EXCEEDED) {
-        event.kind = TRACE_RECORD_OUT_OF_MEMORY;
-    } else {
+    if (status != TARN_OK) {
+        if (status == TARN_OUT_OF_MEMORY || status == TARN_LIMIT_EXCEEDED) record_refusal(r, request);
         return status;
     }
+    trace_record event = {.kind = TRACE_RECORD_ALLOCATE,
+                          .address = (uint64_t)(uintptr_t)(*out_block)->address,
+                          .size = request->size,
+                          .stream = hal_stream_number(request->stream)};
+    if (request->alignment > r->usual_alignment) event.alignment_log2 = (uint8_t)__builtin_ctzll(request->alignment);
     record(r, event, request->tag);
-    return status;
+    return TARN_OK;
 }
 
 static void write_free(tarn_allocator *allocator, const memory_block *block, uint32_t stream) {
@@ -170,9 +175,9 @@ static void record_shut_down(tarn_allocator *allocator) {
     recorder *r = (recorder *)allocator;
     if (is_forked(r)) return;
     int error = 0;
-    pthread_mutex_lock(&r->lock);
+    biased_way way = biased_lock_enter(&r->lock);
     if (r->file >= 0 && !flush(r)) error = errno;
-    pthread_mutex_unlock(&r->lock);
+    biased_lock_leave(&r->lock, way);
     if (error != 0) complain(r, error);
 }
 
@@ -183,10 +188,10 @@ static void save_all(void) {
     pthread_mutex_lock(&list_lock);
     for (recorder *r = recorders; r != NULL; r = r->next) {
         if (is_forked(r)) continue;
-        pthread_mutex_lock(&r->lock);
+        biased_way way = biased_lock_enter(&r->lock);
         r->is_unbuffered = true;
         if (r->file >= 0 && !flush(r)) error = errno;
-        pthread_mutex_unlock(&r->lock);
+        biased_lock_leave(&r->lock, way);
     }
     pthread_mutex_unlock(&list_lock);
     if (error != 0) base_log(TARN_LOG_ERROR, "record: a trace lost its end when the program did: %s", strerror(error));
@@ -238,7 +243,7 @@ static void record_destroy(tarn_allocator *allocator) {
     recorder *r = (recorder *)allocator;
     delist(r);
     finish(r);
-    pthread_mutex_destroy(&r->lock);
+    biased_lock_end(&r->lock);
     trace_map_discard(&r->tags);
     base_free(r->buffer);
     memory_allocator_end(allocator);
@@ -282,7 +287,7 @@ tarn_status record_adaptor_read_back(tarn_allocator *allocator, uint8_t **out_da
     recorder *r = (recorder *)allocator;
     struct stat about;
     int error = 0, file = -1;
-    pthread_mutex_lock(&r->lock);
+    biased_way way = biased_lock_enter(&r->lock);
     bool is_recording = r->file >= 0 && !is_forked(r);
     if (is_recording) {
         file = flush(r) ? fcntl(r->file, F_DUPFD_CLOEXEC, 0) : -1;
@@ -290,7 +295,7 @@ tarn_status record_adaptor_read_back(tarn_allocator *allocator, uint8_t **out_da
     }
     bool has_ended = is_recording && r->file < 0;
     off_t written = r->written;
-    pthread_mutex_unlock(&r->lock);
+    biased_lock_leave(&r->lock, way);
     if (has_ended) complain(r, error);
     if (error != 0)
         return base_fail(TARN_IO_ERROR, "%s: the recording cannot be read back: %s", r->common.spec, strerror(error));
@@ -317,31 +322,36 @@ static tarn_status record_create(tarn_device *device, memory_arguments *argument
     if (path == NULL || path[0] == '\0')
         return base_fail(TARN_INVALID_ARGUMENT, "column %zu: record needs a file, as in record:out.tarn",
                          arguments->column);
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, install);
-    if (install_failed)
-        return base_fail(TARN_UNAVAILABLE, "record: the handlers for fork and exit cannot be installed");
-
     recorder *r = base_allocate(1, sizeof *r);
     uint8_t *buffer = base_allocate(buffer_size, 1);
-    if (r == NULL || buffer == NULL) {
+    bool has_lock = r != NULL && biased_lock_begin(&r->lock);
+    if (!has_lock || buffer == NULL) {
         status = base_fail(TARN_OUT_OF_MEMORY, "record: no host memory for a buffer of %d bytes", buffer_size);
+        goto fail;
+    }
+    /* Handlers run before a fork in the reverse order: the list's lock is taken before those of the recorders, which were
+     * installed with the first of these. */
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, install);
+    if (install_failed) {
+        status = base_fail(TARN_UNAVAILABLE, "record: the handlers for fork and exit cannot be installed");
         goto fail;
     }
     status = open_file(path, &r->file);
     if (status != TARN_OK) goto fail;
     r->buffer = buffer;
     r->used = trace_encode_header(buffer, 0);
+    base_quick_clock_begin(&r->clock);
     r->process = atomic_load_explicit(&hal_process, memory_order_relaxed);
     r->process_id = getpid();
     r->usual_alignment = hal_device_properties(device)->alignment;
-    pthread_mutex_init(&r->lock, NULL);
     memory_allocator_begin(&r->common, &record_adaptor, device, upstream);
     enlist(r);
     *out_allocator = &r->common;
     return TARN_OK;
 
 fail:
+    if (has_lock) biased_lock_end(&r->lock);
     base_free(buffer);
     base_free(r);
     return status;
