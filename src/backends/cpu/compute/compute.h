@@ -11,6 +11,7 @@ int cpu_compute_supports(tarn_operation operation, tarn_element_type type);
 tarn_status cpu_compute_run(const tarn_backend_operation *operation);
 
 /* One for each sort of operation, as above. */
+tarn_status cpu_program_run(const tarn_backend_operation *operation);
 tarn_status cpu_gather_run(const tarn_backend_operation *operation);
 
 #endif

@@ -1,0 +1,185 @@
+/* Functions of real numbers.
+ *
+ * EXP, LOG, SIGMOID and TANH of floats err by less than 2 units in the last place, over all floats, denormal ones too; SIN and COS
+ * by less than 1, computed in double. The polynomials interpolate at Chebyshev's points. POW of floats, and all functions of doubles, are the C
+ * library's. */
+#include <math.h>
+
+#include "backends/cpu/compute/level/level.h"
+
+#define UNARY(name, type, function)                                                          \
+    static void name(void *out, const void *a, const void *b, const void *c, size_t count) { \
+        (void)b;                                                                             \
+        (void)c;                                                                             \
+        const type *first = a;                                                               \
+        INDEPENDENT for (size_t i = 0; i < count; i++)((type *)out)[i] = function(first[i]); \
+    }
+
+/* x * y + z, rounded once where that is one instruction. */
+static inline float multiply_add(float x, float y, float z) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return __builtin_fmaf(x, y, z);
+#else
+    return x * y + z;
+#endif
+}
+
+/* Adding it rounds a float to an integer, which is then in the sum's lowest bits. */
+#define ROUNDER 0x1.8p23f
+/* ln 2 in two parts, the upper one so short that its products with exponents are exact. */
+#define LN2_UPPER 0x1.62e4p-1f
+#define LN2_LOWER 0x1.7f7d1cp-20f
+
+/* x as n ln 2 + rest; returns e^rest - 1. */
+static inline float reduced_expm1(float x, int32_t *out_n) {
+    float shifted = multiply_add(x, 0x1.715476p+0f, ROUNDER);
+    float n = shifted - ROUNDER;
+    *out_n = (int32_t)(bits_of(shifted) - bits_of(ROUNDER));
+    float rest = multiply_add(n, -LN2_UPPER, x);
+    rest = multiply_add(n, -LN2_LOWER, rest);
+    float polynomial = 0x1.6d10fep-10f;
+    polynomial = multiply_add(polynomial, rest, 0x1.120b64p-7f);
+    polynomial = multiply_add(polynomial, rest, 0x1.55551ap-5f);
+    polynomial = multiply_add(polynomial, rest, 0x1.5554dep-3f);
+    polynomial = multiply_add(polynomial, rest, 0.5f);
+    return multiply_add(polynomial, rest * rest, rest);
+}
+
+/* 2^n for -126 <= n <= 127. */
+static inline float power_of_two(int32_t n) { return float_of((uint32_t)(n + 127) << 23); }
+
+static inline float exp_float(float x) {
+    /* Beyond these it is infinity and 0; a NaN stays. */
+    x = x > 89.0f ? 89.0f : x;
+    x = x < -104.0f ? -104.0f : x;
+    int32_t n;
+    float power = reduced_expm1(x, &n) + 1.0f;
+    /* In two steps, since 2^n may be out of range where the result is not. */
+    int32_t half = n >> 1;
+    return power * power_of_two(half) * power_of_two(n - half);
+}
+
+static inline float sigmoid_float(float x) {
+    float power = exp_float(x > 0 ? -x : x);
+    return (x > 0 ? 1.0f : power) / (1.0f + power);
+}
+
+/* e / (e + 2) with e = exp(2 |x|) - 1. */
+static inline float tanh_float(float x) {
+    float twice = 2.0f * float_of(bits_of(x) & 0x7fffffffu);
+    twice = twice > 20.0f ? 20.0f : twice; /* 1 from there on */
+    int32_t n;
+    float rest = reduced_expm1(twice, &n);
+    float scale = power_of_two(n);
+    float e = multiply_add(rest, scale, scale - 1.0f);
+    return float_of(bits_of(e / (e + 2.0f)) | (bits_of(x) & 0x80000000u));
+}
+
+static inline float log_float(float x) {
+    /* Denormal numbers become normal. */
+    int is_small = x < 0x1p-126f;
+    float normal = is_small ? x * 0x1p23f : x;
+    /* normal = 2^exponent * (1 + rest), with 1 + rest from the root of 1/2 to that of 2. */
+    uint32_t shifted = bits_of(normal) - 0x3f3504f3u;
+    float exponent = (float)((int32_t)shifted >> 23) - (is_small ? 23.0f : 0.0f);
+    float rest = float_of((shifted & 0x007fffffu) + 0x3f3504f3u) - 1.0f;
+    float square = rest * rest;
+    float polynomial = 0x1.1d9df2p-4f;
+    polynomial = multiply_add(polynomial, rest, -0x1.d64804p-4f);
+    polynomial = multiply_add(polynomial, rest, 0x1.dea5a6p-4f);
+    polynomial = multiply_add(polynomial, rest, -0x1.fcf2acp-4f);
+    polynomial = multiply_add(polynomial, rest, 0x1.23d1d8p-3f);
+    polynomial = multiply_add(polynomial, rest, -0x1.555b52p-3f);
+    polynomial = multiply_add(polynomial, rest, 0x1.999d5cp-3f);
+    polynomial = multiply_add(polynomial, rest, -0x1.fffffcp-3f);
+    polynomial = multiply_add(polynomial, rest, 0x1.555554p-2f);
+    float small = multiply_add(exponent, LN2_LOWER, polynomial * rest * square);
+    small = multiply_add(-0.5f, square, small);
+    float result = multiply_add(exponent, LN2_UPPER, rest + small);
+    result = x == 0 ? -INFINITY : result;
+    result = x < 0 ? NAN : result;
+    return x < INFINITY ? result : x; /* infinity and NaN, too */
+}
+
+/* sin(x + quarters * pi / 2), for |x| below TURNS_LIMIT; anything else for other x. */
+#define TURNS_LIMIT 0x1p20f
+
+static inline float sin_of_quarters(float x, uint64_t quarters) {
+    double shifted = (double)x * 0x1.45f306dc9c883p-1 + 0x1.8p52;
+    double n = shifted - 0x1.8p52;
+    /* pi / 2 in two parts, the upper one of 33 bits. */
+    double rest = ((double)x - n * 0x1.921fb544p+0) - n * 0x1.0b4611a626331p-34;
+    quarters += bits_of_double(shifted);
+    double square = rest * rest;
+    double odd = 2.7248364773036666e-06;
+    odd = odd * square - 0.00019840074665737465;
+    odd = odd * square + 0.0083333318523109729;
+    odd = odd * square - 0.16666666663797544;
+    odd = rest + rest * square * odd;
+    double even = -2.7299656316022867e-07;
+    even = even * square + 2.4800590303711416e-05;
+    even = even * square - 0.0013888887653322967;
+    even = even * square + 0.04166666666427301;
+    even = 1.0 + square * (square * even - 0.5);
+    double value = (quarters & 1) != 0 ? even : odd;
+    return (float)((quarters & 2) != 0 ? -value : value);
+}
+
+/* Large numbers, infinities and NaN one by one, by the library. */
+#define TURN(name, quarters, function)                                                                 \
+    static void name(void *out, const void *a, const void *b, const void *c, size_t count) {           \
+        enum { PIECE = 64 };                                                                           \
+        (void)b;                                                                                       \
+        (void)c;                                                                                       \
+        for (size_t begin = 0; begin < count; begin += PIECE) {                                        \
+            size_t piece = count - begin < PIECE ? count - begin : PIECE;                              \
+            float values[PIECE], *result = (float *)out + begin;                                       \
+            memcpy(values, (const float *)a + begin, piece * sizeof(float));                           \
+            uint32_t largest = 0;                                                                      \
+            INDEPENDENT for (size_t i = 0; i < piece; i++) {                                           \
+                uint32_t magnitude = bits_of(values[i]) & 0x7fffffffu;                                 \
+                largest = magnitude > largest ? magnitude : largest;                                   \
+                result[i] = sin_of_quarters(values[i], quarters);                                      \
+            }                                                                                          \
+            for (size_t i = 0; largest >= bits_of(TURNS_LIMIT) && i < piece; i++) {                    \
+                if (!(fabsf(values[i]) < TURNS_LIMIT)) result[i] = (float)function((double)values[i]); \
+            }                                                                                          \
+        }                                                                                              \
+    }
+
+static inline double sigmoid_double(double x) {
+    double power = exp(x > 0 ? -x : x);
+    return (x > 0 ? 1.0 : power) / (1.0 + power);
+}
+
+UNARY(exp_f32, float, exp_float)
+UNARY(log_f32, float, log_float)
+UNARY(sigmoid_f32, float, sigmoid_float)
+UNARY(tanh_f32, float, tanh_float)
+TURN(sin_f32, 0, sin)
+TURN(cos_f32, 1, cos)
+UNARY(exp_f64, double, exp)
+UNARY(log_f64, double, log)
+UNARY(sin_f64, double, sin)
+UNARY(cos_f64, double, cos)
+UNARY(sigmoid_f64, double, sigmoid_double)
+UNARY(tanh_f64, double, tanh)
+
+#define POWER(name, type, function)                                                                                 \
+    static void name(void *out, const void *a, const void *b, const void *c, size_t count) {                        \
+        (void)c;                                                                                                    \
+        for (size_t i = 0; i < count; i++) ((type *)out)[i] = function(((const type *)a)[i], ((const type *)b)[i]); \
+    }
+
+POWER(pow_f32, float, powf)
+POWER(pow_f64, double, pow)
+
+const cpu_step_table AT_LEVEL(cpu_functions) = {
+    [TARN_OPERATION_EXP] = {[CPU_LANE_F32] = exp_f32, [CPU_LANE_F64] = exp_f64},
+    [TARN_OPERATION_LOG] = {[CPU_LANE_F32] = log_f32, [CPU_LANE_F64] = log_f64},
+    [TARN_OPERATION_SIN] = {[CPU_LANE_F32] = sin_f32, [CPU_LANE_F64] = sin_f64},
+    [TARN_OPERATION_COS] = {[CPU_LANE_F32] = cos_f32, [CPU_LANE_F64] = cos_f64},
+    [TARN_OPERATION_SIGMOID] = {[CPU_LANE_F32] = sigmoid_f32, [CPU_LANE_F64] = sigmoid_f64},
+    [TARN_OPERATION_TANH] = {[CPU_LANE_F32] = tanh_f32, [CPU_LANE_F64] = tanh_f64},
+    [TARN_OPERATION_POW] = {[CPU_LANE_F32] = pow_f32, [CPU_LANE_F64] = pow_f64},
+};

@@ -1,0 +1,10 @@
+/* A level: its tables under one name. */
+#include "backends/cpu/compute/level/level.h"
+
+const cpu_kernels AT_LEVEL(cpu_kernels) = {
+    .name = LEVEL_TEXT,
+    .arithmetic = &AT_LEVEL(cpu_arithmetic),
+    .functions = &AT_LEVEL(cpu_functions),
+    .conversions = &AT_LEVEL(cpu_conversions),
+    .folds = &AT_LEVEL(cpu_folds),
+};

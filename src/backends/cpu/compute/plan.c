@@ -1,0 +1,418 @@
+/* Making plans: instructions from steps, registers, slots for them, and tiles.
+ *
+ * A small operation spends more time here than in its kernels, so nothing is done twice and nothing is cleared that is not used. */
+#include "backends/cpu/compute/plan.h"
+
+#include <unistd.h>
+
+#include "backends/cpu/cpu_internal.h"
+
+/* Rows shorter than this are put into tiles of several. */
+#define SHORT_ROW 256
+/* Columns and rows of tiles for operands that run along different dimensions: a few cache lines each way. */
+#define TURNED_COLUMNS 64
+#define TURNED_ROWS 64
+
+_Static_assert(CPU_MOST_REGISTERS <= CPU_NO_SLOT, "registers and slots are numbered in a byte");
+_Static_assert((CPU_MOST_REGISTERS + 1) * CPU_TILE_LEAST * sizeof(int64_t) <= CPU_SCRATCH, "the least tile fits");
+
+static int64_t magnitude(int64_t value) { return value < 0 ? -value : value; }
+
+/* Moves the dimension at `from` to `to`, with those between keeping their order. */
+static void move_dim(cpu_order *order, uint32_t from, uint32_t to) {
+    uint32_t dim = order->dims[from];
+    for (; from < to; from++) order->dims[from] = order->dims[from + 1];
+    order->dims[to] = dim;
+}
+
+/* Finds a dimension along which an operand has its neighbours where it has not along the last one, and puts it beside that. */
+static void turn_tiles(const tarn_backend_operation *operation, cpu_order *order) {
+    uint32_t last = order->dims[order->count - 1];
+    for (uint32_t i = 0; i < operation->output_count + operation->input_count; i++) {
+        const tarn_operand *operand = &operation->operands[i];
+        if (magnitude(operand->strides[last]) <= 1) continue;
+        for (uint32_t k = 0; k + 1 < order->count; k++) {
+            if (magnitude(operand->strides[order->dims[k]]) != 1) continue;
+            move_dim(order, k, order->count - 2);
+            order->is_turned = true;
+            return;
+        }
+    }
+}
+
+void cpu_order_find(const tarn_backend_operation *operation, cpu_order *out_order) {
+    const tarn_operand *output = &operation->operands[0];
+    *out_order = (cpu_order){.count = 0};
+    for (uint32_t i = 0; i < output->rank; i++) {
+        if (output->dims[i] == 1) continue;
+        uint32_t place = out_order->count++;
+        /* By the output's strides, the least last. */
+        for (; place > 0; place--) {
+            uint32_t before = out_order->dims[place - 1];
+            if (magnitude(output->strides[before]) >= magnitude(output->strides[i])) break;
+            out_order->dims[place] = before;
+        }
+        out_order->dims[place] = i;
+    }
+    if (out_order->count > 1) turn_tiles(operation, out_order);
+}
+
+static void set_space(cpu_plan *plan, const cpu_order *order) {
+    const tarn_operand *first = &plan->operation->operands[0]; /* of which all have the dimensions */
+    uint32_t padding = order->count < 2 ? 2 - order->count : 0;
+    plan->rank = order->count + padding;
+    for (uint32_t i = 0; i < padding; i++) {
+        plan->dims[i] = 1;
+        plan->index_strides[i] = 0;
+    }
+    for (uint32_t i = 0; i < order->count; i++) {
+        uint32_t dim = order->dims[i];
+        int64_t stride = 1;
+        for (uint32_t k = dim + 1; k < first->rank; k++) stride *= first->dims[k];
+        plan->dims[padding + i] = first->dims[dim];
+        plan->index_strides[padding + i] = stride;
+    }
+}
+
+static void set_access(cpu_plan *plan, const cpu_order *order, uint32_t i) {
+    const tarn_operand *operand = &plan->operation->operands[i];
+    const cpu_conversions *conversions = plan->kernels->conversions;
+    cpu_access *access = &plan->accesses[i];
+    uint32_t padding = plan->rank - order->count;
+    access->data = operand->data;
+    access->element = tarn_element_size(operand->type);
+    access->lane = cpu_lane_of(operand->type);
+    access->convert =
+        i < plan->operation->output_count ? conversions->stores[operand->type] : conversions->loads[operand->type];
+    access->is_direct = false;
+    int64_t size = (int64_t)access->element;
+    int64_t any = 0;
+    for (uint32_t k = 0; k < padding; k++) access->strides[k] = 0;
+    for (uint32_t k = 0; k < order->count; k++) {
+        any |= operand->strides[order->dims[k]];
+        access->strides[padding + k] = operand->strides[order->dims[k]] * size;
+    }
+    int64_t along = access->strides[plan->rank - 1], across = access->strides[plan->rank - 2];
+    bool has_rows_side_by_side =
+        plan->tile_rows == 1 || (!order->is_turned && across == plan->dims[plan->rank - 1] * size);
+    /* An output with one element is the space. */
+    if (any == 0 && i >= plan->operation->output_count) access->reach = CPU_REACH_SINGLE;
+    else if ((along == size || plan->dims[plan->rank - 1] == 1) && has_rows_side_by_side)
+        access->reach = CPU_REACH_WHOLE;
+    else access->reach = CPU_REACH_SCATTERED;
+}
+
+static tarn_element_type type_of(const cpu_plan *plan, tarn_value value) {
+    const tarn_program *program = plan->operation->program;
+    switch (value.source) {
+    case TARN_SOURCE_INPUT: return plan->operation->operands[plan->operation->output_count + value.number].type;
+    case TARN_SOURCE_CONSTANT: return program->constants[value.number].type;
+    case TARN_SOURCE_STEP: return program->steps[value.number].type;
+    default: return TARN_ELEMENT_I64;
+    }
+}
+
+static uint8_t register_of(cpu_plan *plan, tarn_value value) {
+    switch (value.source) {
+    case TARN_SOURCE_INPUT: return (uint8_t)value.number;
+    case TARN_SOURCE_CONSTANT: return (uint8_t)(plan->first_constant + value.number);
+    case TARN_SOURCE_STEP: return plan->step_registers[value.number];
+    default: plan->uses_index = true; return plan->index_register;
+    }
+}
+
+static uint8_t add_register(cpu_plan *plan, cpu_lane lane) {
+    plan->lanes[plan->register_count] = lane;
+    return (uint8_t)plan->register_count++;
+}
+
+static void emit(cpu_plan *plan, cpu_kernel *kernel, uint8_t out, uint8_t a, uint8_t b, uint8_t c) {
+    plan->instructions[plan->instruction_count++] = (cpu_instruction){kernel, out, {a, b, c}};
+}
+
+static bool is_narrow_float(tarn_element_type type) { return type == TARN_ELEMENT_F16 || type == TARN_ELEMENT_BF16; }
+
+/* The register of `from`'s value as one of type `to`; the same where lanes do not change. */
+static uint8_t add_copy(cpu_plan *plan, tarn_value value, tarn_element_type to) {
+    const cpu_conversions *conversions = plan->kernels->conversions;
+    tarn_element_type from = type_of(plan, value);
+    cpu_lane from_lane = cpu_lane_of(from), to_lane = cpu_lane_of(to);
+    uint8_t reg = register_of(plan, value);
+    if (from == to) return reg;
+    if (value.source == TARN_SOURCE_STEP && is_narrow_float(from)) {
+        uint8_t rounded = add_register(plan, from_lane);
+        emit(plan, conversions->wraps[from], rounded, reg, reg, reg);
+        reg = rounded;
+    }
+    if (to == TARN_ELEMENT_BOOL) {
+        uint8_t truth = add_register(plan, to_lane);
+        emit(plan, conversions->truths[from_lane], truth, reg, reg, reg);
+        return truth;
+    }
+    if (from_lane != to_lane) {
+        cpu_kernel *convert = conversions->lanes[from_lane][to_lane];
+        if (from == TARN_ELEMENT_F64 && is_narrow_float(to)) convert = conversions->odd;
+        uint8_t converted = add_register(plan, to_lane);
+        emit(plan, convert, converted, reg, reg, reg);
+        reg = converted;
+        if (!is_narrow_float(to) && conversions->wraps[to] != NULL)
+            emit(plan, conversions->wraps[to], reg, reg, reg, reg);
+        return reg;
+    }
+    if (is_narrow_float(to) || conversions->wraps[to] == NULL) return reg;
+    uint8_t wrapped = add_register(plan, to_lane);
+    emit(plan, conversions->wraps[to], wrapped, reg, reg, reg);
+    return wrapped;
+}
+
+static bool is_square(const cpu_plan *plan, const tarn_step *step) {
+    if (step->operation != TARN_OPERATION_POW || step->values[1].source != TARN_SOURCE_CONSTANT) return false;
+    if (step->type == TARN_ELEMENT_F64 || cpu_lane_of(step->type) == CPU_LANE_F32)
+        return plan->operation->program->constants[step->values[1].number].floating == 2.0;
+    return plan->operation->program->constants[step->values[1].number].integer == 2;
+}
+
+/* Whether integers of a narrow type may get a value that it does not have. */
+static bool may_leave_type(tarn_operation operation) {
+    return operation == TARN_OPERATION_NEG || (operation >= TARN_OPERATION_ADD && operation <= TARN_OPERATION_POW);
+}
+
+static unsigned value_count(tarn_operation operation) {
+    if (operation == TARN_OPERATION_SELECT) return 3;
+    return operation >= TARN_OPERATION_ADD ? 2 : 1;
+}
+
+/* About, for one lane with AVX2, in nanoseconds. */
+static double cost_of(tarn_operation operation, cpu_lane lane) {
+    switch (operation) {
+    case TARN_OPERATION_EXP:
+    case TARN_OPERATION_LOG:
+    case TARN_OPERATION_SIGMOID:
+    case TARN_OPERATION_TANH: return lane == CPU_LANE_F32 ? 0.4 : 8;
+    case TARN_OPERATION_SIN:
+    case TARN_OPERATION_COS: return lane == CPU_LANE_F32 ? 1.5 : 12;
+    case TARN_OPERATION_POW: return 12;
+    case TARN_OPERATION_RANDOM: return 3;
+    case TARN_OPERATION_DIVIDE: return lane == CPU_LANE_F32 || lane == CPU_LANE_F64 ? 0.3 : 3;
+    default: return 0.1;
+    }
+}
+
+static tarn_status add_step(cpu_plan *plan, const tarn_step *step, uint8_t *out_register) {
+    if (step->operation == TARN_OPERATION_COPY) {
+        *out_register = add_copy(plan, step->values[0], step->type);
+        return TARN_OK;
+    }
+    tarn_operation operation = is_square(plan, step) ? TARN_OPERATION_MULTIPLY : step->operation;
+    bool is_comparison = operation >= TARN_OPERATION_EQUAL && operation <= TARN_OPERATION_LESS_EQUAL;
+    cpu_lane lane = cpu_lane_of(is_comparison ? type_of(plan, step->values[0]) : step->type);
+    cpu_kernel *kernel = operation < CPU_STEP_COUNT ? cpu_step_kernel(plan->kernels, operation, lane) : NULL;
+    if (kernel == NULL) {
+        return cpu_fail(TARN_NOT_SUPPORTED, "the cpu device does not compute %s of %s",
+                        tarn_operation_name(step->operation), tarn_element_name(step->type));
+    }
+    uint8_t values[3];
+    values[0] = values[1] = values[2] = register_of(plan, step->values[0]);
+    if (operation == step->operation) {
+        for (unsigned i = 1; i < value_count(operation); i++) values[i] = register_of(plan, step->values[i]);
+    }
+    uint8_t reg = add_register(plan, cpu_lane_of(step->type));
+    emit(plan, kernel, reg, values[0], values[1], values[2]);
+    cpu_kernel *wrap = plan->kernels->conversions->wraps[step->type];
+    if (wrap != NULL && !is_narrow_float(step->type) && may_leave_type(operation)) emit(plan, wrap, reg, reg, reg, reg);
+    plan->lane_cost += cost_of(operation, lane);
+    *out_register = reg;
+    return TARN_OK;
+}
+
+static tarn_status add_steps(cpu_plan *plan) {
+    const tarn_backend_operation *operation = plan->operation;
+    const tarn_program *program = operation->program;
+    plan->register_count = 0;
+    plan->instruction_count = 0;
+    for (uint32_t i = 0; i < operation->input_count; i++) {
+        plan->accesses[operation->output_count + i].reg =
+            add_register(plan, plan->accesses[operation->output_count + i].lane);
+    }
+    plan->first_constant = (uint8_t)plan->register_count;
+    for (uint32_t i = 0; i < program->constant_count; i++) add_register(plan, cpu_lane_of(program->constants[i].type));
+    plan->index_register = add_register(plan, CPU_LANE_I64);
+    plan->uses_index = false;
+    for (uint32_t i = 0; i < program->step_count; i++) {
+        tarn_status status = add_step(plan, &program->steps[i], &plan->step_registers[i]);
+        if (status != TARN_OK) return status;
+    }
+    return TARN_OK;
+}
+
+/* Whether an instruction after the one that makes `reg` reads an input where the output will be: then it must be written last. */
+static bool is_read_later(const cpu_plan *plan, const cpu_access *output, uint8_t reg) {
+    uint32_t i = 0;
+    while (plan->instructions[i].out != reg) i++;
+    for (i++; i < plan->instruction_count; i++) {
+        for (unsigned k = 0; k < 3; k++) {
+            uint8_t value = plan->instructions[i].values[k];
+            if (value >= plan->operation->input_count) continue;
+            const cpu_access *input = &plan->accesses[plan->operation->output_count + value];
+            if (input->is_direct && input->data == output->data) return true;
+        }
+    }
+    return false;
+}
+
+/* Output number `i` is an input as it is: where another output lies over that input, a copy is kept until it is stored. */
+static void protect_input(cpu_plan *plan, uint32_t i) {
+    cpu_access *input = &plan->accesses[plan->operation->output_count + plan->accesses[i].reg];
+    for (uint32_t k = 0; k < plan->output_count; k++) {
+        if (k != i && plan->accesses[k].data == input->data) input->is_direct = false;
+    }
+}
+
+/* Which operands are read and written where they are. */
+static void choose_direct(cpu_plan *plan, bool with_outputs) {
+    for (uint32_t i = plan->operation->output_count; i < plan->access_count; i++) {
+        cpu_access *access = &plan->accesses[i];
+        access->is_direct = access->reach == CPU_REACH_WHOLE && access->convert == NULL;
+    }
+    plan->output_count = with_outputs ? plan->operation->output_count : 0;
+    for (uint32_t i = 0; i < plan->output_count; i++) {
+        cpu_access *access = &plan->accesses[i];
+        access->reg = plan->step_registers[plan->operation->program->results[i]];
+        if (access->reg < plan->operation->input_count) protect_input(plan, i);
+        access->is_direct = access->reach == CPU_REACH_WHOLE && access->convert == NULL && !plan->streams &&
+                            access->reg > plan->index_register && !is_read_later(plan, access, access->reg);
+        for (uint32_t k = 0; k < i; k++) {
+            if (plan->accesses[k].reg == access->reg) access->is_direct = false;
+        }
+    }
+}
+
+/* Slots that are free again. */
+typedef struct free_slots {
+    uint8_t slots[CPU_MOST_REGISTERS];
+    uint32_t free_count, used;
+} free_slots;
+
+static uint8_t take_slot(free_slots *slots) {
+    return slots->free_count > 0 ? slots->slots[--slots->free_count] : (uint8_t)slots->used++;
+}
+
+/* Gives back the slots of what the instruction is the last to read. */
+static void give_back(cpu_plan *plan, free_slots *slots, const uint32_t *last_uses, uint32_t i) {
+    const cpu_instruction *instruction = &plan->instructions[i];
+    for (unsigned k = 0; k < 3; k++) {
+        uint8_t reg = instruction->values[k];
+        bool is_again = (k > 0 && reg == instruction->values[0]) || (k > 1 && reg == instruction->values[1]);
+        if (is_again || last_uses[reg] != i || plan->slots[reg] == CPU_NO_SLOT) continue;
+        slots->slots[slots->free_count++] = plan->slots[reg];
+    }
+}
+
+/* Inputs and constants keep their slots; a step's lasts from the step to the last that takes its value. */
+static uint32_t assign_slots(cpu_plan *plan) {
+    uint32_t last_uses[CPU_MOST_REGISTERS];
+    free_slots slots = {.free_count = 0, .used = 0};
+    bool needs_raw = false;
+    for (uint32_t i = 0; i < plan->register_count; i++) plan->slots[i] = CPU_NO_SLOT;
+    for (uint32_t i = 0; i < plan->operation->input_count; i++) {
+        const cpu_access *access = &plan->accesses[plan->operation->output_count + i];
+        if (!access->is_direct) plan->slots[i] = take_slot(&slots);
+    }
+    for (uint32_t i = plan->first_constant; i < plan->index_register; i++) plan->slots[i] = take_slot(&slots);
+    if (plan->uses_index) plan->slots[plan->index_register] = take_slot(&slots);
+    for (uint32_t i = 0; i < plan->instruction_count; i++) {
+        for (unsigned k = 0; k < 3; k++) last_uses[plan->instructions[i].values[k]] = i;
+    }
+    for (uint32_t i = 0; i <= plan->index_register; i++) last_uses[i] = UINT32_MAX;
+    for (uint32_t i = 0; i < plan->operation->output_count; i++) {
+        last_uses[plan->step_registers[plan->operation->program->results[i]]] = UINT32_MAX;
+    }
+    for (uint32_t i = 0; i < plan->access_count; i++) {
+        if (!plan->accesses[i].is_direct && plan->accesses[i].convert != NULL) needs_raw = true;
+    }
+    for (uint32_t i = 0; i < plan->instruction_count; i++) {
+        uint8_t reg = plan->instructions[i].out;
+        bool is_written_in_place = false;
+        for (uint32_t k = 0; k < plan->output_count; k++) {
+            if (plan->accesses[k].is_direct && plan->accesses[k].reg == reg) is_written_in_place = true;
+        }
+        if (!is_written_in_place && plan->slots[reg] == CPU_NO_SLOT) plan->slots[reg] = take_slot(&slots);
+        give_back(plan, &slots, last_uses, i);
+    }
+    if (needs_raw) plan->raw_slot = (uint8_t)slots.used++;
+    return slots.used;
+}
+
+static void set_tiles(cpu_plan *plan, uint32_t slot_count, const cpu_order *order) {
+    bool is_turned = order->is_turned;
+    size_t lane = 4;
+    for (uint32_t i = 0; i < plan->register_count; i++) {
+        if (plan->slots[i] != CPU_NO_SLOT && cpu_lane_size(plan->lanes[i]) == 8) lane = 8;
+    }
+    int64_t most = order->most > 0 ? order->most : CPU_TILE_MOST;
+    if (slot_count > 0) {
+        int64_t fits = (int64_t)(CPU_SCRATCH / (slot_count * lane)) & ~(int64_t)(CPU_TILE_LEAST - 1);
+        if (fits < most) most = fits;
+    }
+    plan->slot_size = (size_t)most * lane;
+    int64_t columns = plan->dims[plan->rank - 1], rows = plan->dims[plan->rank - 2];
+    int64_t most_columns = is_turned && most > TURNED_COLUMNS ? TURNED_COLUMNS : most;
+    plan->tile_columns = columns < most_columns ? columns : most_columns;
+    if (plan->tile_rows > 1) {
+        plan->tile_rows = most / plan->tile_columns;
+        if (is_turned && plan->tile_rows > TURNED_ROWS) plan->tile_rows = TURNED_ROWS;
+        /* Rows lie side by side only when they are whole. */
+        if (!is_turned && plan->tile_columns < columns) plan->tile_rows = 1;
+    }
+    if (plan->tile_rows > rows) plan->tile_rows = rows;
+    plan->tile_count = (size_t)((columns + plan->tile_columns - 1) / plan->tile_columns) *
+                       (size_t)((rows + plan->tile_rows - 1) / plan->tile_rows);
+    for (uint32_t i = 0; i + 2 < plan->rank; i++) plan->tile_count *= (size_t)plan->dims[i];
+}
+
+/* Bytes of the last cache that the machine says it has. */
+static size_t last_cache(void) {
+    static _Atomic size_t known; /* relaxed: a figure */
+    size_t size = atomic_load_explicit(&known, memory_order_relaxed);
+    if (size == 0) {
+        long answer = sysconf(_SC_LEVEL3_CACHE_SIZE);
+        size = answer > 0 ? (size_t)answer : (size_t)32 << 20;
+        atomic_store_explicit(&known, size, memory_order_relaxed);
+    }
+    return size;
+}
+
+/* Whether all that is written would push out of the caches what else is there, and be gone itself before it is read. */
+static bool is_past_caches(const cpu_plan *plan) {
+    size_t elements = 1;
+    for (uint32_t i = 0; i < plan->rank; i++) elements *= (size_t)plan->dims[i];
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < plan->operation->output_count; i++) bytes += elements * plan->accesses[i].element;
+    return bytes >= (size_t)1 << 22 && bytes >= last_cache();
+}
+
+tarn_status cpu_plan_make(cpu_plan *plan, const tarn_backend_operation *operation, const cpu_order *order,
+                          bool with_outputs) {
+    plan->kernels = cpu_kernels_get();
+    plan->operation = operation;
+    plan->access_count = operation->output_count + operation->input_count;
+    plan->lane_cost = 0.1;
+    set_space(plan, order);
+    bool has_rows = !order->has_one_row && (order->is_turned || plan->dims[plan->rank - 1] < SHORT_ROW);
+    plan->tile_rows = has_rows ? plan->dims[plan->rank - 2] : 1;
+    for (uint32_t i = 0; i < plan->access_count; i++) set_access(plan, order, i);
+    tarn_status status = add_steps(plan);
+    if (status != TARN_OK) return status;
+    plan->streams = with_outputs && is_past_caches(plan);
+    choose_direct(plan, with_outputs);
+    set_tiles(plan, assign_slots(plan), order);
+    return TARN_OK;
+}
+
+/* Nanoseconds of work that are worth waking a thread for. */
+#define GRAIN_NS 15000.0
+
+size_t cpu_plan_grain(const cpu_plan *plan) {
+    double tile = plan->lane_cost * (double)(plan->tile_rows * plan->tile_columns);
+    return (size_t)(GRAIN_NS / tile) + 1;
+}

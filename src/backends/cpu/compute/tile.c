@@ -1,0 +1,261 @@
+/* Running a plan tile by tile: operands are loaded, instructions run, results stored. */
+#include <string.h>
+
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
+#include "backends/cpu/compute/plan.h"
+
+/* A rectangle of elements: how to get from one to the next along and across, in bytes. */
+typedef struct grid {
+    char *data;
+    int64_t along, across;
+} grid;
+
+/* One function for each size of elements, since a copy of known size is an instruction. */
+#define COPY_GRID(name, type)                                           \
+    static void name(grid to, grid from, size_t rows, size_t columns) { \
+        for (size_t r = 0; r < rows; r++) {                             \
+            char *target = to.data + (int64_t)r * to.across;            \
+            const char *source = from.data + (int64_t)r * from.across;  \
+            for (size_t c = 0; c < columns; c++) {                      \
+                memcpy(target, source, sizeof(type));                   \
+                target += to.along;                                     \
+                source += from.along;                                   \
+            }                                                           \
+        }                                                               \
+    }
+
+COPY_GRID(copy_grid_1, uint8_t)
+COPY_GRID(copy_grid_2, uint16_t)
+COPY_GRID(copy_grid_4, uint32_t)
+COPY_GRID(copy_grid_8, uint64_t)
+
+static int64_t magnitude(int64_t value) { return value < 0 ? -value : value; }
+
+/* Copies elements in the order in which they lie in `outside`, the memory of an operand; the other side is in the first cache. */
+static void copy_grid(grid to, grid from, const grid *outside, size_t rows, size_t columns, size_t element) {
+    if (rows > 1 && magnitude(outside->across) < magnitude(outside->along)) {
+        to = (grid){to.data, to.across, to.along};
+        from = (grid){from.data, from.across, from.along};
+        size_t turned = rows;
+        rows = columns;
+        columns = turned;
+    }
+    switch (element) {
+    case 1: copy_grid_1(to, from, rows, columns); break;
+    case 2: copy_grid_2(to, from, rows, columns); break;
+    case 4: copy_grid_4(to, from, rows, columns); break;
+    default: copy_grid_8(to, from, rows, columns); break;
+    }
+}
+
+static grid grid_of(const cpu_evaluation *evaluation, const cpu_access *access) {
+    const cpu_plan *plan = evaluation->plan;
+    char *data = access->data;
+    for (uint32_t i = 0; i < plan->rank; i++) data += evaluation->place[i] * access->strides[i];
+    return (grid){data, access->strides[plan->rank - 1], access->strides[plan->rank - 2]};
+}
+
+/* The same rectangle packed into scratch memory. */
+static grid packed_grid(const cpu_evaluation *evaluation, void *data, size_t element) {
+    return (grid){data, (int64_t)element, (int64_t)(evaluation->columns * element)};
+}
+
+static void *slot_of(cpu_evaluation *evaluation, uint8_t slot) {
+    return evaluation->scratch + slot * evaluation->plan->slot_size;
+}
+
+static void load(cpu_evaluation *evaluation, const cpu_access *access) {
+    size_t count = evaluation->rows * evaluation->columns;
+    grid from = grid_of(evaluation, access);
+    if (access->is_direct) {
+        evaluation->registers[access->reg] = from.data;
+        return;
+    }
+    void *lanes = evaluation->registers[access->reg];
+    if (access->reach == CPU_REACH_WHOLE) {
+        if (access->convert != NULL) access->convert(lanes, from.data, NULL, NULL, count);
+        else memcpy(lanes, from.data, count * access->element);
+        return;
+    }
+    void *packed = access->convert != NULL ? slot_of(evaluation, evaluation->plan->raw_slot) : lanes;
+    if (from.along == (int64_t)access->element) {
+        size_t row = evaluation->columns * access->element;
+        for (size_t r = 0; r < evaluation->rows; r++) {
+            memcpy((char *)packed + r * row, from.data + (int64_t)r * from.across, row);
+        }
+    } else {
+        copy_grid(packed_grid(evaluation, packed, access->element), from, &from, evaluation->rows, evaluation->columns,
+                  access->element);
+    }
+    if (access->convert != NULL) access->convert(lanes, packed, NULL, NULL, count);
+}
+
+/* Writes past the caches: what is read again only after much else has been would only push other things out of them. */
+static void stream_out(char *to, const char *from, size_t size) {
+#if defined(__SSE2__)
+    size_t head = (size_t)(-(uintptr_t)to & 15);
+    if (head > size) head = size;
+    memcpy(to, from, head);
+    to += head;
+    from += head;
+    size -= head;
+    size_t vectors = size / 16;
+    for (size_t i = 0; i < vectors; i++) {
+        _mm_stream_si128((__m128i *)(void *)to + i, _mm_loadu_si128((const __m128i *)(const void *)from + i));
+    }
+    memcpy(to + vectors * 16, from + vectors * 16, size - vectors * 16);
+#else
+    memcpy(to, from, size);
+#endif
+}
+
+static void store(cpu_evaluation *evaluation, const cpu_access *access) {
+    const cpu_plan *plan = evaluation->plan;
+    size_t count = evaluation->rows * evaluation->columns;
+    grid to = grid_of(evaluation, access);
+    void *lanes = evaluation->registers[access->reg];
+    bool is_whole = access->reach == CPU_REACH_WHOLE;
+    if (is_whole && access->convert != NULL && !plan->streams) {
+        access->convert(to.data, lanes, NULL, NULL, count);
+        return;
+    }
+    void *packed = lanes;
+    if (access->convert != NULL) {
+        packed = slot_of(evaluation, plan->raw_slot);
+        access->convert(packed, lanes, NULL, NULL, count);
+    }
+    if (is_whole) {
+        if (plan->streams) stream_out(to.data, packed, count * access->element);
+        else memmove(to.data, packed, count * access->element);
+    } else if (to.along == (int64_t)access->element) {
+        size_t row = evaluation->columns * access->element;
+        for (size_t r = 0; r < evaluation->rows; r++) {
+            memcpy(to.data + (int64_t)r * to.across, (const char *)packed + r * row, row);
+        }
+    } else {
+        copy_grid(to, packed_grid(evaluation, packed, access->element), &to, evaluation->rows, evaluation->columns,
+                  access->element);
+    }
+}
+
+/* Fills the slot with what its first lane is. */
+static void spread(const cpu_evaluation *evaluation, void *lanes, cpu_lane lane) {
+    const cpu_plan *plan = evaluation->plan;
+    size_t count = (size_t)(plan->tile_rows * plan->tile_columns);
+    if (cpu_lane_size(lane) == 4) {
+        uint32_t *values = lanes;
+        uint32_t value = values[0];
+        for (size_t i = 1; i < count; i++) values[i] = value;
+    } else {
+        uint64_t *values = lanes;
+        uint64_t value = values[0];
+        for (size_t i = 1; i < count; i++) values[i] = value;
+    }
+}
+
+static void load_constant(cpu_evaluation *evaluation, uint32_t number) {
+    const tarn_constant *constant = &evaluation->plan->operation->program->constants[number];
+    void *lanes = evaluation->registers[evaluation->plan->first_constant + number];
+    cpu_lane lane = cpu_lane_of(constant->type);
+    switch (lane) {
+    case CPU_LANE_F32: *(float *)lanes = (float)constant->floating; break;
+    case CPU_LANE_F64: *(double *)lanes = constant->floating; break;
+    case CPU_LANE_I32: *(int32_t *)lanes = (int32_t)(uint32_t)(uint64_t)constant->integer; break;
+    case CPU_LANE_I64: *(int64_t *)lanes = constant->integer; break;
+    }
+    cpu_kernel *wrap = evaluation->plan->kernels->conversions->wraps[constant->type];
+    if (wrap != NULL) wrap(lanes, lanes, NULL, NULL, 1);
+    spread(evaluation, lanes, lane);
+}
+
+static void load_single(cpu_evaluation *evaluation, const cpu_access *access) {
+    void *lanes = evaluation->registers[access->reg];
+    if (access->convert != NULL) access->convert(lanes, access->data, NULL, NULL, 1);
+    else memcpy(lanes, access->data, access->element);
+    spread(evaluation, lanes, access->lane);
+}
+
+void cpu_evaluation_measure(cpu_evaluation *evaluation) {
+    const cpu_plan *plan = evaluation->plan;
+    int64_t rows = plan->dims[plan->rank - 2] - evaluation->place[plan->rank - 2];
+    int64_t columns = plan->dims[plan->rank - 1] - evaluation->place[plan->rank - 1];
+    evaluation->rows = (size_t)(rows < plan->tile_rows ? rows : plan->tile_rows);
+    evaluation->columns = (size_t)(columns < plan->tile_columns ? columns : plan->tile_columns);
+}
+
+void cpu_evaluation_begin(cpu_evaluation *evaluation, const cpu_plan *plan, size_t tile) {
+    evaluation->plan = plan;
+    for (uint32_t i = plan->rank; i-- > 0;) {
+        int64_t size = i == plan->rank - 1 ? plan->tile_columns : i == plan->rank - 2 ? plan->tile_rows : 1;
+        size_t tiles = (size_t)((plan->dims[i] + size - 1) / size);
+        evaluation->place[i] = (int64_t)(tile % tiles) * size;
+        tile /= tiles;
+    }
+    cpu_evaluation_measure(evaluation);
+    for (uint32_t i = 0; i < plan->register_count; i++) {
+        if (plan->slots[i] != CPU_NO_SLOT) evaluation->registers[i] = slot_of(evaluation, plan->slots[i]);
+    }
+    for (uint32_t i = 0; i < plan->operation->program->constant_count; i++) load_constant(evaluation, i);
+    for (uint32_t i = plan->operation->output_count; i < plan->access_count; i++) {
+        if (plan->accesses[i].reach == CPU_REACH_SINGLE) load_single(evaluation, &plan->accesses[i]);
+    }
+}
+
+static void load_index(const cpu_evaluation *evaluation) {
+    const cpu_plan *plan = evaluation->plan;
+    int64_t first = plan->operation->program->first_index;
+    for (uint32_t i = 0; i < plan->rank; i++) first += evaluation->place[i] * plan->index_strides[i];
+    int64_t *lanes = evaluation->registers[plan->index_register];
+    for (size_t r = 0; r < evaluation->rows; r++) {
+        plan->kernels->conversions->count(lanes + r * evaluation->columns,
+                                          first + (int64_t)r * plan->index_strides[plan->rank - 2],
+                                          plan->index_strides[plan->rank - 1], evaluation->columns);
+    }
+}
+
+void cpu_evaluation_compute(cpu_evaluation *evaluation) {
+    const cpu_plan *plan = evaluation->plan;
+    size_t count = evaluation->rows * evaluation->columns;
+    for (uint32_t i = 0; i < plan->output_count; i++) {
+        const cpu_access *access = &plan->accesses[i];
+        if (access->is_direct) evaluation->registers[access->reg] = grid_of(evaluation, access).data;
+    }
+    for (uint32_t i = plan->operation->output_count; i < plan->access_count; i++) {
+        if (plan->accesses[i].reach != CPU_REACH_SINGLE) load(evaluation, &plan->accesses[i]);
+    }
+    if (plan->uses_index) load_index(evaluation);
+    void **registers = evaluation->registers;
+    for (uint32_t i = 0; i < plan->instruction_count; i++) {
+        const cpu_instruction *instruction = &plan->instructions[i];
+        instruction->kernel(registers[instruction->out], registers[instruction->values[0]],
+                            registers[instruction->values[1]], registers[instruction->values[2]], count);
+    }
+}
+
+void cpu_evaluation_store(cpu_evaluation *evaluation) {
+    const cpu_plan *plan = evaluation->plan;
+    for (uint32_t i = 0; i < plan->output_count; i++) {
+        if (!plan->accesses[i].is_direct) store(evaluation, &plan->accesses[i]);
+    }
+}
+
+void cpu_evaluation_next(cpu_evaluation *evaluation) {
+    const cpu_plan *plan = evaluation->plan;
+    for (uint32_t i = plan->rank; i-- > 0;) {
+        evaluation->place[i] += i == plan->rank - 1 ? plan->tile_columns : i == plan->rank - 2 ? plan->tile_rows : 1;
+        if (evaluation->place[i] < plan->dims[i]) break;
+        evaluation->place[i] = 0;
+    }
+    cpu_evaluation_measure(evaluation);
+}
+
+void cpu_evaluation_end(cpu_evaluation *evaluation) {
+#if defined(__SSE2__)
+    if (evaluation->plan->streams) _mm_sfence();
+#else
+    (void)evaluation;
+#endif
+}
