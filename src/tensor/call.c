@@ -83,12 +83,18 @@ static tarn_status refuse_result(const tensor_call *call, const char *why) {
                      why);
 }
 
+/* Whether it can be seen at once that the tensors have no memory in common: they have a buffer each. */
+static bool are_apart(const tarn_tensor *a, const tarn_tensor *b) {
+    const tensor_storage *one = a->storage, *other = b->storage;
+    return one != other && one->buffer != NULL && other->buffer != NULL;
+}
+
 static tarn_status check_overlap(const tensor_call *call, const tarn_tensor *result, bool may_coincide) {
     tarn_operand whole, operand;
-    tensor_operand(result, NULL, &whole);
     for (size_t i = 0; i < call->count; i++) {
         const tarn_tensor *tensor = call->tensors[i];
-        if (tensor->elements == 0) continue;
+        if (tensor->elements == 0 || are_apart(tensor, result) || (may_coincide && tensor == result)) continue;
+        tensor_operand(result, NULL, &whole);
         if (may_coincide) { /* it broadcasts to the result, then */
             tensor_operand(tensor, &result->shape, &operand);
             if (tensor_operands_coincide(&whole, &operand)) continue;
