@@ -5,6 +5,7 @@
 #include "base/structure.h"
 #include "hal/device.h"
 #include "hal/operation.h"
+#include "tensor/overlap.h"
 
 static const char *role_of(size_t place) {
     return place == 0 ? "the first operand" : place == 1 ? "the second operand" : "the third operand";

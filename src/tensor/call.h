@@ -48,9 +48,4 @@ static inline tensor_argument tensor_argument_of(const tarn_tensor *tensor) {
     return (tensor_argument){.shape = &tensor->shape, .type = tensor->type};
 }
 
-/* Whether two operands have a byte in common. Where that cannot be found out in a bounded number of steps it is taken for granted. */
-bool tensor_operands_overlap(const tarn_operand *a, const tarn_operand *b);
-/* Whether the operands, of the same dimensions, have the same elements in the same order. */
-bool tensor_operands_coincide(const tarn_operand *a, const tarn_operand *b);
-
 #endif

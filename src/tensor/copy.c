@@ -5,13 +5,13 @@
  * away first. */
 #include "tensor/copy.h"
 
-#include "base/operation.h"
 #include "base/status.h"
 #include "hal/device.h"
 #include "hal/graph.h"
 #include "hal/operation.h"
 #include "tensor/element.h"
 #include "tensor/host.h"
+#include "tensor/overlap.h"
 
 /* Programs. */
 
@@ -63,22 +63,6 @@ static tarn_status enqueue_copy(const tarn_tensor *destination, tarn_operand *op
     return tensor_run_copy(stream, operands, 1, NULL);
 }
 
-static bool overlap(const tarn_operand *a, const tarn_operand *b) {
-    const void *begin_a, *begin_b;
-    size_t size_a, size_b;
-    base_operand_range(a, &begin_a, &size_a);
-    base_operand_range(b, &begin_b, &size_b);
-    return (uintptr_t)begin_a < (uintptr_t)begin_b + size_b && (uintptr_t)begin_b < (uintptr_t)begin_a + size_a;
-}
-
-/* Whether both are the same elements of the same memory, each at the same place. */
-static bool are_same(const tarn_operand *a, const tarn_operand *b) {
-    if (a->data != b->data || a->type != b->type) return false;
-    for (uint32_t i = 0; i < a->rank; i++)
-        if (a->dims[i] > 1 && a->strides[i] != b->strides[i]) return false;
-    return true;
-}
-
 static tarn_status copy_by_way_of_another(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream) {
     tarn_tensor *away;
     tarn_status status = tensor_duplicate(source, source->type, stream, &away);
@@ -93,8 +77,8 @@ tarn_status tensor_copy_within(tarn_tensor *destination, tarn_tensor *source, ta
     tarn_operand operands[2];
     tensor_operand(destination, NULL, &operands[0]);
     tensor_operand(source, &destination->shape, &operands[1]);
-    if (overlap(&operands[0], &operands[1])) {
-        if (are_same(&operands[0], &operands[1])) return TARN_OK;
+    if (tensor_operands_overlap(&operands[0], &operands[1])) {
+        if (tensor_operands_coincide(&operands[0], &operands[1])) return TARN_OK;
         return copy_by_way_of_another(destination, source, stream);
     }
     tarn_status status = tensor_use(destination, stream);

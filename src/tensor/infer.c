@@ -6,7 +6,7 @@
 
 #include "base/checked.h"
 #include "base/status.h"
-#include "shape/shape_internal.h"
+#include "tensor/tensor.h"
 
 /* What an operation makes of the types of numbers. */
 typedef enum type_rule {
@@ -67,7 +67,7 @@ tarn_status tensor_infer_broadcast(tarn_operation operation, const tarn_shape *a
         int64_t dim = shorter->dims[i];
         if (shape.dims[i + shift] == dim || dim == 1) continue;
         if (shape.dims[i + shift] != 1) {
-            char texts[2][SHAPE_TEXT];
+            char texts[2][TENSOR_SHAPE_TEXT];
             tarn_shape_to_string(a, texts[0], sizeof texts[0]);
             tarn_shape_to_string(b, texts[1], sizeof texts[1]);
             return base_fail(TARN_INVALID_ARGUMENT, "%s: the shapes %s and %s do not broadcast to one",
@@ -90,7 +90,7 @@ tarn_status tensor_infer_finish(tarn_operation operation, tensor_inferred *infer
         is_counted &= checked_multiply(elements, (size_t)inferred->shape.dims[i], &elements);
     }
     if (!is_counted || !checked_multiply(elements, tarn_element_size(inferred->type), &bytes) || bytes > PTRDIFF_MAX) {
-        char text[SHAPE_TEXT];
+        char text[TENSOR_SHAPE_TEXT];
         tarn_shape_to_string(&inferred->shape, text, sizeof text);
         return base_fail(TARN_INVALID_ARGUMENT, "%s: the result of shape %s has more bytes than can be counted",
                          tarn_operation_name(operation), text);
@@ -182,7 +182,7 @@ tarn_status tensor_infer_reduce(tarn_operation operation, const tensor_argument 
     if (status != TARN_OK) return status;
     bool has_identity = operation != TARN_OPERATION_MAX && operation != TARN_OPERATION_MIN;
     if (reduces_nothing && inferred.elements != 0 && !has_identity) {
-        char text[SHAPE_TEXT];
+        char text[TENSOR_SHAPE_TEXT];
         tarn_shape_to_string(x->shape, text, sizeof text);
         return base_fail(TARN_INVALID_ARGUMENT, "%s: over no elements of the shape %s there is none",
                          tarn_operation_name(operation), text);
@@ -197,7 +197,7 @@ tarn_status tensor_infer_dim(tarn_operation operation, const tarn_shape *shape, 
         *out_dim = (uint32_t)(dim < 0 ? dim + rank : dim);
         return TARN_OK;
     }
-    char text[SHAPE_TEXT];
+    char text[TENSOR_SHAPE_TEXT];
     tarn_shape_to_string(shape, text, sizeof text);
     return base_fail(TARN_INVALID_ARGUMENT, "%s: the shape %s has no dimension %d", tarn_operation_name(operation),
                      text, dim);

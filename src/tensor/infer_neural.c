@@ -7,10 +7,10 @@
 
 #include "base/status.h"
 #include "base/structure.h"
-#include "shape/shape_internal.h"
+#include "tensor/tensor.h"
 
 static tarn_status refuse_shapes(tarn_operation operation, const char *what, const tarn_shape *a, const tarn_shape *b) {
-    char texts[2][SHAPE_TEXT];
+    char texts[2][TENSOR_SHAPE_TEXT];
     tarn_shape_to_string(a, texts[0], sizeof texts[0]);
     tarn_shape_to_string(b, texts[1], sizeof texts[1]);
     return base_fail(TARN_INVALID_ARGUMENT, "%s: %s, %s and %s", tarn_operation_name(operation), what, texts[0],
@@ -18,7 +18,7 @@ static tarn_status refuse_shapes(tarn_operation operation, const char *what, con
 }
 
 static tarn_status refuse_shape(tarn_operation operation, const char *what, const tarn_shape *shape) {
-    char text[SHAPE_TEXT];
+    char text[TENSOR_SHAPE_TEXT];
     tarn_shape_to_string(shape, text, sizeof text);
     return base_fail(TARN_INVALID_ARGUMENT, "%s: %s, and not %s", tarn_operation_name(operation), what, text);
 }
@@ -122,7 +122,7 @@ static tarn_status check_filters(const tarn_shape *x, const tarn_shape *weight, 
     if (weight->rank != 4 || weight->dims[2] < 1 || weight->dims[3] < 1)
         return refuse_shape(operation, "the weights have [filters, channels / groups, height, width]", weight);
     if (x->dims[1] % groups != 0 || weight->dims[0] % groups != 0 || weight->dims[1] != x->dims[1] / groups) {
-        char texts[2][SHAPE_TEXT];
+        char texts[2][TENSOR_SHAPE_TEXT];
         tarn_shape_to_string(x, texts[0], sizeof texts[0]);
         tarn_shape_to_string(weight, texts[1], sizeof texts[1]);
         return base_fail(TARN_INVALID_ARGUMENT,
@@ -203,7 +203,7 @@ tarn_status tensor_infer_layer_norm(const tensor_argument *x, const tensor_argum
     if (status != TARN_OK) return status;
     size_t count = attributes->normalized_dims, rank = x->shape->rank;
     if (count < 1 || count > rank) {
-        char text[SHAPE_TEXT];
+        char text[TENSOR_SHAPE_TEXT];
         tarn_shape_to_string(x->shape, text, sizeof text);
         return base_fail(TARN_INVALID_ARGUMENT, "layer_norm: over the last %zu dimensions of %s", count, text);
     }

@@ -3,7 +3,7 @@
  * The distance between an element of one view and one of the other is a sum of strides, each taken a bounded number of times. They share a
  * byte when some such sum comes close enough to 0. The strides are tried from the longest to the shortest, and at each one only those
  * multiples from which the rest still reaches 0: for views as people make them that is one or two. */
-#include "tensor/call.h"
+#include "tensor/overlap.h"
 
 typedef struct term {
     int64_t step;  /* bytes, above 0 */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/call.h"
+#include "tensor/overlap.h"
 
 #define MEMORY 4096
 
