@@ -13,9 +13,10 @@
  *
  * **Shapes** are broadcast by NumPy's rules.
  *
- * Errors: INVALID_ARGUMENT, naming the operation, shapes, types and devices: what does not fit, a released tensor or NULL, a result that is
- * read-only; NOT_SUPPORTED, naming operation, type and device: the backend lacks it; what allocating answers; and from work that
- * failed earlier. Nothing is changed then. Any thread; see tarn/tensor.h. */
+ * Errors: INVALID_ARGUMENT, naming the operation, shapes, types and devices: what does not fit, NULL, a released tensor (which can be seen
+ * as long as views of it live; any other use of one is as that of freed memory), a result that is read-only; NOT_SUPPORTED, naming
+ * operation, type and device: the type has no meaning there, or the backend lacks it; what allocating answers; and from work that failed
+ * earlier. Nothing is changed then. Any thread; see tarn/tensor.h. */
 #ifndef TARN_OPERATION_H
 #define TARN_OPERATION_H
 
@@ -31,9 +32,9 @@ typedef struct tarn_operation_options {
     tarn_stream *stream;       /* NULL: the default stream of the operands' device */
 } tarn_operation_options;
 
-/* 1 when the device executes the operation on elements of the type, else 0. */
+/* 1 when the device executes the operation on operands of the type, else 0: DIVIDE of I32 where it divides F32 and casts to it. */
 TARN_API int tarn_device_supports(tarn_device *device, tarn_operation operation, tarn_element_type type);
-/* The type that operands of two types are promoted to. */
+/* The type that operands of two types are promoted to; F32 where one is no type. */
 TARN_API tarn_element_type tarn_element_promote(tarn_element_type a, tarn_element_type b);
 
 /* Elementwise. */
@@ -41,7 +42,7 @@ TARN_API tarn_element_type tarn_element_promote(tarn_element_type a, tarn_elemen
 /* An operation of one operand: COPY … TANH. RELU of a bool is NOT_SUPPORTED, as is NEG. */
 TARN_API tarn_status tarn_unary(tarn_operation operation, tarn_tensor *x, const tarn_operation_options *options,
                                 tarn_tensor **inout_result);
-/* Of two: ADD … LESS_EQUAL. */
+/* Of two: ADD … LESS_EQUAL. Of bools ADD is or, MULTIPLY is and; SUBTRACT and POW are NOT_SUPPORTED. */
 TARN_API tarn_status tarn_binary(tarn_operation operation, tarn_tensor *a, tarn_tensor *b,
                                  const tarn_operation_options *options, tarn_tensor **inout_result);
 /* Of a tensor and a number, in either order. */
