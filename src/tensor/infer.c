@@ -121,7 +121,7 @@ tarn_status tensor_infer_binary(tarn_operation operation, const tensor_argument 
                                 tensor_inferred *out_inferred) {
     if (operation < TARN_OPERATION_ADD || operation > TARN_OPERATION_LESS_EQUAL)
         return refuse_sort(operation, "operation of two operands");
-    tensor_inferred inferred;
+    tensor_inferred inferred = {.elements = 0};
     tarn_status status = tensor_infer_type(operation, tensor_promote(a, b), &inferred.computed);
     if (status == TARN_OK) status = tensor_infer_broadcast(operation, a->shape, b->shape, &inferred.shape);
     if (status != TARN_OK) return status;
