@@ -45,7 +45,7 @@ endfunction()
 # What several rooms stand on; a test is given of it what it uses.
 file(GLOB support_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/support/*.c)
 add_library(test_support STATIC ${support_sources})
-target_link_libraries(test_support PUBLIC tarn_testing)
+target_link_libraries(test_support PUBLIC tarn_testing PkgConfig::CMOCKA)
 target_include_directories(test_support PUBLIC ${PROJECT_SOURCE_DIR}/tests/support)
 
 file(GLOB room_folders CONFIGURE_DEPENDS LIST_DIRECTORIES true ${PROJECT_SOURCE_DIR}/tests/*)

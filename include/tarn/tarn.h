@@ -11,6 +11,7 @@
 #include <tarn/device.h>
 #include <tarn/dlpack.h>
 #include <tarn/event.h>
+#include <tarn/expr.h>
 #include <tarn/graph.h>
 #include <tarn/graph_pool.h>
 #include <tarn/graph_switch.h>

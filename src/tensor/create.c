@@ -90,26 +90,14 @@ static tarn_status refuse_memory(const tarn_device *device) {
     return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for a tensor", tarn_device_name(device));
 }
 
-tarn_status tensor_create(tarn_allocator *allocator, const tarn_shape *shape, tarn_element_type type,
-                          tarn_stream *stream, tarn_tensor **out_tensor) {
-    size_t size = tarn_element_size(type);
-    tensor_piece *piece = base_allocate(1, sizeof *piece);
-    tarn_device *device = tarn_allocator_device(allocator);
-    if (piece == NULL) return refuse_memory(device);
+/* Puts the piece together, whose shape, strides and buffer are there. */
+static tarn_tensor *finish_piece(tensor_piece *piece, tarn_allocator *allocator, tarn_element_type type,
+                                 tarn_stream *stream) {
     tensor_storage *storage = &piece->storage;
     tarn_tensor *tensor = &piece->first;
-    tarn_status status;
-    if (!measure(shape, size, tensor->strides, &tensor->elements)) {
-        status = refuse_shape(shape, type);
-        goto fail;
-    }
-    if (tensor->elements > 0) {
-        status = tarn_allocator_allocate(allocator, tensor->elements * size, stream, &storage->buffer);
-        if (status != TARN_OK) goto fail;
-        storage->data = tarn_buffer_data(storage->buffer);
-    }
+    if (storage->buffer != NULL) storage->data = tarn_buffer_data(storage->buffer);
     storage->stream = stream != NULL ? hal_stream_number(stream) : 0;
-    storage->device = device;
+    storage->device = tarn_allocator_device(allocator);
     storage->allocator = tarn_allocator_retain(allocator);
     atomic_init(&storage->references, 1);
     atomic_init(&tensor->references, 1);
@@ -117,12 +105,39 @@ tarn_status tensor_create(tarn_allocator *allocator, const tarn_shape *shape, ta
     tensor->is_contiguous = true;
     tensor->storage = storage;
     tensor->data = storage->data;
+    return tensor;
+}
+
+tarn_status tensor_create(tarn_allocator *allocator, const tarn_shape *shape, tarn_element_type type,
+                          tarn_stream *stream, tarn_tensor **out_tensor) {
+    size_t size = tarn_element_size(type);
+    tensor_piece *piece = base_allocate(1, sizeof *piece);
+    if (piece == NULL) return refuse_memory(tarn_allocator_device(allocator));
+    tarn_tensor *tensor = &piece->first;
+    tarn_status status = TARN_OK;
+    if (!measure(shape, size, tensor->strides, &tensor->elements)) status = refuse_shape(shape, type);
+    else if (tensor->elements > 0) {
+        status = tarn_allocator_allocate(allocator, tensor->elements * size, stream, &piece->storage.buffer);
+    }
+    if (status != TARN_OK) {
+        base_free(piece);
+        return status;
+    }
     tensor->shape = *shape;
-    *out_tensor = tensor;
+    *out_tensor = finish_piece(piece, allocator, type, stream);
     return TARN_OK;
-fail:
-    base_free(piece);
-    return status;
+}
+
+tarn_status tensor_create_block(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream,
+                                tarn_tensor **out_block) {
+    tensor_piece *piece = base_allocate(1, sizeof *piece);
+    if (piece == NULL) return refuse_memory(tarn_allocator_device(allocator));
+    piece->storage.buffer = buffer;
+    piece->first.elements = tarn_buffer_size(buffer);
+    piece->first.shape = (tarn_shape){.rank = 1, .dims = {(int64_t)piece->first.elements}};
+    piece->first.strides[0] = 1;
+    *out_block = finish_piece(piece, allocator, TARN_ELEMENT_U8, stream);
+    return TARN_OK;
 }
 
 static tarn_status check_making(const char *operation, const tarn_allocator *allocator, const tarn_shape *shape,
@@ -232,5 +247,18 @@ tarn_status tensor_create_view(tarn_tensor *tensor, const tarn_shape *shape, con
     tensor_describe(view);
     if (view->elements > 0) view->data = tensor->data + offset * (int64_t)tarn_element_size(view->type);
     *out_view = view;
+    return TARN_OK;
+}
+
+tarn_status tensor_create_part(tarn_tensor *block, size_t offset, const tarn_shape *shape, tarn_element_type type,
+                               tarn_tensor **out_tensor) {
+    int64_t strides[TARN_MAXIMUM_RANK];
+    tarn_tensor *part;
+    tarn_status status = tarn_shape_strides(shape, strides);
+    if (status == TARN_OK) status = tensor_create_view(block, shape, strides, 0, &part);
+    if (status != TARN_OK) return status;
+    part->type = type;
+    if (part->elements > 0) part->data = block->data + offset;
+    *out_tensor = part;
     return TARN_OK;
 }

@@ -48,6 +48,13 @@ tarn_status tensor_create(tarn_allocator *allocator, const tarn_shape *shape, ta
  * seen to it that all elements lie within the tensor's. */
 tarn_status tensor_create_view(tarn_tensor *tensor, const tarn_shape *shape, const int64_t *strides, int64_t offset,
                                tarn_tensor **out_view);
+/* A tensor of bytes over a buffer that was taken from the allocator for `stream`, and which belongs to the tensor from then on. `buffer` NULL:
+ * no bytes. On failure it is the caller's still. */
+tarn_status tensor_create_block(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream,
+                                tarn_tensor **out_block);
+/* A view of a block, from `offset` bytes on, as a row-major tensor. The caller has seen to it that it fits. */
+tarn_status tensor_create_part(tarn_tensor *block, size_t offset, const tarn_shape *shape, tarn_element_type type,
+                               tarn_tensor **out_tensor);
 /* Fills what follows from shape and strides, which are set: the number of elements, whether they are contiguous, whether they
  * can be written. The storage is set, too. */
 void tensor_describe(tarn_tensor *tensor);

@@ -1,4 +1,4 @@
-/* What the tests of the room share. */
+/* What tests of tensors and expressions share. */
 #include "bench.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* What tests of tensors stand on: a device with an allocator, checked and released afterwards, and short ways to make tensors. */
-#ifndef TESTS_TENSOR_BENCH_H
-#define TESTS_TENSOR_BENCH_H
+#ifndef TESTS_SUPPORT_BENCH_H
+#define TESTS_SUPPORT_BENCH_H
 
 #include <setjmp.h>
 #include <stdarg.h>
