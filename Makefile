@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 export JOBS
 
-.PHONY: all demo test bench lint format docs coverage valgrind install deb clean
+.PHONY: all demo test python-test bench lint format docs coverage valgrind install deb clean
 
 all:
 	scripts/install-deps.sh build
@@ -16,6 +16,11 @@ test:
 	scripts/install-deps.sh test
 	scripts/build.sh debug
 	ctest --preset debug -j$(JOBS)
+
+python-test:
+	scripts/install-deps.sh test python
+	scripts/build.sh debug
+	ctest --preset debug -R '^python'
 
 bench: all
 	scripts/install-deps.sh bench

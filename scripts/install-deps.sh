@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian packages that a task needs and this machine lacks. Where there is no apt-get, names them and stops.
-# Usage: scripts/install-deps.sh [build|test|lint|bench|docs|package|ci|all]…        (no argument: build)
+# Usage: scripts/install-deps.sh [build|test|python|lint|bench|docs|package|ci|all]…        (no argument: build)
 set -euo pipefail
 
 # Each line: the groups that need the package, the package, and a command that succeeds where it is present.
@@ -16,6 +16,10 @@ test,lint                      libcmocka-dev         pkg-config --exists cmocka
 test,lint                      zlib1g-dev            pkg-config --exists zlib
 test                           g++                   command -v g++
 test                           python3               command -v python3
+test                           python3-numpy         /usr/bin/python3 -c 'import numpy'
+test                           python3-hypothesis    /usr/bin/python3 -c 'import hypothesis'
+test                           python3-venv          /usr/bin/python3 -c 'import ensurepip'
+python                         python3-torch         /usr/bin/python3 -c 'import torch'
 lint                           clang                 command -v clang
 lint                           clang-format          command -v clang-format
 lint                           clang-tidy            command -v clang-tidy
@@ -43,8 +47,8 @@ has_fuzzer() { compgen -G "$(clang -print-resource-dir)/lib/linux/libclang_rt.fu
 wanted=,
 for group in "${@:-build}"; do
     case $group in
-    ci | all) wanted+=build,test,lint,fuzz,bench,docs,package,coverage,valgrind,browser, ;;
-    build | test | lint | fuzz | bench | docs | package | coverage | valgrind | browser) wanted+=$group, ;;
+    ci | all) wanted+=build,test,python,lint,fuzz,bench,docs,package,coverage,valgrind,browser, ;;
+    build | test | python | lint | fuzz | bench | docs | package | coverage | valgrind | browser) wanted+=$group, ;;
     *)
         echo "install-deps.sh: no group is called $group" >&2
         exit 1

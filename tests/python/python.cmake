@@ -1,0 +1,17 @@
+# The Python package, on the shared library that was built. A sanitized library cannot be loaded into a plain interpreter.
+find_program(PYTHON3 python3)
+if(PYTHON3 AND NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
+    # Each: a name, what it needs, and the files.
+    set(python_tests
+        "package|none|test_package.py"
+        "exchange|numpy|test_exchange.py"
+        "newest|newest|test_exchange.py")
+    foreach(line IN LISTS python_tests)
+        string(REPLACE "|" ";" line "${line}")
+        list(POP_FRONT line name modules)
+        add_test(NAME python.${name} COMMAND ${PROJECT_SOURCE_DIR}/tests/python/run.sh ${modules} ${line})
+        tarn_test_properties(python.${name})
+        set_tests_properties(python.${name} PROPERTIES SKIP_RETURN_CODE 77
+            ENVIRONMENT "${TARN_TEST_ENVIRONMENT};TARN_LIBRARY=$<TARGET_FILE:tarn>")
+    endforeach()
+endif()
