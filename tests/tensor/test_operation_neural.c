@@ -19,6 +19,7 @@ static tarn_tensor *choose_result(test_trials *trials, const tensor_inferred *in
 
 static void try_product(test_trials *trials, const tarn_shape *shapes, size_t count, tarn_element_type type,
                         tarn_operation activation) {
+    if (trials_leaves_out(trials)) return;
     tarn_tensor *tensors[3] = {NULL};
     reference_tensor read[3];
     tensor_argument arguments[3] = {{0}};
@@ -166,6 +167,7 @@ static void softmax_matches_the_reference(void **state) {
     for (size_t i = 0; i < FLOATING_COUNT; i++) {
         for (int layout = 0; layout < LAYOUT_COUNT; layout++) {
             for (int dim = -3; dim < 3; dim++) {
+                if (trials_leaves_out(trials)) continue;
                 const tarn_shape shape = trials_shape(trials, 3, 7);
                 tarn_tensor *x = trials_tensor(trials, &shape, floating[i], (trial_layout)layout, false);
                 reference_tensor read = reference_read(x);
@@ -239,6 +241,7 @@ static void gathering_matches_the_reference(void **state) {
     for (int type = 0; type < TARN_ELEMENT_TYPE_COUNT; type++) {
         for (int dim = -3; dim < 3; dim++) {
             for (size_t rank = 0; rank < 3; rank++) {
+                if (trials_leaves_out(trials)) continue;
                 const tarn_shape shape = trials_shape(trials, 3, 5), places = trials_shape(trials, rank, 4);
                 uint32_t axis = (uint32_t)(dim < 0 ? dim + 3 : dim);
                 tarn_tensor *x = trials_tensor(trials, &shape, (tarn_element_type)type, any_layout(trials), false);

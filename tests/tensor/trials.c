@@ -14,6 +14,7 @@ int trials_begin(void **state) {
     bench_open(&begun->bench, "cpu", "caching");
     EXPECT_OK(tarn_stream_create(begun->bench.device, &begun->worker));
     begun->seed = 20261121;
+    begun->every = getenv("TARN_TEST_SLOWNESS") != NULL ? 10 : 1;
     *state = begun;
     return 0;
 }
@@ -31,6 +32,10 @@ int trials_end(void **state) {
 size_t trials_random(test_trials *trials, size_t limit) {
     trials->seed = trials->seed * 6364136223846793005u + 1442695040888963407u;
     return (size_t)(trials->seed >> 33) % limit;
+}
+
+bool trials_leaves_out(test_trials *trials) {
+    return trials->every > 1 && trials_random(trials, trials->every) != 0;
 }
 
 tarn_shape trials_shape(test_trials *trials, size_t rank, int64_t maximum) {

@@ -26,6 +26,7 @@ typedef struct test_trials {
     uint64_t seed;
     size_t tried;
     size_t skipped; /* because the device lacks the operation */
+    size_t every;   /* one trial of so many is done: 1, unless everything takes longer */
 } test_trials;
 
 int trials_begin(void **state);
@@ -34,6 +35,8 @@ int trials_end(void **state);
 
 /* A number below `limit`, above 0. */
 size_t trials_random(test_trials *trials, size_t limit);
+/* Whether the next trial is to be left out, since everything takes longer (TARN_TEST_SLOWNESS). */
+bool trials_leaves_out(test_trials *trials);
 tarn_shape trials_shape(test_trials *trials, size_t rank, int64_t maximum);
 /* A tensor of random elements: small ones, exact in each type, and now and then a NaN or an infinity where `with_special`. */
 tarn_tensor *trials_tensor(test_trials *trials, const tarn_shape *shape, tarn_element_type type, trial_layout layout,
