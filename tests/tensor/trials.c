@@ -34,9 +34,7 @@ size_t trials_random(test_trials *trials, size_t limit) {
     return (size_t)(trials->seed >> 33) % limit;
 }
 
-bool trials_leaves_out(test_trials *trials) {
-    return trials->every > 1 && trials_random(trials, trials->every) != 0;
-}
+bool trials_leaves_out(test_trials *trials) { return trials->every > 1 && trials_random(trials, trials->every) != 0; }
 
 tarn_shape trials_shape(test_trials *trials, size_t rank, int64_t maximum) {
     tarn_shape shape = {.rank = rank};
