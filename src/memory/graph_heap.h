@@ -28,6 +28,7 @@ typedef struct graph_piece {
     hal_capture_point freed_in;          /* where in a capture it was freed; capture 0: before all that come */
     uint32_t slot;                       /* of the stream it was allocated for, GRAPH_NO_SLOT when that has ended */
     bool is_in_graph;                    /* captured work uses it, or did */
+    bool is_left;                        /* its buffer is nobody's any more, and ends with the graphs */
     bool is_in_ended_capture;            /* work of a capture that has ended */
 } graph_piece;
 

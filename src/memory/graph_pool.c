@@ -44,7 +44,7 @@ static void count_allocation(graph_pool *pool, size_t size, size_t capacity) {
 static void begin_use(graph_pool *pool, graph_piece *piece, memory_block *block, uint64_t capture) {
     piece->block = block;
     piece->is_in_graph = capture != 0;
-    piece->is_in_ended_capture = false;
+    piece->is_in_ended_capture = piece->is_left = false;
     piece->freed_in = (hal_capture_point){.capture = 0};
     piece->uses = capture != 0 ? 0 : bit_of(piece->slot);
     piece->name = (base_range){.start = (uintptr_t)++pool->last_id, .size = 1};
@@ -164,20 +164,58 @@ static tarn_status graph_record_stream(tarn_allocator *allocator, memory_block *
     return TARN_OK;
 }
 
-/* Taking everything back. */
+/* Taking back what the program has not freed. */
 
 typedef struct taking {
     graph_piece *first; /* chained by next */
+    bool is_of_left;    /* not all, but what was left */
 } taking;
 
 static bool claim(void *context, graph_piece *piece) {
     taking *self = context;
     memory_block *block = piece->block;
+    if (self->is_of_left && !piece->is_left) return false;
     /* Who frees it at this moment finishes that. */
     if (block == NULL || !block_claim(block, block_handle(block))) return false;
     piece->next = self->first;
     self->first = piece;
     return false;
+}
+
+/* Frees what was claimed. */
+static void take_back(graph_pool *pool, taking *taken) {
+    while (taken->first != NULL) {
+        graph_piece *piece = taken->first;
+        memory_block *block = piece->block;
+        taken->first = piece->next;
+        memory_take_back(block, true);
+        pthread_mutex_lock(&pool->lock);
+        end_use(pool, piece);
+        give_back(pool, piece, stream_of_free(pool, piece, NULL));
+        pthread_mutex_unlock(&pool->lock);
+        block_destroy(block);
+    }
+}
+
+bool graph_pool_leave(tarn_buffer *buffer) {
+    const memory_block *block = block_of(buffer);
+    if (block == NULL || block->owner->strategy != &graph_strategy) return false;
+    if (memory_check_callback(block->owner, "leave a buffer") != TARN_OK) return false;
+    graph_pool *pool = graph_pool_of(block->owner);
+    pthread_mutex_lock(&pool->lock);
+    graph_piece *piece = block->home;
+    piece->is_left = piece->is_in_graph && pool->kept > 0;
+    bool is_left = piece->is_left;
+    pthread_mutex_unlock(&pool->lock);
+    return is_left;
+}
+
+void graph_pool_take_left(graph_pool *pool) {
+    taking taken = {.is_of_left = true};
+    pthread_mutex_lock(&pool->lock);
+    if (pool->kept == 0) (void)graph_heap_each(&pool->heap, claim, &taken);
+    pthread_mutex_unlock(&pool->lock);
+    take_back(pool, &taken);
 }
 
 tarn_status tarn_graph_pool_reset(tarn_allocator *pool) {
@@ -194,17 +232,7 @@ tarn_status tarn_graph_pool_reset(tarn_allocator *pool) {
         return base_fail(TARN_INVALID_STATE, "%s on %s: a capture uses the pool, which cannot be reset before it ends",
                          pool->spec, tarn_device_name(pool->device));
     }
-    while (taken.first != NULL) {
-        graph_piece *piece = taken.first;
-        memory_block *block = piece->block;
-        taken.first = piece->next;
-        memory_take_back(block, true);
-        pthread_mutex_lock(&self->lock);
-        end_use(self, piece);
-        give_back(self, piece, stream_of_free(self, piece, NULL));
-        pthread_mutex_unlock(&self->lock);
-        block_destroy(block);
-    }
+    take_back(self, &taken);
     return TARN_OK;
 }
 

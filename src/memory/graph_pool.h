@@ -39,6 +39,12 @@ static inline graph_pool *graph_pool_of(tarn_allocator *allocator) { return (gra
 /* The pool at the lower end of the stack, else NULL and INVALID_ARGUMENT's sentence. */
 graph_pool *graph_pool_below(tarn_allocator *stack);
 
+/* Has a live buffer, the free of which is refused since graphs use it, freed when the last of them has ended. False where nothing
+ * refuses that, and for buffers of other allocators. The caller does not use the buffer again. */
+bool graph_pool_leave(tarn_buffer *buffer);
+/* Frees what was left, when no graph uses the pool any more. Without the lock; the caller keeps the pool. */
+void graph_pool_take_left(graph_pool *pool);
+
 /* graph_pool_query.c: the allocator's questions, as in the strategy's table. */
 tarn_status graph_pool_stats(tarn_allocator *allocator, tarn_memory_stats *out_stats);
 tarn_status graph_pool_reset_peaks(tarn_allocator *allocator);

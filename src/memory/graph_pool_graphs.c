@@ -58,6 +58,7 @@ static void end(void *context) {
     pthread_mutex_lock(&pool->lock);
     drop_graph(pool);
     pthread_mutex_unlock(&pool->lock);
+    graph_pool_take_left(pool);
     if (tarn_allocator_release(&pool->base) != TARN_OK) {
         base_log(TARN_LOG_WARNING, "a graph ended, and %s", tarn_last_error());
     }
@@ -103,6 +104,7 @@ tarn_status graph_pool_join(graph_pool *pool, tarn_stream *stream, uint64_t capt
     pool->holders--;
     drop_graph(pool);
     pthread_mutex_unlock(&pool->lock);
+    graph_pool_take_left(pool);
     tarn_allocator_release(&pool->base);
     return status;
 }

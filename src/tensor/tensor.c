@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "hal/device.h"
 #include "hal/graph.h"
+#include "memory/graph_pool.h"
 #include "tensor/create.h"
 
 /* Counting. */
@@ -22,10 +23,17 @@ static bool drop(atomic_uint *references) {
     return atomic_fetch_sub_explicit(references, 1, memory_order_acq_rel) == 1;
 }
 
+/* On the stream that the memory was made for, NULL, which may have ended. What a graph still uses ends with the graph; where
+ * that ended in between, nothing refuses the free any more. */
+static tarn_status give_back(const tensor_storage *storage) {
+    tarn_status status = tarn_allocator_free(storage->allocator, storage->buffer, NULL);
+    if (status != TARN_INVALID_STATE) return status;
+    if (graph_pool_leave(storage->buffer)) return TARN_OK;
+    return tarn_allocator_free(storage->allocator, storage->buffer, NULL);
+}
+
 static tarn_status end_storage(tensor_storage *storage) {
-    tarn_status status = TARN_OK;
-    /* NULL is the stream that it was made for, which may have ended. */
-    if (storage->buffer != NULL) status = tarn_allocator_free(storage->allocator, storage->buffer, NULL);
+    tarn_status status = storage->buffer != NULL ? give_back(storage) : TARN_OK;
     if (storage->lent != NULL) {
         status = tensor_lent_end(storage->lent);
         tarn_status released = tarn_device_release(storage->device);
