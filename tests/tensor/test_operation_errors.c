@@ -69,6 +69,7 @@ static void shapes_that_do_not_fit_are_named(void **state) {
     EXPECT_OK(tarn_tensor_release(four));
 }
 
+/* 4, 7 */
 static void negative_and_huge_dimensions_are_refused(void **state) {
     test_stand *stand = *state;
     const tarn_shape negative = {.rank = 2, .dims = {-1, 3}};
@@ -85,6 +86,14 @@ static void negative_and_huge_dimensions_are_refused(void **state) {
             tarn_add(tall, wide, NULL, &result));
     REFUSED(TARN_INVALID_ARGUMENT, "matmul: the result of shape [2147483648, 2147483648] has more bytes",
             tarn_matmul(tall, wide, NULL, &result));
+    /* 6 */
+    tarn_tensor *none = counting(&stand->cpu, SHAPE(1, 0)), *empty = NULL;
+    if (has(stand, TARN_OPERATION_ADD)) {
+        EXPECT_OK(tarn_add(tall, none, NULL, &empty));
+        EXPECT_SHAPE(empty, "[2147483648, 0]");
+    }
+    EXPECT_OK(tarn_tensor_release(empty));
+    EXPECT_OK(tarn_tensor_release(none));
     EXPECT_OK(tarn_tensor_release(tall));
     EXPECT_OK(tarn_tensor_release(wide));
     EXPECT_OK(tarn_tensor_release(single));
@@ -131,6 +140,7 @@ static void operations_of_another_sort_are_refused(void **state) {
     assert_int_equal(tarn_device_supports(NULL, TARN_OPERATION_ADD, TARN_ELEMENT_F32), 0);
 }
 
+/* 12 */
 static void another_device_is_named(void **state) {
     test_stand *stand = *state;
     tarn_tensor *x = stand->x, *foreign = stand->foreign;
@@ -163,6 +173,7 @@ static void a_device_without_operations_copies(void **state) {
     EXPECT_OK(tarn_tensor_release(copy));
 }
 
+/* 10, 11 */
 static void missing_arguments_are_named(void **state) {
     test_stand *stand = *state;
     tarn_tensor *x = stand->x;
@@ -285,6 +296,24 @@ static void running_out_of_host_memory_changes_nothing(void **state) {
     EXPECT_OK(tarn_stream_release(worker));
 }
 
+/* What the allocator of the result answers is the answer; memory that is there again is used. */
+static void running_out_of_memory_for_the_result_changes_nothing(void **state) {
+    test_stand *stand = *state;
+    if (!has(stand, TARN_OPERATION_ADD)) return;
+    tarn_operation_options options = {.struct_size = sizeof options};
+    tarn_tensor *first = NULL;
+    EXPECT_OK(tarn_allocator_create(stand->cpu.device, "limit:100 | direct", &options.allocator));
+    EXPECT_OK(tarn_add(stand->x, stand->x, &options, &first));
+    REFUSED(TARN_LIMIT_EXCEEDED, "limit", tarn_add(stand->x, stand->x, &options, &result));
+    EXPECT_OK(tarn_add(stand->x, stand->x, &options, &first));
+    EXPECT_OK(tarn_tensor_release(first));
+    first = NULL;
+    EXPECT_OK(tarn_add(stand->x, stand->x, &options, &first));
+    EXPECT_FLOATS(first, 0, 2, 4, 6, 8, 10);
+    EXPECT_OK(tarn_tensor_release(first));
+    EXPECT_OK(tarn_allocator_release(options.allocator));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shapes_that_do_not_fit_are_named),
@@ -298,6 +327,7 @@ int main(void) {
         cmocka_unit_test(results_that_do_not_fit_are_refused),
         cmocka_unit_test(results_may_have_an_operands_elements_or_none_of_them),
         cmocka_unit_test(running_out_of_host_memory_changes_nothing),
+        cmocka_unit_test(running_out_of_memory_for_the_result_changes_nothing),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
