@@ -1,9 +1,13 @@
 """Exchange by DLPack with NumPy and PyTorch, as they are here, and through the table of functions for callers in C: one memory seen from
 both sides, ended once by whoever keeps it longest."""
 
+import contextlib
 import ctypes
 import gc
 import importlib
+import io
+import os
+import re
 import sys
 import unittest
 import weakref
@@ -269,6 +273,17 @@ class Exchange(unittest.TestCase):
         x.release()
         del y
         self.assertEqual(live(), before)
+
+
+class Documents(unittest.TestCase):
+    def test_the_examples_of_the_readme_run(self):
+        source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
+        for path in ("python/README.md", "README.md"):
+            with open(os.path.join(source, path), encoding="utf-8") as file:
+                for example in re.findall(r"^```python\n(.*?)^```$", file.read(), re.DOTALL | re.MULTILINE):
+                    with contextlib.redirect_stdout(io.StringIO()) as printed:
+                        exec(compile(example, path, "exec"), {})
+                    self.assertTrue(printed.getvalue())
 
 
 @unittest.skipUnless(torch, "PyTorch is not here")
