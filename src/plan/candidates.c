@@ -11,7 +11,7 @@
 
 #define CANDIDATES_OF_LEAF 8
 
-static const plan_candidate_box empty_box = {UINT32_MAX, 0, UINT32_MAX, 0};
+static const plan_candidate_box empty_box = {UINT32_MAX, 0, UINT32_MAX, 0, 0};
 
 /* Puts a 0 between each two bits. */
 static uint64_t spread(uint32_t bits) {
@@ -28,13 +28,14 @@ static void include(plan_candidate_box *box, const plan_candidate_box *other) {
     if (other->lower_maximum > box->lower_maximum) box->lower_maximum = other->lower_maximum;
     if (other->upper_minimum < box->upper_minimum) box->upper_minimum = other->upper_minimum;
     if (other->upper_maximum > box->upper_maximum) box->upper_maximum = other->upper_maximum;
+    if (other->largest > box->largest) box->largest = other->largest;
 }
 
 static plan_candidate_box box_of_leaf(const plan_candidate *candidates, uint32_t leaf) {
     plan_candidate_box box = empty_box;
     for (uint32_t i = leaf * CANDIDATES_OF_LEAF; i < (leaf + 1) * CANDIDATES_OF_LEAF; i++) {
         uint32_t lower = candidates[i].lower, upper = candidates[i].upper;
-        if (lower < upper) include(&box, &(plan_candidate_box){lower, lower, upper, upper});
+        if (lower < upper) include(&box, &(plan_candidate_box){lower, lower, upper, upper, candidates[i].largeness});
     }
     return box;
 }
@@ -58,6 +59,18 @@ static uint32_t order_buffers(const plan_section *section, plan_keyed *keyed, pl
     return count;
 }
 
+/* The root of a size on a scale whose end is the root of the greatest. */
+static uint32_t largeness_of(uint64_t size, uint64_t greatest) {
+    const double square = (double)size / (double)greatest * PLAN_LARGEST * PLAN_LARGEST;
+    uint32_t low = 1, high = PLAN_LARGEST;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if ((double)middle * middle < square) low = middle + 1;
+        else high = middle;
+    }
+    return low;
+}
+
 bool plan_candidates_begin(plan_candidates *candidates, const plan_section *section, plan_keyed *keyed,
                            plan_keyed *scratch) {
     *candidates = (plan_candidates){.leaf_count = 1};
@@ -75,11 +88,15 @@ bool plan_candidates_begin(plan_candidates *candidates, const plan_section *sect
         return false;
     }
     uint32_t count = order_buffers(section, keyed, scratch);
+    uint64_t greatest = 1;
+    for (uint32_t i = 0; i < count; i++)
+        if (section->size[keyed[i].item] > greatest) greatest = section->size[keyed[i].item];
     for (uint32_t i = 0; i < count; i++) {
         uint32_t buffer = keyed[i].item;
         candidates->buffers[i] = buffer;
         candidates->place_of[buffer] = i;
-        candidates->all[i] = (plan_candidate){section->lower[buffer], section->upper[buffer]};
+        candidates->all[i] = (plan_candidate){section->lower[buffer], section->upper[buffer],
+                                              largeness_of(section->size[buffer], greatest)};
     }
     for (uint32_t leaf = 0; leaf < candidates->leaf_count; leaf++)
         candidates->all_boxes[candidates->leaf_count + leaf] = box_of_leaf(candidates->all, leaf);
@@ -109,6 +126,7 @@ typedef struct quest {
     const plan_candidates *candidates;
     const uint64_t *weights;
     uint32_t lower, upper, slot, found;
+    bool by_size;
     uint64_t weight;
 } quest;
 
@@ -123,8 +141,9 @@ static inline uint64_t bound(const quest *wanted, uint32_t node) {
         box->upper_maximum <= wanted->slot) {
         return 0;
     }
-    return weight_of(wanted, box->lower_minimum > wanted->lower ? box->lower_minimum : wanted->lower,
-                     box->upper_maximum < wanted->upper ? box->upper_maximum : wanted->upper);
+    uint64_t weight = weight_of(wanted, box->lower_minimum > wanted->lower ? box->lower_minimum : wanted->lower,
+                                box->upper_maximum < wanted->upper ? box->upper_maximum : wanted->upper);
+    return wanted->by_size ? weight * box->largest : weight;
 }
 
 static void search_leaf(quest *wanted, uint32_t leaf) {
@@ -135,6 +154,7 @@ static void search_leaf(quest *wanted, uint32_t leaf) {
             continue;
         }
         uint64_t weight = weight_of(wanted, one.lower, one.upper);
+        if (wanted->by_size) weight *= one.largeness;
         if (weight <= wanted->weight) continue;
         wanted->weight = weight;
         wanted->found = i;
@@ -154,12 +174,13 @@ static void search(quest *wanted, uint32_t node) {
 }
 
 uint32_t plan_candidates_find(const plan_candidates *candidates, uint32_t lower, uint32_t upper, uint32_t slot,
-                              const uint64_t *weights) {
+                              const uint64_t *weights, bool by_size) {
     quest wanted = {.candidates = candidates,
                     .weights = weights,
                     .lower = lower,
                     .upper = upper,
                     .slot = slot,
+                    .by_size = by_size,
                     .found = PLAN_NOBODY};
     search(&wanted, 1);
     return wanted.found == PLAN_NOBODY ? PLAN_NOBODY : candidates->buffers[wanted.found];
@@ -168,7 +189,7 @@ uint32_t plan_candidates_find(const plan_candidates *candidates, uint32_t lower,
 void plan_candidates_take(plan_candidates *candidates, uint32_t buffer) {
     uint32_t place = candidates->place_of[buffer], leaf = place / CANDIDATES_OF_LEAF;
     uint32_t node = candidates->leaf_count + leaf;
-    candidates->current[place] = (plan_candidate){0, 0};
+    candidates->current[place] = (plan_candidate){0, 0, 0};
     plan_candidate_box box = box_of_leaf(candidates->current, leaf);
     while (memcmp(&box, &candidates->current_boxes[node], sizeof box) != 0) {
         candidates->current_boxes[node] = box;

@@ -6,15 +6,16 @@
 #include "plan/sort.h"
 
 #define PLAN_NOBODY UINT32_MAX
+#define PLAN_LARGEST 100u
 
-/* When a candidate lives: [lower, upper); nowhere once it is taken. */
+/* When a candidate lives: [lower, upper); nowhere once it is taken. And how large it is, on a scale to PLAN_LARGEST: the root of its size. */
 typedef struct plan_candidate {
-    uint32_t lower, upper;
+    uint32_t lower, upper, largeness;
 } plan_candidate;
 
-/* Between when some candidates begin, and between when they end. */
+/* Between when some candidates begin, between when they end, and how large the largest is. */
 typedef struct plan_candidate_box {
-    uint32_t lower_minimum, lower_maximum, upper_minimum, upper_maximum;
+    uint32_t lower_minimum, lower_maximum, upper_minimum, upper_maximum, largest;
 } plan_candidate_box;
 
 typedef struct plan_candidates {
@@ -34,9 +35,10 @@ void plan_candidates_end(plan_candidates *candidates);
 void plan_candidates_reset(plan_candidates *candidates);
 
 /* The heaviest candidate that lives in `slot` and within [lower, upper), or PLAN_NOBODY. What it weighs is
- * weights[its upper] - weights[its lower], where weights rise with the slot; the length of its life where `weights` is NULL. */
+ * weights[its upper] - weights[its lower], where weights rise with the slot; the length of its life where `weights` is NULL. With `by_size`,
+ * the larger it is, the heavier. */
 uint32_t plan_candidates_find(const plan_candidates *candidates, uint32_t lower, uint32_t upper, uint32_t slot,
-                              const uint64_t *weights);
+                              const uint64_t *weights, bool by_size);
 /* Takes a buffer out. */
 void plan_candidates_take(plan_candidates *candidates, uint32_t buffer);
 

@@ -8,6 +8,7 @@
 #include "plan/heuristic.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/memory.h"
@@ -92,10 +93,11 @@ static void fill_notches(workplace *place) {
     /* For many buffers the first round by load is the best; few have time for all of them. */
     uint64_t first = place->section->count > QUICK_PLACEMENTS ? 1 : 0;
     for (uint64_t round = first; round < first + rounds && !is_enough(place); round++) {
-        /* In round 0 what a life weighs is its length. */
+        /* What a life weighs is its length in round 0, and where size matters. */
         if (round != 0) plan_weights_make(place->section, place->load, round, &random, place->weights);
-        const uint64_t *weights = round != 0 ? place->weights : NULL;
-        if (plan_notches_fill(&place->notches, weights, place->best - 1, NULL, place->trial, &height)) {
+        bool by_size = plan_weights_by_size(round);
+        const uint64_t *weights = round != 0 && !by_size ? place->weights : NULL;
+        if (plan_notches_fill(&place->notches, weights, by_size, place->best - 1, NULL, place->trial, &height)) {
             keep(place, height);
         }
     }

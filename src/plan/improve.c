@@ -66,9 +66,10 @@ static void work(plan_improve_team *team, improve_tools *tools) {
     while (atomic_load(&team->height) > options->enough && !plan_watch_is_over(options->watch)) {
         uint64_t round = atomic_fetch_add(&team->next_round, 1), random = round, height;
         if (round - options->first_round >= options->rounds) return;
+        bool by_size = plan_weights_by_size(round);
         plan_weights_make(team->section, team->load, round, &random, tools->weights);
-        if (plan_notches_fill(&tools->notches, tools->weights, atomic_load(&team->height) - 1, options->watch,
-                              tools->trial, &height)) {
+        if (plan_notches_fill(&tools->notches, by_size ? NULL : tools->weights, by_size, atomic_load(&team->height) - 1,
+                              options->watch, tools->trial, &height)) {
             keep_plan(team, tools->trial, height);
         }
     }

@@ -205,7 +205,7 @@ static void lay_floor(plan_notches *skyline, uint64_t *offsets, uint64_t *out_he
     plan_candidates_reset(&skyline->candidates);
 }
 
-bool plan_notches_fill(plan_notches *skyline, const uint64_t *weights, uint64_t limit, plan_watch *watch,
+bool plan_notches_fill(plan_notches *skyline, const uint64_t *weights, bool by_size, uint64_t limit, plan_watch *watch,
                        uint64_t *offsets, uint64_t *out_height) {
     const plan_section *section = skyline->section;
     uint64_t height, rest;
@@ -218,7 +218,8 @@ bool plan_notches_fill(plan_notches *skyline, const uint64_t *weights, uint64_t 
         uint32_t slot = plan_tide_highest(&skyline->rest, notch.lower, notch.upper, &rest);
         if (rest > limit || notch.height > limit - rest) return false;
         uint32_t buffer = PLAN_NOBODY;
-        if (rest != 0) buffer = plan_candidates_find(&skyline->candidates, notch.lower, notch.upper, slot, weights);
+        if (rest != 0)
+            buffer = plan_candidates_find(&skyline->candidates, notch.lower, notch.upper, slot, weights, by_size);
         if (buffer == PLAN_NOBODY) {
             if (notch.previous != NO_STRETCH || notch.next != NO_STRETCH) lose(skyline, lowest.stretch);
             continue;

@@ -39,9 +39,9 @@ void plan_notches_end(plan_notches *skyline);
 
 /* Places all buffers and writes their offsets and the height; buffers with gaps are placed as if they had none. Which buffer goes into a notch
  * depends on what the slots weigh that it fills: slot s weighs weights[s + 1] - weights[s], at least 1; all weigh the same where `weights` is
- * NULL. Stops, and returns false, as soon as it is clear that the height will be above `limit`, or when
+ * NULL. With `by_size`, larger buffers weigh more. Stops, and returns false, as soon as it is clear that the height will be above `limit`, or when
  * the watch (optional) is over. */
-bool plan_notches_fill(plan_notches *skyline, const uint64_t *weights, uint64_t limit, plan_watch *watch,
+bool plan_notches_fill(plan_notches *skyline, const uint64_t *weights, bool by_size, uint64_t limit, plan_watch *watch,
                        uint64_t *offsets, uint64_t *out_height);
 
 #endif

@@ -21,6 +21,8 @@ typedef struct plan_search_options {
 tarn_status plan_search(const plan_section *section, const plan_search_options *options, uint64_t *offsets,
                         uint64_t *height, uint64_t *bound, bool *out_is_over);
 
+#define PLAN_SEARCH_CLOSED UINT32_MAX
+
 /* What the search of a whole problem is for. */
 typedef struct plan_search_goal {
     const uint64_t *capacities; /* of each region of the problem */
@@ -28,11 +30,11 @@ typedef struct plan_search_goal {
     unsigned threads;
 } plan_search_goal;
 
-/* Searches all sections that make their region higher than it need be, in turns that become longer. `offsets` are in the order of
- * the sections, `heights` and `bounds` one for each. Calls `news` (optional) when a section's plan has become lower.
- * OUT_OF_MEMORY. */
+/* Searches all sections that make their region higher than it need be, for one turn each. `offsets` are in the order of the sections;
+ * `heights`, `bounds` and `turns` are one for each: how many turns it had, PLAN_SEARCH_CLOSED when more would find nothing. Sets `*out_is_open` when
+ * more turns may help. Calls `news` (optional) when a section's plan has become lower. OUT_OF_MEMORY. */
 tarn_status plan_search_problem(const plan_problem *problem, const plan_search_goal *goal, plan_watch *watch,
-                                uint64_t *offsets, uint64_t *heights, uint64_t *bounds, void (*news)(void *context),
-                                void *context);
+                                uint64_t *offsets, uint64_t *heights, uint64_t *bounds, uint32_t *turns,
+                                bool *out_is_open, void (*news)(void *context), void *context);
 
 #endif

@@ -9,21 +9,18 @@
 
 /* Above that a step of the search takes so long that it does not get far. */
 #define MOST_BUFFERS 20000
+/* Of the first turn; fewer where there are more buffers than usual, for which an attempt takes longer. */
 #define FIRST_ATTEMPTS 64
-
-/* A section that is worth a search. */
-typedef struct open_section {
-    uint32_t section;
-    uint64_t first_attempt;
-} open_section;
+#define USUAL_BUFFERS 500
 
 typedef struct section_search {
     const plan_problem *problem;
     const plan_search_goal *goal;
     plan_watch *watch;
     uint64_t *offsets, *heights, *bounds;
+    uint32_t *turns;
     uint64_t *needed; /* what each region needs, whatever is found */
-    open_section *open;
+    plan_keyed *open; /* the sections that are worth a search, the highest first */
     uint32_t open_count;
 } section_search;
 
@@ -35,7 +32,7 @@ static uint64_t enough_for(const section_search *search, uint32_t number) {
 }
 
 /* Gathers the sections that are worth a search, the highest first. */
-static void list_open(section_search *search, plan_keyed *keyed, plan_keyed *scratch) {
+static void list_open(section_search *search, plan_keyed *scratch) {
     const plan_problem *problem = search->problem;
     for (uint32_t i = 0; i < problem->region_count; i++) search->needed[i] = problem->regions[i].resting_height;
     for (uint32_t i = 0; i < problem->section_count; i++) {
@@ -43,70 +40,71 @@ static void list_open(section_search *search, plan_keyed *keyed, plan_keyed *scr
         if (search->bounds[i] > *needed) *needed = search->bounds[i];
     }
     for (uint32_t i = 0; i < problem->section_count; i++) {
-        if (problem->sections[i].count > MOST_BUFFERS || search->heights[i] <= enough_for(search, i)) continue;
-        keyed[search->open_count++] = (plan_keyed){UINT64_MAX - search->heights[i], i};
+        bool is_closed = problem->sections[i].count > MOST_BUFFERS || search->turns[i] == PLAN_SEARCH_CLOSED;
+        if (is_closed || search->heights[i] <= enough_for(search, i)) continue;
+        search->open[search->open_count++] = (plan_keyed){UINT64_MAX - search->heights[i], i};
     }
-    plan_sort(keyed, scratch, search->open_count);
-    for (uint32_t i = 0; i < search->open_count; i++) search->open[i] = (open_section){.section = keyed[i].item};
+    plan_sort(search->open, scratch, search->open_count);
 }
 
-/* Makes so many more attempts at a section. */
-static tarn_status take_turn(const section_search *search, open_section *open, uint64_t attempts, bool *out_is_over) {
-    const plan_section *section = &search->problem->sections[open->section];
-    uint64_t capacity = search->goal->capacities[section->region];
-    plan_search_options options = {.enough = enough_for(search, open->section),
+/* Makes some attempts at a section, twice as many as in its last turn. */
+static tarn_status take_turn(const section_search *search, uint32_t number, bool *out_is_open) {
+    const plan_section *section = &search->problem->sections[number];
+    uint64_t capacity = search->goal->capacities[section->region], attempts = FIRST_ATTEMPTS;
+    if (section->count > USUAL_BUFFERS) attempts = FIRST_ATTEMPTS * USUAL_BUFFERS / section->count + 1;
+    uint64_t first = attempts * (((uint64_t)1 << search->turns[number]) - 1);
+    bool is_over;
+    plan_search_options options = {.enough = enough_for(search, number),
                                    .aim = capacity != UINT64_MAX ? capacity : 0,
-                                   .first_attempt = open->first_attempt,
-                                   .attempt_count = attempts,
-                                   .seed = open->first_attempt,
+                                   .first_attempt = first,
+                                   .attempt_count = attempts << search->turns[number],
+                                   .seed = first,
                                    .threads = search->goal->threads,
                                    .watch = search->watch};
-    open->first_attempt += attempts;
-    uint64_t *bound = &search->bounds[open->section], *needed = &search->needed[section->region];
+    uint64_t *bound = &search->bounds[number], *needed = &search->needed[section->region];
     tarn_status status = plan_search(section, &options, search->offsets + (section->source - search->problem->source),
-                                     &search->heights[open->section], bound, out_is_over);
+                                     &search->heights[number], bound, &is_over);
     if (*bound > *needed) *needed = *bound;
+    search->turns[number] = is_over ? PLAN_SEARCH_CLOSED : search->turns[number] + 1;
+    *out_is_open = *out_is_open || !is_over;
     return status;
 }
 
-static tarn_status take_turns(section_search *search, void (*news)(void *context), void *context) {
-    tarn_status status = TARN_OK;
-    for (uint64_t attempts = FIRST_ATTEMPTS; search->open_count > 0; attempts *= 2) {
-        uint32_t kept = 0;
-        for (uint32_t i = 0; i < search->open_count && status == TARN_OK; i++) {
-            if (plan_watch_is_over(search->watch)) return TARN_OK;
-            open_section *open = &search->open[i];
-            uint64_t height = search->heights[open->section];
-            bool is_over;
-            status = take_turn(search, open, attempts, &is_over);
-            if (search->heights[open->section] < height && news != NULL) news(context);
-            if (status == TARN_OK && !is_over) search->open[kept++] = *open;
-        }
+static tarn_status take_turns(const section_search *search, bool *out_is_open, void (*news)(void *context),
+                              void *context) {
+    for (uint32_t i = 0; i < search->open_count; i++) {
+        if (plan_watch_is_over(search->watch)) return TARN_OK;
+        uint32_t number = search->open[i].item;
+        uint64_t height = search->heights[number];
+        tarn_status status = take_turn(search, number, out_is_open);
+        if (search->heights[number] < height && news != NULL) news(context);
         if (status != TARN_OK) return status;
-        search->open_count = kept;
     }
     return TARN_OK;
 }
 
 tarn_status plan_search_problem(const plan_problem *problem, const plan_search_goal *goal, plan_watch *watch,
-                                uint64_t *offsets, uint64_t *heights, uint64_t *bounds, void (*news)(void *context),
-                                void *context) {
-    section_search mine = {
-        .problem = problem, .goal = goal, .watch = watch, .offsets = offsets, .heights = heights, .bounds = bounds};
+                                uint64_t *offsets, uint64_t *heights, uint64_t *bounds, uint32_t *turns,
+                                bool *out_is_open, void (*news)(void *context), void *context) {
+    section_search mine = {.problem = problem,
+                           .goal = goal,
+                           .watch = watch,
+                           .offsets = offsets,
+                           .heights = heights,
+                           .bounds = bounds,
+                           .turns = turns};
     size_t sections = problem->section_count;
     if (sections == 0) return TARN_OK;
     mine.needed = base_allocate(problem->region_count, sizeof *mine.needed);
-    mine.open = base_allocate(sections, sizeof *mine.open);
-    plan_keyed *keyed = base_allocate(2 * sections, sizeof *keyed);
+    mine.open = base_allocate(2 * sections, sizeof *mine.open);
     tarn_status status = TARN_OK;
-    if (mine.needed == NULL || mine.open == NULL || keyed == NULL) {
+    if (mine.needed == NULL || mine.open == NULL) {
         status = base_fail(TARN_OUT_OF_MEMORY, "planning %zu sections: no host memory for the search", sections);
     } else {
-        list_open(&mine, keyed, keyed + sections);
-        status = take_turns(&mine, news, context);
+        list_open(&mine, mine.open + sections);
+        status = take_turns(&mine, out_is_open, news, context);
     }
     base_free(mine.needed);
     base_free(mine.open);
-    base_free(keyed);
     return status;
 }

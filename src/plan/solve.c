@@ -1,4 +1,4 @@
-/* The planner's driver: the heuristics on each section, then the search where they leave something to gain. */
+/* The planner's driver: the heuristics on each section, then improvement and search in turns where they leave something to gain. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -15,11 +15,8 @@
 #include "plan/watch.h"
 
 #define SECOND_NS 1e9
-/* Sections of fewer buffers are the search's; from the second number on they are too large for it, and those between get so many
- * turns of improvement first. */
-#define LEAST_IMPROVED 1500
-#define ALWAYS_IMPROVED 20000
-#define ENOUGH_TURNS 2
+/* Sections of fewer buffers are the search's alone. */
+#define LEAST_IMPROVED 400
 /* Rounds of the first turn, and where each takes long. */
 #define FIRST_ROUNDS 16
 #define LONG_ROUND 40000
@@ -38,6 +35,7 @@ typedef struct plan_solver {
     uint64_t *offsets;    /* as `problem.source`: in order of the sections */
     uint64_t *heights;    /* of each section, sizes rounded to units */
     uint64_t *bounds;     /* of each section, which its height cannot be below */
+    uint32_t *turns;      /* of the search, that each section had */
     uint64_t *capacities; /* of each region of the problem */
     uint64_t *results;    /* in the caller's order */
 } plan_solver;
@@ -106,7 +104,7 @@ static bool is_highest(const plan_solver *solver, uint32_t number) {
     return true;
 }
 
-/* Improves the section for a turn, unless it is low enough or the search is better at it. `*out_is_open`: more turns may help. */
+/* Improves the section for a turn, unless it is low enough or small enough for the search to do better. `*out_is_open`: more turns may help. */
 static tarn_status improve_section(plan_solver *solver, uint32_t number, unsigned turn, unsigned threads,
                                    bool *out_is_open) {
     const plan_section *section = &solver->problem.sections[number];
@@ -114,12 +112,12 @@ static tarn_status improve_section(plan_solver *solver, uint32_t number, unsigne
     uint64_t enough = solver->problem.regions[section->region].section_bound;
     if (solver->options.stops_at_capacity && capacity > enough) enough = capacity;
     if (section->count < LEAST_IMPROVED || before <= enough || !is_highest(solver, number)) return TARN_OK;
-    if (section->count < ALWAYS_IMPROVED && turn >= ENOUGH_TURNS) return TARN_OK;
     uint64_t *offsets = solver->offsets + (section->source - solver->problem.source);
-    uint64_t first_rounds = section->count < LONG_ROUND ? FIRST_ROUNDS : FIRST_LONG_ROUNDS,
-             rounds = first_rounds << turn;
+    /* The heuristics did the rounds before FIRST_LONG_ROUNDS, where each takes long. */
+    bool is_long = section->count >= LONG_ROUND;
+    uint64_t first_rounds = is_long ? FIRST_LONG_ROUNDS : FIRST_ROUNDS, rounds = first_rounds << turn;
     plan_improve_options improve = {.enough = enough,
-                                    .first_round = rounds - first_rounds,
+                                    .first_round = is_long ? rounds : rounds - first_rounds,
                                     .rounds = rounds,
                                     .threads = threads,
                                     .watch = &solver->watch};
@@ -137,34 +135,36 @@ static tarn_status improve_section(plan_solver *solver, uint32_t number, unsigne
     return status;
 }
 
-/* Improves large sections in turns, each twice as long as the one before, so that one does not keep the others waiting. */
-static tarn_status improve_sections(plan_solver *solver, unsigned threads) {
-    bool is_open = true;
-    for (unsigned turn = 0; is_open && !plan_watch_is_over(&solver->watch); turn++) {
-        is_open = false;
-        for (uint32_t i = 0; i < solver->problem.section_count; i++) {
-            tarn_status status = improve_section(solver, i, turn, threads, &is_open);
-            if (status != TARN_OK) return status;
-        }
+static tarn_status improve_sections(plan_solver *solver, unsigned turn, unsigned threads, bool *out_is_open) {
+    for (uint32_t i = 0; i < solver->problem.section_count; i++) {
+        tarn_status status = improve_section(solver, i, turn, threads, out_is_open);
+        if (status != TARN_OK) return status;
     }
     return TARN_OK;
 }
 
-static tarn_status search_sections(plan_solver *solver, unsigned threads) {
+static tarn_status search_sections(plan_solver *solver, unsigned threads, bool *out_is_open) {
     plan_search_goal goal = {.capacities = solver->capacities,
                              .stops_at_capacity = solver->options.stops_at_capacity != 0,
                              .threads = threads};
     return plan_search_problem(&solver->problem, &goal, &solver->watch, solver->offsets, solver->heights,
-                               solver->bounds, tell_news, solver);
+                               solver->bounds, solver->turns, out_is_open, tell_news, solver);
 }
 
+/* Improves large sections and searches small ones in turns, each twice as long as the one before, so that nothing that resists keeps the
+ * others waiting. */
 static tarn_status plan_regions(plan_solver *solver) {
     for (uint32_t i = 0; i < solver->problem.region_count; i++)
         solver->capacities[i] = capacity_of(solver, solver->problem.regions[i].number);
     unsigned threads = solver->options.threads != 0 ? solver->options.threads : base_processor_count();
     tarn_status status = plan_sections(solver);
-    if (status == TARN_OK) status = improve_sections(solver, threads);
-    return status == TARN_OK ? search_sections(solver, threads) : status;
+    bool is_open = true;
+    for (unsigned turn = 0; is_open && status == TARN_OK && !plan_watch_is_over(&solver->watch); turn++) {
+        is_open = false;
+        status = improve_sections(solver, turn, threads, &is_open);
+        if (status == TARN_OK) status = search_sections(solver, threads, &is_open);
+    }
+    return status;
 }
 
 /* Brings the offsets into the caller's order; a buffer that needs no place is at 0, or where it is fixed. */
@@ -212,9 +212,10 @@ static tarn_status solve(plan_solver *solver) {
     solver->heights = base_allocate(solver->problem.section_count, sizeof *solver->heights);
     solver->results = base_allocate(solver->count, sizeof *solver->results);
     solver->bounds = base_allocate(solver->problem.section_count, sizeof *solver->bounds);
+    solver->turns = base_allocate(solver->problem.section_count, sizeof *solver->turns);
     solver->capacities = base_allocate(solver->problem.region_count, sizeof *solver->capacities);
     if (solver->offsets == NULL || solver->heights == NULL || solver->results == NULL || solver->bounds == NULL ||
-        solver->capacities == NULL) {
+        solver->turns == NULL || solver->capacities == NULL) {
         return base_fail(TARN_OUT_OF_MEMORY, "planning %zu buffers: no host memory for offsets", solver->count);
     }
     /* The check at the end takes a few times as long as what has been done so far. */
@@ -258,6 +259,7 @@ tarn_status tarn_plan_solve(const tarn_plan_buffer *buffers, size_t count, const
     base_free(solver.offsets);
     base_free(solver.heights);
     base_free(solver.bounds);
+    base_free(solver.turns);
     base_free(solver.capacities);
     base_free(solver.results);
     return status;

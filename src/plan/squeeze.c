@@ -26,7 +26,7 @@
 #define RISE 4096
 /* Steps of a task in the first pass over all tasks, twice as many in each later one, and passes. */
 #define FIRST_STEPS 64
-#define MOST_PASSES 7
+#define MOST_PASSES 4
 /* More buffers than this are not without a place at one time. */
 #define MOST_HOMELESS 2000
 /* The height is lowered by one part in so many of what it is above what is enough: by more after each success, and by less after each
@@ -194,6 +194,31 @@ static bool do_task(squeezer *mine, uint32_t buffer, uint64_t most_steps) {
     return false;
 }
 
+/* Goes through all tasks until none is left, or the passes are over; false when there is no use in going on. */
+static bool pass_over_tasks(squeezer *mine) {
+    for (unsigned pass = 0; pass < MOST_PASSES && mine->task_count > 0; pass++) {
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < mine->task_count; i++) {
+            if (is_over(mine)) return false;
+            if (!do_task(mine, mine->tasks[i], (uint64_t)FIRST_STEPS << pass)) mine->tasks[kept++] = mine->tasks[i];
+        }
+        mine->task_count = kept;
+    }
+    return true;
+}
+
+/* Does all tasks. For those that resist, the limit rises half of the way to the height there was, as often as it takes. */
+static bool do_tasks(squeezer *mine) {
+    uint64_t unit = mine->team->section->unit;
+    while (pass_over_tasks(mine)) {
+        if (mine->task_count == 0) return true;
+        uint64_t rise = (mine->plan_height - mine->limit) / 2 / unit * unit;
+        if (rise == 0) return false;
+        mine->limit += rise;
+    }
+    return false;
+}
+
 /* Takes out what lies above the limit and gives it other places. */
 static bool lower(squeezer *mine) {
     const plan_section *section = mine->team->section;
@@ -207,15 +232,7 @@ static bool lower(squeezer *mine) {
     }
     plan_sort(order, mine->ground.scratch, mine->task_count);
     for (uint32_t i = 0; i < mine->task_count; i++) mine->tasks[i] = order[i].item;
-    for (unsigned pass = 0; pass < MOST_PASSES && mine->task_count > 0; pass++) {
-        uint32_t kept = 0;
-        for (uint32_t i = 0; i < mine->task_count; i++) {
-            if (is_over(mine)) return false;
-            if (!do_task(mine, mine->tasks[i], (uint64_t)FIRST_STEPS << pass)) mine->tasks[kept++] = mine->tasks[i];
-        }
-        mine->task_count = kept;
-    }
-    return mine->task_count == 0;
+    return do_tasks(mine);
 }
 
 /* Lays the ground as the lowest plan of all has it. */

@@ -65,16 +65,22 @@ static void the_tide_finds_the_first_of_the_highest_slots(void **state) {
 
 enum { MANY = 500, SLOTS = 60 };
 
+static uint64_t weight_of(const plan_section *section, const plan_candidates *candidates, uint32_t buffer,
+                          const uint64_t *weights, bool by_size) {
+    uint64_t weight = weights[section->upper[buffer]] - weights[section->lower[buffer]];
+    return by_size ? weight * candidates->all[candidates->place_of[buffer]].largeness : weight;
+}
+
 /* What the heaviest candidate weighs, or 0. */
-static uint64_t heaviest(const plan_section *section, const bool *is_taken, uint32_t lower, uint32_t upper,
-                         uint32_t slot, const uint64_t *weights) {
+static uint64_t heaviest(const plan_section *section, const plan_candidates *candidates, const bool *is_taken,
+                         uint32_t lower, uint32_t upper, uint32_t slot, const uint64_t *weights, bool by_size) {
     uint64_t most = 0;
     for (uint32_t i = 0; i < section->count; i++) {
         if (is_taken[i] || section->lower[i] < lower || section->upper[i] > upper || section->lower[i] > slot ||
             section->upper[i] <= slot) {
             continue;
         }
-        uint64_t weight = weights[section->upper[i]] - weights[section->lower[i]];
+        uint64_t weight = weight_of(section, candidates, i, weights, by_size);
         if (weight > most) most = weight;
     }
     return most;
@@ -103,18 +109,28 @@ static void the_heaviest_candidate_is_found_until_none_is_left(void **state) {
         plan_candidates candidates;
         assert_true(plan_candidates_begin(&candidates, &section, keyed, scratch));
         plan_candidates_reset(&candidates);
+        for (uint32_t i = 0; i < count; i++) {
+            if (is_taken[i]) continue;
+            uint32_t largeness = candidates.all[candidates.place_of[i]].largeness;
+            assert_in_range(largeness, 1, PLAN_LARGEST);
+            for (uint32_t j = 0; j < i; j++)
+                if (!is_taken[j] && sizes[j] == sizes[i])
+                    assert_int_equal(candidates.all[candidates.place_of[j]].largeness, largeness);
+        }
         for (unsigned round = 0; round < 4 * MANY; round++) {
             uint32_t lower = below(SLOTS), upper = lower + 1 + below(SLOTS - lower),
                      slot = lower + below(upper - lower);
             const uint64_t *chosen = round % 2 == 0 ? weights : lengths;
-            uint32_t found = plan_candidates_find(&candidates, lower, upper, slot, round % 2 == 0 ? weights : NULL);
-            uint64_t most = heaviest(&section, is_taken, lower, upper, slot, chosen);
+            bool by_size = round % 5 < 2;
+            uint32_t found =
+                plan_candidates_find(&candidates, lower, upper, slot, round % 2 == 0 ? weights : NULL, by_size);
+            uint64_t most = heaviest(&section, &candidates, is_taken, lower, upper, slot, chosen, by_size);
             if (found == PLAN_NOBODY) {
                 assert_int_equal(most, 0);
                 continue;
             }
             assert_false(is_taken[found]);
-            assert_int_equal(chosen[uppers[found]] - chosen[lowers[found]], most);
+            assert_int_equal(weight_of(&section, &candidates, found, chosen, by_size), most);
             if (round % 3 != 0) continue;
             plan_candidates_take(&candidates, found);
             is_taken[found] = true;
