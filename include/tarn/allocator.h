@@ -10,7 +10,8 @@
  *
  *     direct[:kind=device|pinned|managed|host]
  *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE]
- *     graph[:initial=SIZE, maximum=SIZE, kind=…, sequential=on|off]   fixed addresses for captured work (tarn/graph_pool.h)
+ *     graph[:initial=SIZE, maximum=SIZE, kind=…, sequential=on|off, planned=on|off]   fixed addresses for captured work
+ *                            (tarn/graph_pool.h)
  *     predictive[:strategy=fixed|adaptive|quantile, factor=1.2, growth=1.5, shrink=0.5, quantile=0.9, max=SIZE, kind=…,
  *                in_place=on|off]   buffers for shapes that vary: tarn/predictive.h
  *     pytorch[:SETTING=VALUE, …]   a model of PyTorch's allocator, to see what its settings would do:

@@ -66,6 +66,9 @@ static inline bool hal_stream_is_capturing(const tarn_stream *stream) {
 tarn_status hal_capture_attach(tarn_stream *stream, const hal_graph_client *client, void *context);
 /* The number of the stream's capture; 0 when it is not being captured. */
 uint64_t hal_capture_number(const tarn_stream *stream);
+/* Writes how much of each stream's work comes before what is captured on the stream next, and the stream's place in its capture. Returns
+ * how many streams the capture has so far; 0, nothing written, when the stream is not in that capture. */
+unsigned hal_capture_clock(const tarn_stream *stream, uint64_t capture, hal_clock *out_clock, uint32_t *out_place);
 /* Makes a point after all work of the stream so far. False when the stream is not being captured. */
 bool hal_capture_mark(tarn_stream *stream, hal_capture_point *out_point);
 /* Whether what is captured on the stream next comes after the point. False for a point of another capture. */

@@ -386,6 +386,18 @@ uint64_t hal_capture_number(const tarn_stream *stream) {
     return number;
 }
 
+unsigned hal_capture_clock(const tarn_stream *stream, uint64_t capture, hal_clock *out_clock, uint32_t *out_place) {
+    pthread_mutex_lock(&stream->device->lock);
+    bool is_in = stream->capture != NULL && stream->capture->number == capture;
+    unsigned streams = is_in ? stream->capture->stream_count : 0;
+    if (is_in) {
+        *out_clock = *clock_of(stream);
+        *out_place = stream->capture_place;
+    }
+    pthread_mutex_unlock(&stream->device->lock);
+    return streams;
+}
+
 bool hal_capture_mark(tarn_stream *stream, hal_capture_point *out_point) {
     if (!hal_stream_is_capturing(stream)) return false;
     pthread_mutex_lock(&stream->device->lock);

@@ -15,8 +15,12 @@ static unsigned bin_of(size_t size) { return 63u - (unsigned)__builtin_clzll((un
 
 /* Lists of free pieces. */
 
+static graph_list list_kind(const graph_piece *piece) {
+    return piece->is_in_plan ? GRAPH_PLANNED : piece->is_in_graph ? GRAPH_CAPTURED : GRAPH_ORDINARY;
+}
+
 static graph_piece **list_of(graph_heap *heap, const graph_piece *piece) {
-    return &heap->bins[piece->is_in_graph][bin_of(piece->range.size)];
+    return &heap->bins[list_kind(piece)][bin_of(piece->range.size)];
 }
 
 static void link_piece(graph_heap *heap, graph_piece *piece) {
@@ -41,7 +45,7 @@ static uint64_t uses_left(const graph_heap *heap, const graph_piece *piece) {
 }
 
 bool graph_piece_is_idle(const graph_heap *heap, const graph_piece *piece) {
-    return piece->block == NULL && !piece->is_in_graph && uses_left(heap, piece) == 0;
+    return piece->block == NULL && !piece->is_in_graph && !piece->is_in_plan && uses_left(heap, piece) == 0;
 }
 
 static bool may_have(const graph_heap *heap, const graph_asker *asker, const graph_piece *piece) {
@@ -76,8 +80,8 @@ static graph_piece *find_in(const graph_heap *heap, graph_piece *const *bins, co
 
 static graph_piece *find(const graph_heap *heap, const graph_asker *asker, size_t size, size_t alignment) {
     graph_piece *piece = NULL;
-    if (asker->capture != 0) piece = find_in(heap, heap->bins[1], asker, size, alignment);
-    if (piece == NULL) piece = find_in(heap, heap->bins[0], asker, size, alignment);
+    if (asker->capture != 0) piece = find_in(heap, heap->bins[GRAPH_CAPTURED], asker, size, alignment);
+    if (piece == NULL && !asker->is_sharing) piece = find_in(heap, heap->bins[GRAPH_ORDINARY], asker, size, alignment);
     return piece;
 }
 
@@ -93,30 +97,50 @@ static void cut(graph_piece *piece, size_t size, graph_piece *rest) {
     piece->range.size = size;
 }
 
+/* What cutting needs: descriptors for what is left before and behind. */
+typedef struct graph_rests {
+    graph_piece *before, *behind; /* NULL: nothing is left there */
+} graph_rests;
+
+static tarn_status prepare_rests(const graph_heap *heap, bool has_before, bool has_behind, graph_rests *out_rests) {
+    graph_rests rests = {.before = has_before ? base_allocate(1, sizeof *rests.before) : NULL,
+                         .behind = has_behind ? base_allocate(1, sizeof *rests.behind) : NULL};
+    if (has_before == (rests.before != NULL) && has_behind == (rests.behind != NULL)) {
+        *out_rests = rests;
+        return TARN_OK;
+    }
+    base_free(rests.before);
+    base_free(rests.behind);
+    return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to describe a buffer", tarn_device_name(heap->device));
+}
+
+/* The part of the piece, which is in no list, from `gap` bytes on; what is before goes back to its list. */
+static graph_piece *cut_before(graph_heap *heap, graph_piece *piece, size_t gap, const graph_rests *rests) {
+    if (rests->before == NULL) return piece;
+    cut(piece, gap, rests->before);
+    link_piece(heap, piece);
+    return rests->before;
+}
+
+/* Cuts the piece, which is in no list, to `size` bytes; what is behind goes back to its list. */
+static void cut_behind(graph_heap *heap, graph_piece *piece, size_t size, const graph_rests *rests) {
+    if (rests->behind == NULL) return;
+    cut(piece, size, rests->behind);
+    link_piece(heap, rests->behind);
+}
+
 tarn_status graph_heap_take(graph_heap *heap, const graph_asker *asker, size_t size, size_t alignment,
                             graph_piece **out_piece) {
     *out_piece = NULL;
     graph_piece *piece = find(heap, asker, size, alignment);
     if (piece == NULL) return TARN_OK;
     size_t gap = gap_before(piece, size, alignment);
-    size_t tail = piece->range.size - gap - size;
-    graph_piece *first = gap > 0 ? base_allocate(1, sizeof *first) : NULL;
-    graph_piece *last = tail > 0 ? base_allocate(1, sizeof *last) : NULL;
-    if ((gap > 0 && first == NULL) || (tail > 0 && last == NULL)) {
-        base_free(first);
-        base_free(last);
-        return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to describe a buffer", tarn_device_name(heap->device));
-    }
+    graph_rests rests;
+    tarn_status status = prepare_rests(heap, gap > 0, piece->range.size - gap > size, &rests);
+    if (status != TARN_OK) return status;
     unlink_piece(heap, piece);
-    if (gap > 0) {
-        cut(piece, gap, first);
-        link_piece(heap, piece);
-        piece = first;
-    }
-    if (tail > 0) {
-        cut(piece, size, last);
-        link_piece(heap, last);
-    }
+    piece = cut_before(heap, piece, gap, &rests);
+    cut_behind(heap, piece, size, &rests);
     *out_piece = piece;
     return TARN_OK;
 }
@@ -125,10 +149,12 @@ static bool is_same_point(const hal_capture_point *a, const hal_capture_point *b
     return a->capture == b->capture && (a->capture == 0 || a->stream == b->stream);
 }
 
-/* Whether the same is known of both, but for the time. */
-static bool can_merge(const graph_piece *a, const graph_piece *b) {
-    return a->block == NULL && b->block == NULL && a->is_in_graph == b->is_in_graph && a->uses == b->uses &&
-           is_same_point(&a->freed_in, &b->freed_in);
+/* Whether the same is known of both, but for the time. Merged, they count as freed at the later time; where a plan knows that one
+ * stream comes after the earlier one, that would be too late. */
+static bool can_merge(const graph_heap *heap, const graph_piece *a, const graph_piece *b) {
+    bool is_like = a->block == NULL && b->block == NULL && a->is_in_graph == b->is_in_graph &&
+                   a->is_in_plan == b->is_in_plan && a->uses == b->uses && is_same_point(&a->freed_in, &b->freed_in);
+    return is_like && (!heap->keeps_points || !a->is_in_plan || a->freed_in.clock == b->freed_in.clock);
 }
 
 /* Adds the piece that follows to the one before it. Neither is in a list. */
@@ -141,6 +167,59 @@ static void merge(graph_piece *piece, graph_piece *next) {
     base_free(next);
 }
 
+static uintptr_t end_of(const graph_piece *piece) { return piece->range.start + piece->range.size; }
+
+/* The piece that the address lies in, free or not; NULL where there is no memory. */
+static graph_piece *piece_at(const graph_heap *heap, uintptr_t address) {
+    base_range *segment = base_range_containing(heap->segments, address);
+    if (segment == NULL) return NULL;
+    /* From the last piece in use before it there are none but free ones to pass. */
+    base_range *live = base_range_at_or_before(heap->live, address);
+    graph_piece *piece =
+        live != NULL && live->start >= segment->start ? graph_piece_of(live) : graph_segment_of(segment)->first;
+    while (end_of(piece) <= address) piece = piece->after;
+    return piece;
+}
+
+tarn_status graph_heap_take_at(graph_heap *heap, const graph_asker *asker, uintptr_t address, size_t size,
+                               graph_piece **out_piece) {
+    *out_piece = NULL;
+    graph_piece *first = piece_at(heap, address), *last = first;
+    for (;; last = last->after) {
+        if (last == NULL || last->block != NULL || !may_have(heap, asker, last)) return TARN_OK;
+        if (end_of(last) - address >= size) break;
+    }
+    graph_rests rests;
+    tarn_status status = prepare_rests(heap, first->range.start<address, end_of(last) - address> size, &rests);
+    if (status != TARN_OK) return status;
+    bool is_one = first == last;
+    for (graph_piece *piece = first;; piece = piece->after) {
+        unlink_piece(heap, piece);
+        if (piece == last) break;
+    }
+    first = cut_before(heap, first, address - first->range.start, &rests);
+    if (is_one) last = first;
+    cut_behind(heap, last, address + size - last->range.start, &rests);
+    /* The asker may have each of them, so that what is known of one counts for all. */
+    while (first != last) {
+        if (first->after == last) last = first;
+        merge(first, first->after);
+    }
+    *out_piece = first;
+    return TARN_OK;
+}
+
+bool graph_heap_has_for_capture(const graph_heap *heap, size_t size) {
+    for (int kind = GRAPH_ORDINARY; kind <= GRAPH_CAPTURED; kind++) {
+        for (unsigned bin = bin_of(size); bin < GRAPH_BINS; bin++) {
+            for (const graph_piece *piece = heap->bins[kind][bin]; piece != NULL; piece = piece->next) {
+                if (piece->range.size >= size && uses_left(heap, piece) == 0) return true;
+            }
+        }
+    }
+    return false;
+}
+
 /* What is not so any more. */
 static void refresh(const graph_heap *heap, graph_piece *piece) {
     piece->uses = uses_left(heap, piece);
@@ -149,11 +228,11 @@ static void refresh(const graph_heap *heap, graph_piece *piece) {
 
 void graph_heap_put(graph_heap *heap, graph_piece *piece) {
     refresh(heap, piece);
-    if (piece->after != NULL && can_merge(piece, piece->after)) {
+    if (piece->after != NULL && can_merge(heap, piece, piece->after)) {
         unlink_piece(heap, piece->after);
         merge(piece, piece->after);
     }
-    if (piece->before != NULL && can_merge(piece->before, piece)) {
+    if (piece->before != NULL && can_merge(heap, piece->before, piece)) {
         graph_piece *before = piece->before;
         unlink_piece(heap, before);
         merge(before, piece);
@@ -168,7 +247,7 @@ static graph_segment *next_segment(const graph_heap *heap, const graph_segment *
 }
 
 void graph_heap_settle(graph_heap *heap, bool ends_graphs) {
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < GRAPH_KINDS; kind++) {
         for (unsigned bin = 0; bin < GRAPH_BINS; bin++) heap->bins[kind][bin] = NULL;
     }
     for (graph_segment *segment = next_segment(heap, NULL); segment != NULL; segment = next_segment(heap, segment)) {
@@ -181,16 +260,27 @@ void graph_heap_settle(graph_heap *heap, bool ends_graphs) {
         }
         for (graph_piece *piece = segment->first; piece != NULL; piece = piece->after) {
             if (piece->block != NULL) continue;
-            while (piece->after != NULL && can_merge(piece, piece->after)) merge(piece, piece->after);
+            while (piece->after != NULL && can_merge(heap, piece, piece->after)) merge(piece, piece->after);
             link_piece(heap, piece);
         }
     }
 }
 
+static bool leave_plan(void *context, graph_piece *piece) {
+    (void)context;
+    piece->is_in_plan = false;
+    return false;
+}
+
+void graph_heap_end_plan(graph_heap *heap) {
+    (void)graph_heap_each(heap, leave_plan, NULL);
+    graph_heap_settle(heap, false);
+}
+
 size_t graph_heap_largest(const graph_heap *heap) {
     size_t largest = 0;
     for (unsigned bin = GRAPH_BINS; bin-- > 0 && largest == 0;) {
-        for (const graph_piece *piece = heap->bins[0][bin]; piece != NULL; piece = piece->next) {
+        for (const graph_piece *piece = heap->bins[GRAPH_ORDINARY][bin]; piece != NULL; piece = piece->next) {
             if (piece->range.size > largest) largest = piece->range.size;
         }
     }
@@ -215,8 +305,8 @@ void graph_segment_destroy(graph_segment *segment) {
 
 void graph_heap_add(graph_heap *heap, graph_segment *segment, uintptr_t address, size_t size) {
     segment->range = (base_range){.start = address, .size = size};
-    *segment->first =
-        (graph_piece){.range = {.start = address, .size = size}, .segment = segment, .slot = GRAPH_NO_SLOT};
+    *segment->first = (graph_piece){
+        .range = {.start = address, .size = size}, .segment = segment, .slot = GRAPH_NO_SLOT, .note = GRAPH_NO_NOTE};
     base_range_insert(&heap->segments, &segment->range);
     link_piece(heap, segment->first);
 }
@@ -299,11 +389,11 @@ tarn_status graph_heap_check(const graph_heap *heap, const char *name, graph_cou
         self.count.segments_bytes += bytes;
     }
     uint64_t listed = 0;
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < GRAPH_KINDS; kind++) {
         for (unsigned bin = 0; bin < GRAPH_BINS; bin++) {
             for (const graph_piece *piece = heap->bins[kind][bin]; piece != NULL; piece = piece->next) {
                 listed++;
-                if (piece->block != NULL || piece->is_in_graph != (kind == 1) || bin_of(piece->range.size) != bin) {
+                if (piece->block != NULL || (int)list_kind(piece) != kind || bin_of(piece->range.size) != bin) {
                     self.wrong = "a piece is in a wrong list";
                 }
             }

@@ -3,7 +3,8 @@
  * A free piece says who must be done with it before it is used again. Streams are numbered by slots (graph_streams.h), and `uses`
  * is a set of them: a stream that is alone in it may have the piece at once, others when the slot's work has passed
  * `freed_at`. A piece that belongs to graphs (`is_in_graph`) is given to captures only, at once to one whose clock has
- * passed the point where it was freed. Pieces are merged when the same is known of both.
+ * passed the point where it was freed. What is free in the block of a plan (`is_in_plan`) is given only to who asks for that
+ * address. Pieces are merged when the same is known of both.
  *
  * Nothing here locks: the pool's lock is held around each call. */
 #ifndef MEMORY_GRAPH_HEAP_H
@@ -12,6 +13,7 @@
 #include "base/range_map.h"
 #include "hal/graph.h"
 #include "memory/block.h"
+#include "memory/graph_plan.h"
 #include "memory/graph_streams.h"
 
 typedef struct graph_segment graph_segment;
@@ -30,6 +32,8 @@ typedef struct graph_piece {
     bool is_in_graph;                    /* captured work uses it, or did */
     bool is_left;                        /* its buffer is nobody's any more, and ends with the graphs */
     bool is_in_ended_capture;            /* work of a capture that has ended */
+    bool is_in_plan;                     /* of the block that the capture's plan lies in */
+    uint32_t note;                       /* in use: of the request that the capture noted, else GRAPH_NO_NOTE */
 } graph_piece;
 
 struct graph_segment {
@@ -41,12 +45,22 @@ struct graph_segment {
 /* One list for each power of two of bytes. */
 #define GRAPH_BINS 64
 
+/* Whose free pieces a list has. */
+typedef enum graph_list {
+    GRAPH_ORDINARY, /* everybody's */
+    GRAPH_CAPTURED, /* of captures and graphs */
+    GRAPH_PLANNED,  /* of the block that the capture's plan lies in */
+    GRAPH_KINDS
+} graph_list;
+
 typedef struct graph_heap {
     tarn_device *device;
     size_t unit; /* bytes that sizes and addresses of pieces are multiples of */
     graph_streams *streams;
     base_range *segments, *live, *names;
-    graph_piece *bins[2][GRAPH_BINS]; /* ordinary ones, and those in graphs */
+    graph_piece *bins[GRAPH_KINDS][GRAPH_BINS];
+    bool
+        keeps_points; /* in the block of a plan, pieces that were freed at different points of the capture stay apart */
 } graph_heap;
 
 /* Who asks for memory. */
@@ -54,6 +68,7 @@ typedef struct graph_asker {
     const tarn_stream *stream;
     uint32_t slot;
     uint64_t capture; /* number of the capture; 0: an ordinary request */
+    bool is_sharing;  /* it wants nothing but memory that graphs have already */
 } graph_asker;
 
 static inline graph_piece *graph_piece_of(base_range *range) { return (graph_piece *)(void *)range; }
@@ -72,10 +87,17 @@ void graph_heap_remove(graph_heap *heap, graph_segment *segment);
  * memory for what is cut off, nothing changed. The piece is in no list. */
 tarn_status graph_heap_take(graph_heap *heap, const graph_asker *asker, size_t size, size_t alignment,
                             graph_piece **out_piece);
+/* The same for a piece at that address, whatever its kind: NULL where not all of it is free for the asker. */
+tarn_status graph_heap_take_at(graph_heap *heap, const graph_asker *asker, uintptr_t address, size_t size,
+                               graph_piece **out_piece);
+/* Whether there is a free piece of so many bytes, at any alignment of the device's, that a capture could have. */
+bool graph_heap_has_for_capture(const graph_heap *heap, size_t size);
 /* Puts a piece that is not in use among the free ones and merges it with its neighbours. */
 void graph_heap_put(graph_heap *heap, graph_piece *piece);
 /* Forgets uses that are over, and merges what can be merged then. With `ends_graphs`, nothing is in a graph any more. */
 void graph_heap_settle(graph_heap *heap, bool ends_graphs);
+/* Ends the plan: its block is memory like any other. */
+void graph_heap_end_plan(graph_heap *heap);
 /* Whether ordinary requests of every stream may have the piece. */
 bool graph_piece_is_idle(const graph_heap *heap, const graph_piece *piece);
 /* Bytes of the largest free piece that is in no graph. */

@@ -46,6 +46,7 @@ static void begin_use(graph_pool *pool, graph_piece *piece, memory_block *block,
     piece->is_in_graph = capture != 0;
     piece->is_in_ended_capture = piece->is_left = false;
     piece->freed_in = (hal_capture_point){.capture = 0};
+    piece->note = GRAPH_NO_NOTE;
     piece->uses = capture != 0 ? 0 : bit_of(piece->slot);
     piece->name = (base_range){.start = (uintptr_t)++pool->last_id, .size = 1};
     base_range_insert(&pool->heap.live, &piece->range);
@@ -59,15 +60,16 @@ static tarn_status graph_allocate(tarn_allocator *allocator, const memory_reques
         return base_fail(TARN_INVALID_ARGUMENT, "%zu bytes cannot be rounded up to the alignment", request->size);
     }
     tarn_status status = TARN_OK;
-    graph_piece *piece;
+    graph_piece *piece = NULL;
     memory_block *block = block_create();
     uint64_t capture = hal_capture_number(request->stream);
     if (block == NULL) {
         status = base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to describe a buffer",
                            tarn_device_name(allocator->device));
     }
-    if (status == TARN_OK && capture != 0) status = graph_pool_join(pool, request->stream, capture);
-    if (status == TARN_OK) status = graph_pool_obtain(pool, request, capture, size, &piece);
+    if (status == TARN_OK && capture != 0) status = graph_pool_join(pool, request->stream, capture, 0);
+    if (status == TARN_OK && capture != 0) piece = graph_pool_plan_serve(pool, request, capture, size);
+    if (status == TARN_OK && piece == NULL) status = graph_pool_obtain(pool, request, capture, size, &piece);
     if (status != TARN_OK) {
         if (block != NULL) block_destroy(block);
         return explain(pool, status, request);
@@ -78,6 +80,7 @@ static tarn_status graph_allocate(tarn_allocator *allocator, const memory_reques
     block->stream = hal_stream_number(request->stream);
     block->home = piece;
     begin_use(pool, piece, block, capture);
+    if (capture != 0) graph_pool_plan_note(pool, request, capture, piece);
     count_allocation(pool, request->size, size);
     pthread_mutex_unlock(&pool->lock);
     *out_block = block;
@@ -127,6 +130,7 @@ static void give_back(graph_pool *pool, graph_piece *piece, tarn_stream *stream)
     piece->block = NULL;
     if (is_captured(pool, stream) && hal_capture_mark(stream, &piece->freed_in)) {
         piece->is_in_graph = true;
+        graph_pool_plan_note_free(pool, piece);
     } else if (stream != NULL) {
         piece->uses |= bit_of(graph_streams_slot(&pool->streams, stream));
     }
@@ -153,7 +157,7 @@ static tarn_status graph_record_stream(tarn_allocator *allocator, memory_block *
     graph_pool *pool = graph_pool_of(allocator);
     uint64_t capture = hal_capture_number(stream);
     if (capture != 0) {
-        tarn_status status = graph_pool_join(pool, stream, capture);
+        tarn_status status = graph_pool_join(pool, stream, capture, 0);
         if (status != TARN_OK) return status;
     }
     pthread_mutex_lock(&pool->lock);
@@ -260,6 +264,7 @@ static void stream_ended(void *context, tarn_stream *stream) {
 
 /* Gives up what begin_structure and memory_allocator_begin did not. */
 static void end_structure(graph_pool *pool, tarn_device *device) {
+    graph_pool_plan_end(pool);
     hal_device_remove_stream_callback(device, stream_ended, pool);
     memory_fork_forget(&pool->lock);
     hal_graph_order_destroy(pool->client.order);
@@ -310,6 +315,8 @@ static tarn_status read_arguments(graph_pool *pool, tarn_device *device, memory_
     if (status == TARN_OK) status = memory_argument_size(arguments, "maximum", &pool->maximum);
     if (status == TARN_OK) status = memory_argument_kind(arguments, "kind", &pool->kind);
     if (status == TARN_OK) status = memory_argument_switch(arguments, "sequential", &pool->is_sequential);
+    pool->is_planning = true;
+    if (status == TARN_OK) status = memory_argument_switch(arguments, "planned", &pool->is_planning);
     if (status == TARN_OK) status = memory_arguments_check(arguments);
     if (status != TARN_OK) return status;
     if (pool->maximum != 0 && pool->initial > pool->maximum) {
@@ -361,10 +368,10 @@ tarn_status tarn_graph_pool_create(tarn_device *device, const tarn_graph_pool_op
     if ((unsigned)read.kind >= TARN_MEMORY_KIND_COUNT) {
         return base_fail(TARN_INVALID_ARGUMENT, "%d is no kind of memory", (int)read.kind);
     }
-    char spec[160], maximum[48] = "";
+    char spec[176], maximum[48] = "";
     if (read.maximum_capacity != 0) snprintf(maximum, sizeof maximum, ",maximum=%zu", read.maximum_capacity);
-    snprintf(spec, sizeof spec, "graph:initial=%zu%s,kind=%s,sequential=%s", read.initial_capacity, maximum,
-             kinds[read.kind], read.is_sequential != 0 ? "on" : "off");
+    snprintf(spec, sizeof spec, "graph:initial=%zu%s,kind=%s,sequential=%s%s", read.initial_capacity, maximum,
+             kinds[read.kind], read.is_sequential != 0 ? "on" : "off", read.is_unplanned != 0 ? ",planned=off" : "");
     return tarn_allocator_create(device, spec, out_pool);
 }
 

@@ -28,11 +28,23 @@ static void use(void *context, const void *address, size_t size, bool is_capture
     pthread_mutex_unlock(&pool->lock);
 }
 
+typedef struct ending {
+    bool is_aborted;
+    uint64_t capture;
+    uint64_t bytes; /* that the capture allocated, or freed */
+} ending;
+
 /* What a capture used, the graph uses. An aborted capture's buffers are ordinary again, unless other graphs use them. */
 static bool end_capture_of(void *context, graph_piece *piece) {
-    const bool *is_aborted = context;
+    ending *self = context;
+    bool is_of_capture = piece->block != NULL ? piece->note != GRAPH_NO_NOTE : piece->freed_in.capture == self->capture;
+    /* The block of a plan stays whole, for the captures that share it. */
+    if (piece->is_in_plan && !self->is_aborted) piece->is_in_graph = true;
+    if (is_of_capture || piece->is_in_plan) self->bytes += piece->range.size;
     piece->freed_in = (hal_capture_point){.capture = 0};
-    if (!*is_aborted) piece->is_in_ended_capture = piece->is_in_graph;
+    piece->note = GRAPH_NO_NOTE;
+    piece->is_in_plan = false;
+    if (!self->is_aborted) piece->is_in_ended_capture = piece->is_in_graph;
     else if (piece->block != NULL) piece->is_in_graph = piece->is_in_ended_capture;
     return false;
 }
@@ -40,9 +52,13 @@ static bool end_capture_of(void *context, graph_piece *piece) {
 static void finish(void *context, bool is_aborted) {
     graph_pool *pool = context;
     pthread_mutex_lock(&pool->lock);
+    ending self = {.is_aborted = is_aborted, .capture = pool->capture};
     pool->capture = 0;
     if (is_aborted) pool->holders--;
-    (void)graph_heap_each(&pool->heap, end_capture_of, &is_aborted);
+    (void)graph_heap_each(&pool->heap, end_capture_of, &self);
+    /* One piece again, where the next capture may need one. */
+    graph_heap_settle(&pool->heap, false);
+    graph_pool_plan_finish(pool, self.bytes, is_aborted);
     pthread_mutex_unlock(&pool->lock);
 }
 
@@ -84,7 +100,7 @@ static tarn_status check_entry(const graph_pool *pool, const tarn_stream *stream
     return TARN_OK;
 }
 
-tarn_status graph_pool_join(graph_pool *pool, tarn_stream *stream, uint64_t capture) {
+tarn_status graph_pool_join(graph_pool *pool, tarn_stream *stream, uint64_t capture, uint64_t name) {
     tarn_status status = TARN_OK;
     pthread_mutex_lock(&pool->lock);
     bool is_in = pool->capture == capture;
@@ -98,7 +114,10 @@ tarn_status graph_pool_join(graph_pool *pool, tarn_stream *stream, uint64_t capt
     if (is_in || status != TARN_OK) return status;
     tarn_allocator_retain(&pool->base);
     status = hal_capture_attach(stream, &pool->client, pool);
-    if (status == TARN_OK) return TARN_OK;
+    if (status == TARN_OK) {
+        graph_pool_plan_begin(pool, capture, name);
+        return TARN_OK;
+    }
     pthread_mutex_lock(&pool->lock);
     pool->capture = 0;
     pool->holders--;
@@ -109,7 +128,8 @@ tarn_status graph_pool_join(graph_pool *pool, tarn_stream *stream, uint64_t capt
     return status;
 }
 
-tarn_status tarn_graph_pool_begin_capture(tarn_allocator *pool, tarn_stream *stream, tarn_capture_mode mode) {
+tarn_status tarn_graph_pool_begin_named_capture(tarn_allocator *pool, tarn_stream *stream, tarn_capture_mode mode,
+                                                uint64_t name) {
     graph_pool *self = graph_pool_below(pool);
     if (self == NULL) return TARN_INVALID_ARGUMENT;
     if (stream == NULL) return base_fail(TARN_INVALID_ARGUMENT, "%s: the stream to capture is NULL", pool->spec);
@@ -121,13 +141,18 @@ tarn_status tarn_graph_pool_begin_capture(tarn_allocator *pool, tarn_stream *str
     pthread_mutex_lock(&self->lock);
     if (self->capture == 0 && graph_streams_poll(&self->streams)) graph_heap_settle(&self->heap, false);
     pthread_mutex_unlock(&self->lock);
+    graph_pool_plan_prepare(self, name);
     tarn_status status = tarn_stream_begin_capture(stream, mode);
     if (status != TARN_OK) return status;
-    status = graph_pool_join(self, stream, hal_capture_number(stream));
+    status = graph_pool_join(self, stream, hal_capture_number(stream), name);
     if (status == TARN_OK) return TARN_OK;
     /* The stream is as before, and the sentence is that of the failure. */
     char sentence[512];
     snprintf(sentence, sizeof sentence, "%s", tarn_last_error());
     (void)tarn_stream_abort_capture(stream);
     return base_fail(status, "%s", sentence);
+}
+
+tarn_status tarn_graph_pool_begin_capture(tarn_allocator *pool, tarn_stream *stream, tarn_capture_mode mode) {
+    return tarn_graph_pool_begin_named_capture(pool, stream, mode, 0);
 }

@@ -153,7 +153,12 @@ static bool make_room(graph_pool *pool, const graph_asker *asker, const memory_r
                       bool *inout_uses_refused) {
     size_t given = 0;
     bool is_known = false;
-    if (asker->capture == 0) {
+    if (asker->capture != 0) {
+        pthread_mutex_lock(&pool->lock);
+        bool is_given_up = graph_pool_plan_give_up(pool);
+        pthread_mutex_unlock(&pool->lock);
+        if (is_given_up) return true;
+    } else {
         pthread_mutex_lock(&pool->lock);
         (void)graph_streams_wait(&pool->streams, &is_known);
         if (is_known) graph_heap_settle(&pool->heap, false);

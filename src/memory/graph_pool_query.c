@@ -214,6 +214,12 @@ tarn_status tarn_graph_pool_info_get(tarn_allocator *pool, tarn_graph_pool_info 
         .graphs = self->kept,
         .is_sequential = self->is_sequential,
         .is_capturing = self->capture != 0,
+        .planned_captures = self->counts.captures,
+        .planned_requests = self->counts.requests,
+        .deviations = self->counts.deviations,
+        .failed_plans = self->counts.failed,
+        .capture_bytes = self->counts.capture_bytes,
+        .capture_lower_bound = self->counts.lower_bound,
     };
     pthread_mutex_unlock(&self->lock);
     return base_fill_structure(out_info, &info, sizeof info, "tarn_graph_pool_info");
