@@ -104,6 +104,23 @@ class Bench(command_line.ToolTest):
                 self.assertEqual(row["met"] is None, row["target_seconds"] is None)
         self.assertEqual(self.check(command_line.tarn("bench", "plan", "--data", self.path("nowhere")), 2).out, "")
 
+    def test_graphs_shows_what_planning_a_capture_saves(self):
+        with open(self.path("holes.csv"), "w") as file:
+            file.write("id,lower,upper,size\na,0,2,2097152\nb,1,4,1048576\nc,3,6,3145728\nd,5,7,1048576\n")
+        rows = self.run_one("graphs", "--data", self.folder)["results"]
+        holes, snapshot, *generated = rows
+        self.assertEqual([row["work"] for row in (holes, snapshot)], ["holes.csv", "job.pickle"])
+        self.assertEqual((holes["requests"], holes["lower_bound"], holes["planned_bytes"]), (4, 4 << 20, 4 << 20))
+        self.assertGreater(holes["first_bytes"], holes["planned_bytes"])
+        self.assertGreaterEqual(len(generated), 3)
+        for row in rows:
+            with self.subTest(work=row["work"]):
+                self.assertEqual(set(row), {"work", "requests", "lower_bound", "first_bytes", "first_ratio", "planned_bytes", "planned_ratio",
+                                            "deviations", "met"})
+                self.assertGreaterEqual(row["planned_bytes"], row["lower_bound"])
+                self.assertTrue(row["met"])
+        self.assertEqual(self.check(command_line.tarn("bench", "graphs", "--data", self.path("nowhere")), 2).out, "")
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -8,7 +8,8 @@
 #include "peers.h"
 
 static const benchmark benchmarks[] = {{"alloc", bench_alloc},   {"stacks", bench_stacks}, {"replay", bench_replay},
-                                       {"record", bench_record}, {"shapes", bench_shapes}, {"plan", bench_plan}};
+                                       {"record", bench_record}, {"shapes", bench_shapes}, {"plan", bench_plan},
+                                       {"graphs", bench_graphs}};
 enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };
 
 typedef struct bench_settings {
@@ -38,7 +39,8 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
             settings->is_wanted[i] = settings->any_named = true;
             return 0;
         }
-        argp_error(state, "no benchmark is called '%s'; there are alloc, stacks, replay, record, shapes and plan",
+        argp_error(state,
+                   "no benchmark is called '%s'; there are alloc, stacks, replay, record, shapes, plan and graphs",
                    argument);
         return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -66,8 +68,8 @@ int bench_command(int argc, char **argv) {
     static const struct argp_option option_list[] = {
         {"json", OPTION_JSON, NULL, 0, "Print one JSON document", 0},
         {"quick", OPTION_QUICK, NULL, 0, "Measure for seconds instead of a minute; the figures are rougher", 0},
-        {"data", OPTION_DATA, "FOLDER", 0, "Where replay finds traces, and plan problems (default: TARN_SHARED_DATA)",
-         0},
+        {"data", OPTION_DATA, "FOLDER", 0,
+         "Where replay finds traces, and plan and graphs their problems (default: TARN_SHARED_DATA)", 0},
         {"allocator", OPTION_ALLOCATOR, "SPEC", 0,
          "Measure this stack in `stacks`; may be given more than once, and the first is what the others are held against",
          0},

@@ -33,6 +33,12 @@ int bench_replay(const bench_options *options, json_t **out_result);
 int bench_record(const bench_options *options, json_t **out_result);
 int bench_shapes(const bench_options *options, json_t **out_result);
 int bench_plan(const bench_options *options, json_t **out_result);
+int bench_graphs(const bench_options *options, json_t **out_result);
+
+/* Calls `run` for each problem file and trace of the folder that the options name, else TARN_SHARED_DATA, until one does not return
+ * TOOL_DONE, and returns that. TOOL_INPUT where the named folder has none; without a folder says that there are none. */
+int bench_each_problem(const bench_options *options, const char *name, int (*run)(void *context, const char *path),
+                       void *context);
 
 /* The middle value, the mean of the two middle ones for an even count. Sorts `values`; `count` is above zero. */
 double bench_median(double *values, size_t count);

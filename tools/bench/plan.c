@@ -4,7 +4,6 @@
  * Times are those of a machine on which the reference loop takes its nominal time: the loop is timed before and after each search, and the
  * search's times are divided by how much longer it took. So a slower machine can be held against the same targets. The shortest of many
  * runs counts: what others take of the machine meanwhile makes the figures worse, and never better. */
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,7 @@
 #include "harness.h"
 #include "problems.h"
 
-enum { THREADS = 2, REFERENCE_STEPS = 1000000, REFERENCE_RUNS = 20, FOLDERS = 5 };
+enum { THREADS = 2, REFERENCE_STEPS = 1000000, REFERENCE_RUNS = 20 };
 /* Of a step of the loop, on an otherwise idle core of an AMD EPYC server. */
 static const double nominal_step_ns = 1.1;
 static const double first_target = 0.9, first_target_seconds = 0.010;
@@ -200,7 +199,8 @@ static uint64_t capacity_of(const char *name) {
                                                                                                            : UINT64_MAX;
 }
 
-static int run_file(plan_report *report, const char *path) {
+static int run_file(void *context, const char *path) {
+    plan_report *report = context;
     tarn_plan_problem *problem = NULL;
     tarn_plan_problem_info info = {.struct_size = sizeof info};
     tarn_status status = tarn_plan_problem_read(path, NULL, &problem);
@@ -235,28 +235,8 @@ static int run_all_generated(plan_report *report) {
     return result;
 }
 
-static void find_files(const char *folder, glob_t *files) {
-    static const char *const patterns[FOLDERS] = {"*.csv", "minimalloc/*.csv", "idealloc/*.csv", "*.pickle",
-                                                  "pytorch-snapshots/*.pickle"};
-    char pattern[4096];
-    for (int i = 0; i < FOLDERS; i++) {
-        snprintf(pattern, sizeof pattern, "%s/%s", folder, patterns[i]);
-        glob(pattern, i > 0 ? GLOB_APPEND : 0, NULL, files);
-    }
-}
-
-static int run_all(plan_report *report, const char *folder) {
-    glob_t files = {0};
-    int result = TOOL_DONE;
-    if (folder) find_files(folder, &files);
-    if (files.gl_pathc == 0 && report->options->data) {
-        tool_say(BENCH_COMMAND, "%s: no problems (*.csv, *.pickle) in this folder", folder);
-        result = TOOL_INPUT;
-    }
-    for (size_t i = 0; i < files.gl_pathc && result == TOOL_DONE; i++) result = run_file(report, files.gl_pathv[i]);
-    if (result == TOOL_DONE && files.gl_pathc == 0 && !report->options->as_json)
-        puts("plan: generated problems alone, --data names no folder with others");
-    globfree(&files);
+static int run_all(plan_report *report) {
+    int result = bench_each_problem(report->options, "plan", run_file, report);
     return result == TOOL_DONE ? run_all_generated(report) : result;
 }
 
@@ -268,7 +248,7 @@ int bench_plan(const bench_options *options, json_t **out_result) {
     plan_report report = {
         .options = options, .table = {.columns = COLUMNS, .left = 1u << (COLUMNS - 1)}, .results = json_array()};
     for (size_t i = 0; i < COLUMNS; i++) table_add(&report.table, "%s", header[i]);
-    int result = run_all(&report, options->data ? options->data : getenv("TARN_SHARED_DATA"));
+    int result = run_all(&report);
     if (result != TOOL_DONE || options->as_json) table_free(&report.table);
     if (result != TOOL_DONE) {
         json_decref(report.results);

@@ -51,7 +51,7 @@ _tarn() {
     plan) options="--capacity --timeout --threads --alignment --output --svg --html --json --help" ;;
     convert) options="--to --help" ;;
     record) options="--min-size --output --help --" ;;
-    bench) options="alloc stacks replay record shapes plan --allocator --data --json --quick --help" ;;
+    bench) options="alloc stacks replay record shapes plan graphs --allocator --data --json --quick --help" ;;
     esac
     if [[ $current == -* || $command == bench || $command == devices ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
