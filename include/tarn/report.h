@@ -28,6 +28,11 @@ typedef struct tarn_report_subject {
  * …_device_waits_total, and the histogram …_request_size_bytes. Labels are allocator (the spec), device, and name where
  * there is one. Bytes of a label that are no UTF-8 become U+FFFD.
  *
+ * An allocator that plans (tarn/planned.h) has its plan's figures too: in text as a second line, in JSON as a member "planned" with
+ * the members of tarn_planned_stats, in OpenMetrics as the counters tarn_memory_planned_rounds_total, …_planned_requests_total,
+ * …_planned_kept_total, …_planned_deviations_total, …_planned_missing_total, …_planned_plans_total, …_planned_failed_plans_total and
+ * the gauges …_plan_requests, …_plan_places, …_plan_bytes, …_plan_lower_bound_bytes, …_plan_is_learning. They are read after the statistics.
+ *
  * INVALID_ARGUMENT: NULL without need; two subjects with the same labels in OpenMetrics, which cannot tell them apart. What
  * tarn_allocator_stats fails with; OUT_OF_MEMORY. Any thread. */
 TARN_API tarn_status tarn_report_write(const tarn_report_subject *subjects, size_t count, tarn_report_format format,

@@ -5,15 +5,57 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include <tarn/planned.h>
+#include <tarn/size.h>
+
 #include "base/checked.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "memory/planned.h"
+#include "memory/strategy.h"
 
 typedef struct report_entry {
     const char *spec, *device, *name; /* name: NULL for none */
     tarn_memory_stats stats;
+    bool is_planned; /* it has a plan, or learns for one */
+    tarn_planned_stats planned;
 } report_entry;
+
+/* A figure that programs read, by the place of its member. */
+typedef struct metric {
+    const char *name; /* after "tarn_memory_" */
+    const char *meaning;
+    size_t offset;   /* of the figure in the statistics */
+    const char *key; /* in JSON; NULL: the statistics write themselves */
+    bool is_counter;
+    bool is_bytes; /* the name ends in the unit */
+} metric;
+
+#define PLANNED_METRIC(name, meaning, member, is_counter, is_bytes) \
+    { name, meaning, offsetof(tarn_planned_stats, member), #member, is_counter, is_bytes }
+
+static const metric planned_metrics[] = {
+    PLANNED_METRIC("planned_rounds", "Rounds that have ended", rounds, true, false),
+    PLANNED_METRIC("planned_requests", "Requests served from their places in a plan", planned, true, false),
+    PLANNED_METRIC("planned_kept", "Expected requests that are left to the allocator below", kept, true, false),
+    PLANNED_METRIC("planned_deviations", "Requests that a plan did not serve", deviations, true, false),
+    PLANNED_METRIC("planned_missing", "Requests that were planned and did not come", missing, true, false),
+    PLANNED_METRIC("planned_plans", "Plans that were made", plans, true, false),
+    PLANNED_METRIC("planned_failed_plans", "Plans that could not be made or had no memory", failed_plans, true, false),
+    PLANNED_METRIC("plan_requests", "Requests of a round of the plan", plan_requests, false, false),
+    PLANNED_METRIC("plan_places", "Requests of it that have a place", plan_places, false, false),
+    PLANNED_METRIC("plan_bytes", "Memory of the plan", plan_bytes, false, true),
+    PLANNED_METRIC("plan_lower_bound_bytes", "What no plan of these requests can be below", plan_lower_bound, false,
+                   true),
+};
+enum { PLANNED_METRICS = sizeof planned_metrics / sizeof planned_metrics[0] };
+
+static uint64_t value_at(const void *structure, const metric *told) {
+    uint64_t value;
+    memcpy(&value, (const char *)structure + told->offset, sizeof value);
+    return value;
+}
 
 /* What would end the quotation or is no UTF-8 is escaped; in JSON, control characters too. */
 static void put_escaped(base_text *text, const char *value, bool is_json) {
@@ -45,12 +87,23 @@ static void put_stats(base_text *text, const tarn_memory_stats *stats,
         write(stats, has_room ? text->out + text->length : NULL, has_room ? text->capacity - text->length : 0);
 }
 
+static void put_planned_line(base_text *text, const tarn_planned_stats *stats) {
+    char bytes[TARN_SIZE_TEXT], bound[TARN_SIZE_TEXT];
+    base_text_put(text,
+                  "  planned: %" PRIu64 " requests from their places, %" PRIu64 " kept below, %" PRIu64
+                  " deviations, %" PRIu64 " missing, %" PRIu64 " rounds; plan: %s, at least %s%s\n",
+                  stats->planned, stats->kept, stats->deviations, stats->missing, stats->rounds,
+                  tarn_size_format(stats->plan_bytes, bytes), tarn_size_format(stats->plan_lower_bound, bound),
+                  stats->is_learning != 0 ? "; learning" : "");
+}
+
 static void write_text(base_text *text, const report_entry *entries, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (entries[i].name != NULL) base_text_put(text, "%s: ", entries[i].name);
         base_text_put(text, "%s on %s: ", entries[i].spec, entries[i].device);
         put_stats(text, &entries[i].stats, tarn_memory_stats_to_string);
         base_text_put(text, "\n");
+        if (entries[i].is_planned) put_planned_line(text, &entries[i].planned);
     }
 }
 
@@ -65,6 +118,13 @@ static void put_member(base_text *text, const char *key, const char *value) {
     base_text_put(text, "\",");
 }
 
+static void put_planned_member(base_text *text, const tarn_planned_stats *stats) {
+    base_text_put(text, ",\"planned\":{");
+    for (size_t m = 0; m < PLANNED_METRICS; m++)
+        base_text_put(text, "\"%s\":%" PRIu64 ",", planned_metrics[m].key, value_at(stats, &planned_metrics[m]));
+    base_text_put(text, "\"is_learning\":%s}", stats->is_learning != 0 ? "true" : "false");
+}
+
 static void write_json(base_text *text, const report_entry *entries, size_t count) {
     base_text_put(text, "{\"allocators\":[");
     for (size_t i = 0; i < count; i++) {
@@ -74,6 +134,7 @@ static void write_json(base_text *text, const report_entry *entries, size_t coun
         put_member(text, "device", entries[i].device);
         base_text_put(text, "\"statistics\":");
         put_stats(text, &entries[i].stats, tarn_memory_stats_to_json);
+        if (entries[i].is_planned) put_planned_member(text, &entries[i].planned);
         base_text_put(text, "}");
     }
     base_text_put(text, "]}");
@@ -81,19 +142,17 @@ static void write_json(base_text *text, const report_entry *entries, size_t coun
 
 /* OpenMetrics: all samples of a metric stand together, under lines that say its type, unit and meaning. */
 
-typedef struct metric {
-    const char *name; /* after "tarn_memory_" */
-    const char *meaning;
-    size_t offset; /* of the figure in the statistics */
-    bool is_counter;
-    bool is_bytes; /* the name ends in the unit */
-} metric;
-
-#define FIGURE_METRICS(member, meaning)                                                                                \
-    {#member "_bytes", meaning, offsetof(tarn_memory_stats, member##_bytes.current), false, true},                     \
-        {#member "_peak_bytes", meaning ", at most", offsetof(tarn_memory_stats, member##_bytes.peak), false, true}, { \
-#member "_added_bytes", meaning ", all that was ever added",                                                   \
-            offsetof(tarn_memory_stats, member##_bytes.total), true, true                                              \
+#define FIGURE_METRICS(member, meaning)                                                                  \
+    {#member "_bytes", meaning, offsetof(tarn_memory_stats, member##_bytes.current), NULL, false, true}, \
+        {#member "_peak_bytes",                                                                          \
+         meaning ", at most",                                                                            \
+         offsetof(tarn_memory_stats, member##_bytes.peak),                                               \
+         NULL,                                                                                           \
+         false,                                                                                          \
+         true},                                                                                          \
+    {                                                                                                    \
+#member "_added_bytes", meaning ", all that was ever added",                                     \
+            offsetof(tarn_memory_stats, member##_bytes.total), NULL, true, true                          \
     }
 
 static const metric metrics[] = {
@@ -101,16 +160,17 @@ static const metric metrics[] = {
     FIGURE_METRICS(in_use, "Capacity of live buffers"),
     FIGURE_METRICS(cached, "Bytes reserved and not in use"),
     FIGURE_METRICS(reserved, "Physical memory taken from the device"),
-    {"blocks", "Live buffers", offsetof(tarn_memory_stats, blocks.current), false, false},
-    {"blocks_peak", "Live buffers, at most", offsetof(tarn_memory_stats, blocks.peak), false, false},
+    {"blocks", "Live buffers", offsetof(tarn_memory_stats, blocks.current), NULL, false, false},
+    {"blocks_peak", "Live buffers, at most", offsetof(tarn_memory_stats, blocks.peak), NULL, false, false},
     {"largest_free_block_bytes", "What one request can get without asking the device",
-     offsetof(tarn_memory_stats, largest_free_block), false, true},
-    {"allocations", "Allocations that succeeded", offsetof(tarn_memory_stats, allocations), true, false},
-    {"frees", "Frees", offsetof(tarn_memory_stats, frees), true, false},
-    {"failed_allocations", "Allocations that failed", offsetof(tarn_memory_stats, failed_allocations), true, false},
+     offsetof(tarn_memory_stats, largest_free_block), NULL, false, true},
+    {"allocations", "Allocations that succeeded", offsetof(tarn_memory_stats, allocations), NULL, true, false},
+    {"frees", "Frees", offsetof(tarn_memory_stats, frees), NULL, true, false},
+    {"failed_allocations", "Allocations that failed", offsetof(tarn_memory_stats, failed_allocations), NULL, true,
+     false},
     {"retries", "Times the cache was emptied because the device had no more", offsetof(tarn_memory_stats, retries),
-     true, false},
-    {"device_waits", "Times an allocation waited for the device", offsetof(tarn_memory_stats, device_waits), true,
+     NULL, true, false},
+    {"device_waits", "Times an allocation waited for the device", offsetof(tarn_memory_stats, device_waits), NULL, true,
      false},
 };
 
@@ -118,6 +178,10 @@ static void put_head(base_text *text, const char *name, const char *type, bool i
     base_text_put(text, "# TYPE tarn_memory_%s %s\n", name, type);
     if (is_bytes) base_text_put(text, "# UNIT tarn_memory_%s bytes\n", name);
     base_text_put(text, "# HELP tarn_memory_%s %s.\n", name, meaning);
+}
+
+static void put_metric_head(base_text *text, const metric *told) {
+    put_head(text, told->name, told->is_counter ? "counter" : "gauge", told->is_bytes, told->meaning);
 }
 
 /* `bound` is the upper bound of a histogram's bucket, or NULL. */
@@ -151,16 +215,34 @@ static void put_histogram(base_text *text, const char *name, const report_entry 
     put_sample(text, name, "_sum", entry, NULL, entry->stats.requested_bytes.total);
 }
 
+static void put_planned_metrics(base_text *text, const report_entry *entries, size_t count) {
+    bool is_any = false;
+    for (size_t i = 0; i < count; i++) is_any = is_any || entries[i].is_planned;
+    for (size_t m = 0; m < PLANNED_METRICS && is_any; m++) {
+        const metric *told = &planned_metrics[m];
+        put_metric_head(text, told);
+        for (size_t i = 0; i < count; i++)
+            if (entries[i].is_planned)
+                put_sample(text, told->name, told->is_counter ? "_total" : "", &entries[i], NULL,
+                           value_at(&entries[i].planned, told));
+    }
+    static const char learning[] = "plan_is_learning";
+    if (is_any) put_head(text, learning, "gauge", false, "Whether requests are being noted for a plan");
+    for (size_t i = 0; i < count; i++)
+        if (entries[i].is_planned)
+            put_sample(text, learning, "", &entries[i], NULL, entries[i].planned.is_learning != 0 ? 1 : 0);
+}
+
 static void write_openmetrics(base_text *text, const report_entry *entries, size_t count) {
     for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++) {
         const metric *told = &metrics[m];
-        put_head(text, told->name, told->is_counter ? "counter" : "gauge", told->is_bytes, told->meaning);
+        put_metric_head(text, told);
         for (size_t i = 0; i < count; i++) {
-            uint64_t value;
-            memcpy(&value, (const char *)&entries[i].stats + told->offset, sizeof value);
+            uint64_t value = value_at(&entries[i].stats, told);
             put_sample(text, told->name, told->is_counter ? "_total" : "", &entries[i], NULL, value);
         }
     }
+    put_planned_metrics(text, entries, count);
     static const char sizes[] = "request_size_bytes";
     put_head(text, sizes, "histogram", true, "Sizes of the allocations that succeeded");
     for (size_t i = 0; i < count; i++) put_histogram(text, sizes, &entries[i]);
@@ -184,6 +266,12 @@ static tarn_status check_labels(const report_entry *entries, size_t count) {
     return TARN_OK;
 }
 
+/* Whether a planned allocator stands below the adaptors. */
+static bool plans(const tarn_allocator *allocator) {
+    while (allocator->strategy->is_adaptor) allocator = allocator->upstream;
+    return allocator->strategy == &planned_strategy;
+}
+
 static tarn_status read_entries(const tarn_report_subject *subjects, size_t count, report_entry *entries) {
     for (size_t i = 0; i < count; i++) {
         report_entry *entry = &entries[i];
@@ -191,6 +279,10 @@ static tarn_status read_entries(const tarn_report_subject *subjects, size_t coun
                                 .name = subjects[i].name,
                                 .stats.struct_size = sizeof entry->stats};
         tarn_status status = tarn_allocator_stats(subjects[i].allocator, &entry->stats);
+        if (status != TARN_OK) return status;
+        entry->is_planned = plans(subjects[i].allocator);
+        entry->planned.struct_size = sizeof entry->planned;
+        if (entry->is_planned) status = tarn_planned_stats_get(subjects[i].allocator, &entry->planned);
         if (status != TARN_OK) return status;
         entry->device = tarn_device_name(tarn_allocator_device(subjects[i].allocator));
     }

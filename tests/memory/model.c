@@ -313,6 +313,15 @@ static bool compare_stats(memory_model *model) {
            compare(model, "cached", stats.cached_bytes.current, stats.reserved_bytes.current - model->in_use);
 }
 
+/* For an allocator that plans: what is random is no iteration, but it is planned all the same, and deviates at once. */
+static bool end_round(memory_model *model) {
+    tarn_status status = tarn_planned_step(model->stand.allocator);
+    notice_waits(model);
+    tell(model, "end the round: %s\n", tarn_status_name(status));
+    bool is_short = status == TARN_OUT_OF_MEMORY || status == TARN_LIMIT_EXCEEDED;
+    return may_fail(model, status) || is_short || wrong(model, "a step was answered: %s", tarn_last_error());
+}
+
 static bool check(memory_model *model) {
     tell(model, "check\n");
     if (tarn_allocator_check(model->stand.allocator) != TARN_OK) return wrong(model, "check: %s", tarn_last_error());
@@ -375,6 +384,7 @@ static bool operate(memory_model *model) {
     if (number < 994) return disarm(model);
     if (number < 997) return empty_cache(model);
     if (number < 998) return reset_peaks(model);
+    if (number < 999 && strstr(model->plan->spec, "planned") != NULL) return end_round(model);
     return check(model);
 }
 

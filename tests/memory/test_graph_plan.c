@@ -94,7 +94,7 @@ static void a_pool_can_be_told_not_to_plan(void **state) {
 static void programs_by_chance_are_right_body(test_stand *stand) {
     captured_program program;
     uint64_t first = 0, planned = 0;
-    unsigned programs = 24 / test_slowness() + 4;
+    unsigned programs = 12 / test_slowness() + 4;
     for (unsigned seed = 1; seed <= programs; seed++) {
         captured_generate(&program, seed, seed % 2 == 0, 20000);
         uint64_t before = capture_once(stand, &program, seed), after = capture_once(stand, &program, seed);
@@ -113,7 +113,7 @@ static void programs_by_chance_are_right(void **state) {
 
 static void work_that_differs_a_little_is_served_as_far_as_it_fits_body(test_stand *stand) {
     captured_program program, changed;
-    unsigned programs = 24 / test_slowness() + 4;
+    unsigned programs = 12 / test_slowness() + 4;
     for (unsigned seed = 1; seed <= programs; seed++) {
         captured_generate(&program, seed, seed % 2 == 0, 20000);
         (void)capture_once(stand, &program, 0);

@@ -169,7 +169,10 @@ static void a_report_says_what_the_statistics_say(test_stand *stand) {
     char *text = report_of(&subject, 1, TARN_REPORT_OPENMETRICS);
     size_t metrics;
     expect_openmetrics(text, 1, &metrics);
-    assert_int_equal(metrics, 21);
+    tarn_planned_stats planned = {.struct_size = sizeof planned};
+    bool is_planned = tarn_planned_stats_get(stand->allocator, &planned) == TARN_OK;
+    assert_int_equal(metrics, is_planned ? 33 : 21);
+    if (is_planned) assert_int_equal(value_of(text, "\ntarn_memory_plan_is_learning{"), 1);
     assert_int_equal(value_of(text, "\ntarn_memory_requested_bytes{"), stats.requested_bytes.current);
     assert_int_equal(value_of(text, "\ntarn_memory_requested_peak_bytes{"), stats.requested_bytes.peak);
     assert_int_equal(value_of(text, "\ntarn_memory_requested_added_bytes_total{"), stats.requested_bytes.total);
@@ -190,7 +193,10 @@ static void a_report_says_what_the_statistics_say(test_stand *stand) {
     length += tarn_memory_stats_to_string(&stats, wanted + length, sizeof wanted - length);
     snprintf(wanted + length, sizeof wanted - length, "\n");
     text = report_of(&subject, 1, TARN_REPORT_TEXT);
-    assert_string_equal(text, wanted);
+    assert_int_equal(strncmp(text, wanted, strlen(wanted)), 0);
+    const char *second = text + strlen(wanted);
+    assert_int_equal(strncmp(second, "  planned: 0 requests from their places", strlen(second) > 0 ? 38 : 0), 0);
+    assert_int_equal(strlen(second) > 0, is_planned);
     free(text);
 
     text = report_of(&subject, 1, TARN_REPORT_JSON);
@@ -198,9 +204,49 @@ static void a_report_says_what_the_statistics_say(test_stand *stand) {
     assert_non_null(strstr(text, wanted));
     assert_int_equal(strncmp(text, "{\"allocators\":[{\"name\":null,\"allocator\":\"", 40), 0);
     assert_true(ends_with(text, "}]}"));
+    assert_int_equal(strstr(text, "},\"planned\":{\"rounds\":0,") != NULL, is_planned);
     free(text);
     give(stand, small, NULL);
     give(stand, large, NULL);
+}
+
+static void a_report_tells_of_plans(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "limit:1GiB | planned", "sim:8GiB");
+    tarn_allocator *second = NULL;
+    EXPECT_OK(tarn_allocator_create(stand.device, "caching", &second));
+    for (int round = 0; round < 3; round++) {
+        give(&stand, take(&stand, 3 * MIB, NULL), NULL);
+        if (round > 0) give(&stand, take(&stand, 100, NULL), NULL);
+        EXPECT_OK(tarn_planned_step(stand.allocator));
+    }
+    tarn_planned_stats stats = {.struct_size = sizeof stats};
+    EXPECT_OK(tarn_planned_stats_get(stand.allocator, &stats));
+    assert_true(stats.planned > 0 && stats.deviations > 0 && stats.plan_bytes >= 3 * MIB);
+    /* Beside one that does not plan, of which nothing is told there. */
+    tarn_report_subject subjects[] = {{stand.allocator, NULL}, {second, NULL}};
+    size_t metrics;
+    char *text = report_of(subjects, 2, TARN_REPORT_OPENMETRICS), wanted[512];
+    assert_int_equal(value_of(text, "\ntarn_memory_planned_rounds_total{"), stats.rounds);
+    assert_int_equal(value_of(text, "\ntarn_memory_planned_requests_total{"), stats.planned);
+    assert_int_equal(value_of(text, "\ntarn_memory_planned_deviations_total{"), stats.deviations);
+    assert_int_equal(value_of(text, "\ntarn_memory_plan_bytes{"), stats.plan_bytes);
+    assert_null(strstr(text, "tarn_memory_plan_bytes{allocator=\"caching\""));
+    free(text);
+    text = report_of(subjects, 1, TARN_REPORT_OPENMETRICS);
+    expect_openmetrics(text, 1, &metrics);
+    assert_int_equal(metrics, 33);
+    free(text);
+    text = report_of(subjects, 2, TARN_REPORT_JSON);
+    snprintf(wanted, sizeof wanted,
+             "\"planned\":{\"rounds\":%" PRIu64 ",\"planned\":%" PRIu64 ",\"kept\":%" PRIu64 ",\"deviations\":%" PRIu64
+             ",",
+             stats.rounds, stats.planned, stats.kept, stats.deviations);
+    assert_non_null(strstr(text, wanted));
+    free(text);
+    EXPECT_OK(tarn_allocator_release(second));
+    stand_close(&stand);
 }
 
 static void several_allocators_share_a_report(void **state) {
@@ -263,6 +309,7 @@ static void wrong_arguments_and_shortage_leave_everything(void **state) {
 int main(void) {
     static const conformance_test tests[] = {CONFORMANCE_TEST(a_report_says_what_the_statistics_say, 0)};
     const struct CMUnitTest others[] = {
+        cmocka_unit_test(a_report_tells_of_plans),
         cmocka_unit_test(several_allocators_share_a_report),
         cmocka_unit_test(wrong_arguments_and_shortage_leave_everything),
     };

@@ -29,6 +29,7 @@ static const char *const usual[] = {
     "graph",
     "predictive",
     "pytorch",
+    "planned",
     "limit:64GiB | caching",
     "fail: | caching",
     "fallback:direct | caching",
