@@ -67,34 +67,33 @@ static tarn_status capture(tarn_allocator *pool, tarn_stream *stream, const grap
     return status != TARN_OK ? status : ended != TARN_OK ? ended : released;
 }
 
+/* The members of `figures` have their sizes. */
 static tarn_status capture_twice(tarn_allocator *pool, tarn_stream *stream, const graph_case *of,
-                                 graph_figures *out_figures) {
-    graph_figures figures = {{.struct_size = sizeof figures.first}, {.struct_size = sizeof figures.planned}};
+                                 graph_figures *figures) {
     graph_event *events = calloc(2 * of->count + 1, sizeof *events);
     tarn_buffer **buffers = calloc(of->count + 1, sizeof *buffers);
     tarn_status status = TARN_OUT_OF_MEMORY;
     if (events != NULL && buffers != NULL) {
         size_t count = make_events(of, events);
         status = capture(pool, stream, of, events, count, buffers);
-        if (status == TARN_OK) status = tarn_graph_pool_info_get(pool, &figures.first);
+        if (status == TARN_OK) status = tarn_graph_pool_info_get(pool, &figures->first);
         if (status == TARN_OK) status = capture(pool, stream, of, events, count, buffers);
-        if (status == TARN_OK) status = tarn_graph_pool_info_get(pool, &figures.planned);
+        if (status == TARN_OK) status = tarn_graph_pool_info_get(pool, &figures->planned);
         for (size_t i = 0; i < of->count; i++) (void)tarn_buffer_free(buffers[i], NULL);
     }
     free(events);
     free(buffers);
-    *out_figures = figures;
     return status;
 }
 
-static tarn_status measure(const graph_case *of, graph_figures *out_figures) {
+static tarn_status measure(const graph_case *of, graph_figures *figures) {
     tarn_device *device = NULL;
     tarn_stream *stream = NULL;
     tarn_allocator *pool = NULL;
     tarn_status status = tarn_device_open("sim:16TiB", &device);
     if (status == TARN_OK) status = tarn_stream_create(device, &stream);
     if (status == TARN_OK) status = tarn_graph_pool_create(device, NULL, &pool);
-    if (status == TARN_OK) status = capture_twice(pool, stream, of, out_figures);
+    if (status == TARN_OK) status = capture_twice(pool, stream, of, figures);
     (void)tarn_allocator_release(pool);
     (void)tarn_stream_release(stream);
     (void)tarn_device_release(device);
@@ -136,7 +135,8 @@ typedef struct graph_report {
 } graph_report;
 
 static int run_case(graph_report *report, const graph_case *of) {
-    graph_figures figures;
+    graph_figures figures = {.first = {.struct_size = sizeof figures.first},
+                             .planned = {.struct_size = sizeof figures.planned}};
     tarn_status status = measure(of, &figures);
     if (status != TARN_OK) return tool_fail(BENCH_COMMAND, of->name, status);
     add_row(&report->table, of->name, &figures);
