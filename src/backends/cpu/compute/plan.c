@@ -12,6 +12,10 @@
 /* Columns and rows of tiles for operands that run along different dimensions: a few cache lines each way. */
 #define TURNED_COLUMNS 64
 #define TURNED_ROWS 64
+/* Lanes of a tile whose results go past the caches: so few that reading and writing take turns before the memory notices. */
+#define STREAMED_TILE 512
+/* A last cache said to be larger is shared with others. */
+#define LARGE_CACHE ((size_t)32 << 20)
 
 _Static_assert(CPU_MOST_REGISTERS <= CPU_NO_SLOT, "registers and slots are numbered in a byte");
 _Static_assert((CPU_MOST_REGISTERS + 1) * CPU_TILE_LEAST * sizeof(int64_t) <= CPU_SCRATCH, "the least tile fits");
@@ -350,6 +354,7 @@ static void set_tiles(cpu_plan *plan, uint32_t slot_count, const cpu_order *orde
         if (plan->slots[i] != CPU_NO_SLOT && cpu_lane_size(plan->lanes[i]) == 8) lane = 8;
     }
     int64_t most = order->most > 0 ? order->most : CPU_TILE_MOST;
+    if (plan->streams && most > STREAMED_TILE) most = STREAMED_TILE;
     if (slot_count > 0) {
         int64_t fits = (int64_t)(CPU_SCRATCH / (slot_count * lane)) & ~(int64_t)(CPU_TILE_LEAST - 1);
         if (fits < most) most = fits;
@@ -388,7 +393,8 @@ static bool is_past_caches(const cpu_plan *plan) {
     for (uint32_t i = 0; i < plan->rank; i++) elements *= (size_t)plan->dims[i];
     size_t bytes = 0;
     for (uint32_t i = 0; i < plan->operation->output_count; i++) bytes += elements * plan->accesses[i].element;
-    return bytes >= (size_t)1 << 22 && bytes >= last_cache();
+    size_t cache = last_cache();
+    return bytes >= (cache < LARGE_CACHE ? cache : LARGE_CACHE) / 2;
 }
 
 tarn_status cpu_plan_make(cpu_plan *plan, const tarn_backend_operation *operation, const cpu_order *order,

@@ -32,16 +32,22 @@ typedef struct accumulators {
     double errors[MOST_RESULTS];
 } accumulators;
 
+/* Dimensions of one sort, the innermost last. */
+typedef struct dim_list {
+    uint32_t count;
+    uint32_t dims[TARN_MAXIMUM_RANK + 1];
+} dim_list;
+
 typedef struct reduction {
     cpu_plan plan;
-    unsigned fold;      /* the reduction, counted from SUM on */
-    uint8_t reg;        /* of the value that is reduced */
-    bool is_floating;   /* the accumulators are */
-    bool keeps_columns; /* and the rows are reduced */
-    bool keeps_rows;    /* and the columns are reduced */
-    bool is_reduced[TARN_MAXIMUM_RANK + 1];
-    double count;         /* elements of one result */
-    size_t groups, tiles; /* tiles of one group */
+    unsigned fold;          /* the reduction, counted from SUM on */
+    uint8_t reg;            /* of the value that is reduced */
+    bool is_floating;       /* the accumulators are */
+    bool keeps_columns;     /* and the rows are reduced */
+    bool keeps_rows;        /* and the columns are reduced */
+    dim_list kept, reduced; /* of the plan */
+    double count;           /* elements of one result */
+    size_t groups, tiles;   /* tiles of one group */
     size_t pieces, piece_tiles;
     size_t results;      /* of a group at most */
     accumulator *values; /* of pieces, where a group has several: `results` each; errors likewise */
@@ -66,12 +72,9 @@ static const tarn_operand *find_main_input(const tarn_backend_operation *operati
     return best;
 }
 
-/* Dimensions of one sort, by strides, the least last. */
-typedef struct dim_list {
-    uint32_t count;
-    uint32_t dims[TARN_MAXIMUM_RANK];
-} dim_list;
+static void add_dim(dim_list *list, uint32_t dim) { list->dims[list->count++] = dim; }
 
+/* By strides, the least last. */
 static void insert_dim(dim_list *list, uint32_t dim, const tarn_operand *main_input) {
     uint32_t place = list->count++;
     for (; place > 0 && main_input != NULL; place--) {
@@ -121,8 +124,10 @@ static void find_order(const tarn_backend_operation *operation, cpu_order *order
         order->most = 0;
     }
     uint32_t padding = order->count < 2 ? 2 - order->count : 0;
+    for (uint32_t i = 0; i < padding; i++) add_dim(&work->kept, i);
     for (uint32_t i = 0; i < order->count; i++) {
-        work->is_reduced[padding + i] = (operation->program->reduced_dims >> order->dims[i] & 1) != 0;
+        bool is_reduced = (operation->program->reduced_dims >> order->dims[i] & 1) != 0;
+        add_dim(is_reduced ? &work->reduced : &work->kept, padding + i);
     }
 }
 
@@ -130,14 +135,17 @@ static int64_t tile_extent(const cpu_plan *plan, uint32_t dim) {
     return dim == plan->rank - 1 ? plan->tile_columns : dim == plan->rank - 2 ? plan->tile_rows : 1;
 }
 
-/* Sets the places of the kept, or of the reduced, dimensions to those of tile `number` among theirs. */
-static void seek(const reduction *work, cpu_evaluation *evaluation, bool reduced, size_t number) {
-    const cpu_plan *plan = &work->plan;
-    for (uint32_t i = plan->rank; i-- > 0;) {
-        if (work->is_reduced[i] != reduced) continue;
-        int64_t extent = tile_extent(plan, i);
-        size_t tiles = (size_t)((plan->dims[i] + extent - 1) / extent);
-        evaluation->place[i] = (int64_t)(number % tiles) * extent;
+static size_t tiles_along(const cpu_plan *plan, uint32_t dim) {
+    int64_t extent = tile_extent(plan, dim);
+    return (size_t)((plan->dims[dim] + extent - 1) / extent);
+}
+
+/* Sets the places along these dimensions to those of tile `number` among theirs. */
+static void seek(const cpu_plan *plan, int64_t *place, const dim_list *dims, size_t number) {
+    for (uint32_t i = dims->count; i-- > 0;) {
+        uint32_t dim = dims->dims[i];
+        size_t tiles = tiles_along(plan, dim);
+        place[dim] = (int64_t)(number % tiles) * tile_extent(plan, dim);
         number /= tiles;
     }
 }
@@ -241,7 +249,9 @@ static void finish(const reduction *work, const cpu_evaluation *evaluation, accu
         packed = elements;
     }
     char *to = output->data;
-    for (uint32_t i = 0; i < plan->rank; i++) to += work->is_reduced[i] ? 0 : evaluation->place[i] * output->strides[i];
+    for (uint32_t i = 0; i < work->kept.count; i++) {
+        to += evaluation->place[work->kept.dims[i]] * output->strides[work->kept.dims[i]];
+    }
     int64_t stride = output->strides[work->keeps_columns ? plan->rank - 1 : plan->rank - 2];
     for (size_t i = 0; i < count; i++) {
         memcpy(to + (int64_t)i * stride, (const char *)packed + i * output->element, output->element);
@@ -261,12 +271,12 @@ static void reduce_pieces(void *context, size_t begin, size_t end) {
     for (size_t task = begin; task < end; task++) {
         size_t first = task % work->pieces * work->piece_tiles;
         size_t last = first + work->piece_tiles < work->tiles ? first + work->piece_tiles : work->tiles;
-        seek(work, &evaluation, false, task / work->pieces);
+        seek(&work->plan, evaluation.place, &work->kept, task / work->pieces);
         cpu_evaluation_measure(&evaluation);
         size_t count = count_results(work, &evaluation);
         reset(work, &into, count);
         for (size_t tile = first; tile < last; tile++) {
-            seek(work, &evaluation, true, tile);
+            seek(&work->plan, evaluation.place, &work->reduced, tile);
             cpu_evaluation_measure(&evaluation);
             cpu_evaluation_compute(&evaluation);
             fold_tile(work, &evaluation, &into);
@@ -282,7 +292,7 @@ static void join_pieces(const reduction *work) {
     accumulators into;
     cpu_evaluation_begin(&evaluation, &work->plan, 0);
     for (size_t group = 0; group < work->groups; group++) {
-        seek(work, &evaluation, false, group);
+        seek(&work->plan, evaluation.place, &work->kept, group);
         cpu_evaluation_measure(&evaluation);
         size_t count = count_results(work, &evaluation);
         reset(work, &into, count);
@@ -299,17 +309,14 @@ static void measure_groups(reduction *work) {
     const cpu_plan *plan = &work->plan;
     work->groups = work->tiles = 1;
     work->count = 1;
-    for (uint32_t i = 0; i < plan->rank; i++) {
-        int64_t extent = tile_extent(plan, i);
-        size_t tiles = (size_t)((plan->dims[i] + extent - 1) / extent);
-        if (work->is_reduced[i]) {
-            work->tiles *= tiles;
-            work->count *= (double)plan->dims[i];
-        } else {
-            work->groups *= tiles;
-        }
+    for (uint32_t i = 0; i < work->kept.count; i++) {
+        work->groups *= tiles_along(plan, work->kept.dims[i]);
+        if (work->kept.dims[i] == plan->rank - 2) work->keeps_rows = !work->keeps_columns && plan->tile_rows > 1;
     }
-    work->keeps_rows = !work->keeps_columns && !work->is_reduced[plan->rank - 2] && plan->tile_rows > 1;
+    for (uint32_t i = 0; i < work->reduced.count; i++) {
+        work->tiles *= tiles_along(plan, work->reduced.dims[i]);
+        work->count *= (double)plan->dims[work->reduced.dims[i]];
+    }
     work->results = (size_t)(work->keeps_columns ? plan->tile_columns : work->keeps_rows ? plan->tile_rows : 1);
     size_t lanes = (size_t)(plan->tile_rows * plan->tile_columns);
     size_t pieces = work->tiles / (LEAST_PIECE / lanes + 1);

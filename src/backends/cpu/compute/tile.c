@@ -7,6 +7,9 @@
 
 #include "backends/cpu/compute/plan.h"
 
+/* Bytes of a cache line. */
+#define LINE ((size_t)64)
+
 /* A rectangle of elements: how to get from one to the next along and across, in bytes. */
 typedef struct grid {
     char *data;
@@ -93,23 +96,43 @@ static void load(cpu_evaluation *evaluation, const cpu_access *access) {
     if (access->convert != NULL) access->convert(lanes, packed, NULL, NULL, count);
 }
 
-/* Writes past the caches: what is read again only after much else has been would only push other things out of them. */
-static void stream_out(char *to, const char *from, size_t size) {
 #if defined(__SSE2__)
-    size_t head = (size_t)(-(uintptr_t)to & 15);
-    if (head > size) head = size;
-    memcpy(to, from, head);
-    to += head;
-    from += head;
-    size -= head;
-    size_t vectors = size / 16;
-    for (size_t i = 0; i < vectors; i++) {
-        _mm_stream_si128((__m128i *)(void *)to + i, _mm_loadu_si128((const __m128i *)(const void *)from + i));
+/* Where inputs go on that are read in place, and by as many bytes as the output is written. */
+static size_t find_ahead(const cpu_evaluation *evaluation, size_t element, const char **out_ahead) {
+    const cpu_plan *plan = evaluation->plan;
+    size_t count = 0;
+    for (uint32_t i = plan->operation->output_count; i < plan->access_count; i++) {
+        const cpu_access *access = &plan->accesses[i];
+        if (!access->is_direct || access->element != element) continue;
+        const char *tile = evaluation->registers[access->reg];
+        out_ahead[count++] = tile + (size_t)plan->tile_columns * element;
     }
-    memcpy(to + vectors * 16, from + vectors * 16, size - vectors * 16);
-#else
-    memcpy(to, from, size);
+    return count;
+}
 #endif
+
+/* Writes past the caches: what is read again only after much else has been would only push other things out of them. While that
+ * keeps the memory busy in one direction, the inputs of the next tile are fetched in the other. */
+static void stream_out(const cpu_evaluation *evaluation, size_t element, char *to, const char *from, size_t size) {
+    size_t done = 0;
+#if defined(__SSE2__)
+    const char *ahead[TARN_PROGRAM_MAXIMUM_OPERANDS];
+    size_t ahead_count = find_ahead(evaluation, element, ahead);
+    done = (size_t)(-(uintptr_t)to & (LINE - 1)); /* whole lines need no reading */
+    if (done > size) done = size;
+    memcpy(to, from, done);
+    for (; done + LINE <= size; done += LINE) {
+        for (size_t k = 0; k < ahead_count; k++) _mm_prefetch(ahead[k] + done, _MM_HINT_T0);
+        for (size_t k = 0; k < LINE; k += sizeof(__m128i)) {
+            __m128i lanes = _mm_loadu_si128((const __m128i *)(const void *)(from + done + k));
+            _mm_stream_si128((__m128i *)(void *)(to + done + k), lanes);
+        }
+    }
+#else
+    (void)evaluation;
+    (void)element;
+#endif
+    memcpy(to + done, from + done, size - done);
 }
 
 static void store(cpu_evaluation *evaluation, const cpu_access *access) {
@@ -128,7 +151,7 @@ static void store(cpu_evaluation *evaluation, const cpu_access *access) {
         access->convert(packed, lanes, NULL, NULL, count);
     }
     if (is_whole) {
-        if (plan->streams) stream_out(to.data, packed, count * access->element);
+        if (plan->streams) stream_out(evaluation, access->element, to.data, packed, count * access->element);
         else memmove(to.data, packed, count * access->element);
     } else if (to.along == (int64_t)access->element) {
         size_t row = evaluation->columns * access->element;
