@@ -5,10 +5,13 @@
  * away first. */
 #include "tensor/copy.h"
 
+#include <tarn/graph_switch.h>
+
 #include "base/status.h"
 #include "hal/device.h"
 #include "hal/graph.h"
 #include "hal/operation.h"
+#include "memory/graph_pool.h"
 #include "tensor/element.h"
 #include "tensor/host.h"
 #include "tensor/overlap.h"
@@ -63,9 +66,25 @@ static tarn_status enqueue_copy(const tarn_tensor *destination, tarn_operand *op
     return tensor_run_copy(stream, operands, 1, NULL);
 }
 
+/* Memory for a moment of a captured stream has to stay for all launches: only a graph pool sees to that. */
+static tarn_status check_capture(const tarn_tensor *source, const tarn_stream *stream) {
+    tarn_allocator *allocator = source->storage->allocator;
+    if (!hal_stream_is_capturing(stream)) return TARN_OK;
+    if (allocator != NULL && (tarn_graph_switch_is_graph_mode(allocator) || graph_pool_below(allocator) != NULL)) {
+        return TARN_OK;
+    }
+    return base_fail(
+        TARN_INVALID_STATE,
+        "tensor_copy: source and destination overlap, and a capture on stream %u has no graph pool for what "
+        "lies between",
+        hal_stream_number(stream));
+}
+
 static tarn_status copy_by_way_of_another(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream) {
     tarn_tensor *away;
-    tarn_status status = tensor_duplicate(source, source->type, stream, &away);
+    tarn_status status = check_capture(source, stream);
+    if (status != TARN_OK) return status;
+    status = tensor_duplicate(source, source->type, stream, &away);
     if (status != TARN_OK) return status;
     status = tensor_copy_within(destination, away, stream);
     tarn_status released = tarn_tensor_release(away);

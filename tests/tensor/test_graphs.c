@@ -145,6 +145,39 @@ static void the_host_cannot_look_at_captured_work(void **state) {
     EXPECT_OK(tarn_tensor_release(tensor));
 }
 
+/* The copy needs memory in between, of which each launch of the graph has its own use. */
+static void overlapping_copies_are_captured_with_graph_memory(void **state) {
+    (void)state;
+    tarn_graph *graph;
+    tarn_graph_instance *instance;
+    tarn_tensor *host = counting(&bench, SHAPE(4)), *tensor, *early, *late;
+    EXPECT_OK(tarn_tensor_slice(host, 0, 0, 3, 1, &early));
+    EXPECT_OK(tarn_tensor_slice(host, 0, 1, 4, 1, &late));
+    EXPECT_OK(tarn_graph_pool_begin_capture(pool, stream, TARN_CAPTURE_RELAXED));
+    EXPECT(TARN_INVALID_STATE, tarn_tensor_copy(late, early, stream));
+    EXPECT_SENTENCE("has no graph pool");
+    EXPECT_OK(tarn_stream_abort_capture(stream));
+    EXPECT_OK(tarn_tensor_release(late));
+    EXPECT_OK(tarn_tensor_release(early));
+    EXPECT_OK(tarn_tensor_with_graph_memory(host, pool, NULL, &tensor));
+    EXPECT_OK(tarn_tensor_slice(tensor, 0, 0, 3, 1, &early));
+    EXPECT_OK(tarn_tensor_slice(tensor, 0, 1, 4, 1, &late));
+    EXPECT_OK(tarn_graph_pool_begin_capture(pool, stream, TARN_CAPTURE_RELAXED));
+    EXPECT_OK(tarn_tensor_copy(late, early, stream));
+    EXPECT_OK(tarn_stream_end_capture(stream, &graph));
+    EXPECT_OK(tarn_graph_instantiate(graph, &instance));
+    EXPECT_OK(tarn_graph_release(graph));
+    for (int i = 0; i < 2; i++) EXPECT_OK(tarn_graph_instance_launch(instance, stream));
+    EXPECT_OK(tarn_stream_synchronize(stream));
+    EXPECT_FLOATS(tensor, 0, 0, 0, 1);
+    EXPECT_OK(tarn_graph_instance_release(instance));
+    EXPECT_OK(tarn_stream_synchronize(stream));
+    EXPECT_OK(tarn_tensor_release(late));
+    EXPECT_OK(tarn_tensor_release(early));
+    EXPECT_OK(tarn_tensor_release(tensor));
+    EXPECT_OK(tarn_tensor_release(host));
+}
+
 static void an_aborted_capture_leaves_tensors_as_they_were(void **state) {
     (void)state;
     tarn_tensor *host = counting(&bench, SHAPE(4)), *from, *to;
@@ -169,6 +202,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(tensors_released_before_their_graph_end_with_it, open_all, close_all),
         cmocka_unit_test_setup_teardown(tensors_made_in_a_capture_are_freed_in_it, open_all, close_all),
         cmocka_unit_test_setup_teardown(the_host_cannot_look_at_captured_work, open_all, close_all),
+        cmocka_unit_test_setup_teardown(overlapping_copies_are_captured_with_graph_memory, open_all, close_all),
         cmocka_unit_test_setup_teardown(an_aborted_capture_leaves_tensors_as_they_were, open_all, close_all),
     };
     return cmocka_run_group_tests_name("tensor.graphs", tests, NULL, NULL);
