@@ -44,7 +44,7 @@ TARN_API tarn_status tarn_tensor_zeros(tarn_allocator *allocator, const tarn_sha
 /* Every element `value`, cast to the type. */
 TARN_API tarn_status tarn_tensor_full(tarn_allocator *allocator, const tarn_shape *shape, tarn_element_type type,
                                       tarn_scalar value, tarn_stream *stream, tarn_tensor **out_tensor);
-/* A copy of elements of `type` in host memory, in row-major order. `data` may be reused when the call returns. */
+/* A copy of elements of `type` in host memory, in row-major order. Waits for the stream: `data` may be reused when the call returns. */
 TARN_API tarn_status tarn_tensor_from_data(tarn_allocator *allocator, const tarn_shape *shape, tarn_element_type type,
                                            const void *data, tarn_stream *stream, tarn_tensor **out_tensor);
 /* begin, begin + step, … up to before `end`: one dimension of ceil((end - begin) / step). INVALID_ARGUMENT: a step of 0, or NaN. */
@@ -66,7 +66,8 @@ TARN_API tarn_status tarn_tensor_wrap(tarn_device *device, void *data, const tar
                                       void *context, tarn_tensor **out_tensor);
 
 TARN_API tarn_tensor *tarn_tensor_retain(tarn_tensor *tensor);
-/* NULL is allowed. The status is that of giving the memory back; the tensor is gone whatever it is. */
+/* NULL is allowed. The status is that of giving the memory back; the tensor is gone whatever it is. Memory of a graph pool that graphs
+ * use stays a live buffer of the pool until the last of them has ended. */
 TARN_API tarn_status tarn_tensor_release(tarn_tensor *tensor);
 
 /* Looking at tensors. Each answers for NULL with NULL, 0 or an empty shape. What is borrowed lives as long as the tensor. */
@@ -105,8 +106,10 @@ TARN_API tarn_status tarn_tensor_broadcast_to(tarn_tensor *tensor, const tarn_sh
 /* Moving elements. */
 
 /* The elements of `source`, broadcast, cast and moved to the places of `destination`, which may be of any type and strides and on any device.
- * Where both share memory, the result is as if the source had been copied away before. Between devices it goes the shortest way there is;
- * `stream` belongs to the destination's device, and the host waits only where the devices cannot wait for each other. */
+ * Where both share memory, the result is as if the source had been copied away before. Between devices it goes the shortest way there is:
+ * `stream` belongs to the destination's device, work so far on the default stream of the source's comes first, and the host waits only where it
+ * does not reach both memories. NOT_SUPPORTED: strides or types that neither device can change; INVALID_STATE: a copy between devices, or of
+ * overlapping elements outside a graph pool, in a capture. */
 TARN_API tarn_status tarn_tensor_copy(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream);
 TARN_API tarn_status tarn_tensor_fill(tarn_tensor *tensor, tarn_scalar value, tarn_stream *stream);
 /* The same tensor, retained, where it is contiguous, else a copy. */
