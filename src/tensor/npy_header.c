@@ -128,7 +128,7 @@ static tarn_status read_shape(parser *self) {
     if (!take(self, '(')) return refuse(self, "'('");
     for (;;) {
         if (take(self, ')')) return TARN_OK;
-        int64_t dim;
+        int64_t dim = 0;
         tarn_status status = take_number(self, &dim);
         if (status != TARN_OK) return status;
         if (shape->rank == TARN_MAXIMUM_RANK) {
