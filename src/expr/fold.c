@@ -53,7 +53,7 @@ bool expr_fold_cast(const tarn_constant *constant, tarn_element_type type, tarn_
     } else {
         double value = trunc(constant->floating);
         /* Compared as numbers that both types have: 2^63 is one, the greatest I64 is not. */
-        if (!(value >= -0x1p63 && value < 0x1p63)) return false;
+        if (!(value >= -9223372036854775808.0 && value < 9223372036854775808.0)) return false;
         cast.integer = (int64_t)value;
         if (wrap(cast.integer, type) != cast.integer) return false;
     }

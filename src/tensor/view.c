@@ -66,7 +66,7 @@ tarn_status tarn_tensor_slice(tarn_tensor *tensor, int dim, int64_t begin, int64
 }
 
 tarn_status tensor_view_order(const char *operation, const tarn_shape *shape, const int *order, uint32_t *out_order) {
-    uint32_t found[TARN_MAXIMUM_RANK];
+    uint32_t found[TARN_MAXIMUM_RANK] = {0};
     unsigned seen = 0;
     for (size_t i = 0; i < shape->rank; i++) {
         found[i] = (uint32_t)(shape->rank - 1 - i);
