@@ -4,6 +4,8 @@ file(GLOB kernel_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/backends/cp
 
 # No errno and no traps: a root and a comparison are then what the processor makes of them. Products and sums are fused where the code says so.
 set(kernel_options -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off)
+set_source_files_properties(${PROJECT_SOURCE_DIR}/src/backends/cpu/compute/level/product.c PROPERTIES
+    COMPILE_OPTIONS -ffp-contract=fast)
 set(kernel_options_portable "")
 set(kernel_levels portable)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")

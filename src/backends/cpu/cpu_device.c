@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backends/cpu/compute/compute.h"
 #include "backends/cpu/compute/threads.h"
 #include "backends/cpu/cpu.h"
 #include "backends/cpu/cpu_internal.h"
@@ -63,6 +64,7 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
 
 static void device_close(tarn_backend_device *device) {
     cpu_threads_release();
+    cpu_compute_trim();
     cpu_queue_end(&device->default_stream);
     cpu_virtual_end(device);
     pthread_mutex_destroy(&device->stream_lock);

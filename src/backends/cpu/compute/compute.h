@@ -10,8 +10,16 @@ int cpu_compute_supports(tarn_operation operation, tarn_element_type type);
 /* Executes any operation. OUT_OF_MEMORY; INVALID_ARGUMENT for a number out of range in a gather, after the rest was computed. */
 tarn_status cpu_compute_run(const tarn_backend_operation *operation);
 
+/* Frees what is kept between operations and not in use. */
+void cpu_compute_trim(void);
+
 /* One for each sort of operation, as above. */
 tarn_status cpu_program_run(const tarn_backend_operation *operation);
+tarn_status cpu_matmul_run(const tarn_backend_operation *operation);
+tarn_status cpu_conv2d_run(const tarn_backend_operation *operation);
+tarn_status cpu_max_pool2d_run(const tarn_backend_operation *operation);
+tarn_status cpu_softmax_run(const tarn_backend_operation *operation);
+tarn_status cpu_layer_norm_run(const tarn_backend_operation *operation);
 tarn_status cpu_gather_run(const tarn_backend_operation *operation);
 
 #endif

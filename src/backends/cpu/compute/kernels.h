@@ -48,11 +48,20 @@ typedef struct cpu_folds {
     void (*into_i64[CPU_FOLD_COUNT])(int64_t *values, const int64_t *lanes, size_t count);
 } cpu_folds;
 
+struct cpu_product_kernels; /* product.h */
+struct cpu_rows;            /* rows.h */
+struct cpu_normalizing;     /* normalizing.h */
+struct cpu_pooling;         /* pooling.h */
+
 typedef struct cpu_kernels {
     const char *name; /* as TARN_CPU_ISA names it */
     const cpu_step_table *arithmetic, *functions;
     const cpu_conversions *conversions;
     const cpu_folds *folds;
+    const struct cpu_product_kernels *product;
+    const struct cpu_rows *rows;
+    const struct cpu_normalizing *normalizing;
+    const struct cpu_pooling *pooling;
 } cpu_kernels;
 
 extern const cpu_kernels cpu_kernels_portable;

@@ -7,4 +7,8 @@ const cpu_kernels AT_LEVEL(cpu_kernels) = {
     .functions = &AT_LEVEL(cpu_functions),
     .conversions = &AT_LEVEL(cpu_conversions),
     .folds = &AT_LEVEL(cpu_folds),
+    .product = &AT_LEVEL(cpu_product_kernels),
+    .rows = &AT_LEVEL(cpu_rows),
+    .normalizing = &AT_LEVEL(cpu_normalizing),
+    .pooling = &AT_LEVEL(cpu_pooling),
 };

@@ -8,6 +8,10 @@
 #include <string.h>
 
 #include "backends/cpu/compute/kernels.h"
+#include "backends/cpu/compute/normalizing.h"
+#include "backends/cpu/compute/pooling.h"
+#include "backends/cpu/compute/product.h"
+#include "backends/cpu/compute/rows.h"
 
 #ifndef CPU_LEVEL
 #define CPU_LEVEL portable
@@ -31,6 +35,10 @@
 extern const cpu_step_table AT_LEVEL(cpu_arithmetic), AT_LEVEL(cpu_functions);
 extern const cpu_conversions AT_LEVEL(cpu_conversions);
 extern const cpu_folds AT_LEVEL(cpu_folds);
+extern const cpu_product_kernels AT_LEVEL(cpu_product_kernels);
+extern const cpu_rows AT_LEVEL(cpu_rows);
+extern const cpu_normalizing AT_LEVEL(cpu_normalizing);
+extern const cpu_pooling AT_LEVEL(cpu_pooling);
 
 static inline uint32_t bits_of(float value) {
     uint32_t bits;
