@@ -33,6 +33,8 @@ measures what they need, and replays the memory traces of other programs.\n")
 
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_NAME libtarn${PROJECT_VERSION_MAJOR})
 set(CPACK_DEBIAN_RUNTIME_PACKAGE_SECTION libs)
+# Opened at run time.
+set(CPACK_DEBIAN_RUNTIME_PACKAGE_RECOMMENDS libdnnl2)
 set(CPACK_DEBIAN_RUNTIME_DESCRIPTION "${description}\nThis package holds the shared library.")
 
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libtarn-dev)

@@ -12,6 +12,7 @@ build,test,lint,bench,package  cmake                 command -v cmake
 build,test,lint,bench,package  ninja-build           command -v ninja
 build,test,lint,bench,package  pkg-config            command -v pkg-config
 build,test,lint,bench,package  libjansson-dev        pkg-config --exists jansson
+build,test,lint,bench,package  libdnnl-dev           has_header oneapi/dnnl/dnnl.h
 test,lint                      libcmocka-dev         pkg-config --exists cmocka
 test,lint                      zlib1g-dev            pkg-config --exists zlib
 test                           g++                   command -v g++

@@ -13,6 +13,8 @@ export TARN_TOOL=$PWD/$build/tarn TARN_RECORDER=$PWD/$build/libtarn-record.so
 export TARN_TEST_SLOWNESS=20
 # A test that needs more of the system than valgrind bears leaves it out, and says so.
 export TARN_TEST_ON_VALGRIND=1
+# oneDNN compiles code that valgrind cannot read.
+export TARN_ONEDNN=off
 rm -rf "$logs"
 mkdir -p "$logs"
 export logs
