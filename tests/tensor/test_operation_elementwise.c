@@ -188,24 +188,18 @@ static void long_operands_match_the_reference(void **state) {
     }
 }
 
-/* Integers wrap; that an i8 takes 300 as 44 is what a cast does. */
 static void integers_wrap_around(void **state) {
     test_trials *trials = *state;
     test_bench *bench = &trials->bench;
     const int32_t data[2] = {INT32_MAX, INT32_MIN};
     tarn_tensor *x, *sum = NULL, *product = NULL;
     EXPECT_OK(tarn_tensor_from_data(bench->allocator, SHAPE(2), TARN_ELEMENT_I32, data, NULL, &x));
-    tarn_status status = tarn_add(x, x, NULL, &sum);
-    if (status == TARN_NOT_SUPPORTED) {
-        trials->skipped++;
-    } else {
-        assert_int_equal(status, TARN_OK);
-        EXPECT_OK(tarn_binary_scalar(TARN_OPERATION_MULTIPLY, x, tarn_scalar_integer(3), NULL, &product));
-        assert_int_equal(((int32_t *)tarn_tensor_data(sum))[0], -2);
-        assert_int_equal(((int32_t *)tarn_tensor_data(sum))[1], 0);
-        assert_int_equal(((int32_t *)tarn_tensor_data(product))[0], INT32_MAX - 2);
-        assert_int_equal(((int32_t *)tarn_tensor_data(product))[1], INT32_MIN);
-    }
+    EXPECT_OK(tarn_add(x, x, NULL, &sum));
+    EXPECT_OK(tarn_binary_scalar(TARN_OPERATION_MULTIPLY, x, tarn_scalar_integer(3), NULL, &product));
+    assert_int_equal(((int32_t *)tarn_tensor_data(sum))[0], -2);
+    assert_int_equal(((int32_t *)tarn_tensor_data(sum))[1], 0);
+    assert_int_equal(((int32_t *)tarn_tensor_data(product))[0], INT32_MAX - 2);
+    assert_int_equal(((int32_t *)tarn_tensor_data(product))[1], INT32_MIN);
     EXPECT_OK(tarn_tensor_release(product));
     EXPECT_OK(tarn_tensor_release(sum));
     EXPECT_OK(tarn_tensor_release(x));
@@ -253,15 +247,10 @@ static void empty_operands_give_empty_results(void **state) {
     test_trials *trials = *state;
     tarn_tensor *x = counting(&trials->bench, SHAPE(2, 0)), *row = counting(&trials->bench, SHAPE(2, 1)),
                 *result = NULL;
-    tarn_status status = tarn_add(x, row, NULL, &result);
-    if (status == TARN_NOT_SUPPORTED) {
-        trials->skipped++;
-    } else {
-        assert_int_equal(status, TARN_OK);
-        EXPECT_SHAPE(result, "[2, 0]");
-        assert_null(tarn_tensor_data(result));
-        EXPECT_OK(tarn_add(x, row, NULL, &result));
-    }
+    EXPECT_OK(tarn_add(x, row, NULL, &result));
+    EXPECT_SHAPE(result, "[2, 0]");
+    assert_null(tarn_tensor_data(result));
+    EXPECT_OK(tarn_add(x, row, NULL, &result));
     EXPECT_OK(tarn_tensor_release(result));
     EXPECT_OK(tarn_tensor_release(row));
     EXPECT_OK(tarn_tensor_release(x));

@@ -95,19 +95,13 @@ static void nothing_reduces_to_what_changes_nothing(void **state) {
         float wanted;
     } cases[] = {{tarn_sum, 0}, {tarn_prod, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        tarn_status status = cases[i].call(x, (const int[]){1}, 1, 0, NULL, &result);
-        if (status == TARN_NOT_SUPPORTED) {
-            trials->skipped++;
-            continue;
-        }
-        assert_int_equal(status, TARN_OK);
+        EXPECT_OK(cases[i].call(x, (const int[]){1}, 1, 0, NULL, &result));
         EXPECT_FLOATS(result, cases[i].wanted, cases[i].wanted);
     }
     EXPECT_OK(tarn_tensor_release(result));
     result = NULL;
-    tarn_status status = tarn_mean(x, NULL, 0, 1, NULL, &result);
-    if (status == TARN_OK) assert_true(isnan(*(float *)tarn_tensor_data(result)));
-    else trials->skipped++;
+    EXPECT_OK(tarn_mean(x, NULL, 0, 1, NULL, &result));
+    assert_true(isnan(*(float *)tarn_tensor_data(result)));
     EXPECT_OK(tarn_tensor_release(result));
     result = NULL;
     EXPECT(TARN_INVALID_ARGUMENT, tarn_max(x, (const int[]){1}, 1, 0, NULL, &result));

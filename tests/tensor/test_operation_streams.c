@@ -18,16 +18,9 @@ static int end(void **state) {
     return 0;
 }
 
-static bool has_addition(const test_bench *bench) {
-    if (tarn_device_supports(bench->device, TARN_OPERATION_ADD, TARN_ELEMENT_F32)) return true;
-    print_message("skipped: add\n");
-    return false;
-}
-
 /* The memory of both goes to nobody else before the work is done. */
 static void operands_and_results_may_be_released_while_the_work_waits(void **state) {
     test_bench *bench = *state;
-    if (!has_addition(bench)) return;
     tarn_stream *worker;
     test_gate gate = {0};
     EXPECT_OK(tarn_stream_create(bench->device, &worker));
@@ -73,7 +66,6 @@ static void *share(void *context) {
 /* One computes on the default stream, that is on its own thread, the other on a worker's. */
 static void two_threads_compute_on_shared_operands(void **state) {
     test_bench *bench = *state;
-    if (!has_addition(bench)) return;
     sharer sharers[2];
     pthread_t threads[2];
     tarn_tensor *x = counting(bench, SHAPE(3)), *y = counting(bench, SHAPE(3));
@@ -95,7 +87,6 @@ static void two_threads_compute_on_shared_operands(void **state) {
 /* Captured, they are computed at each launch and not before. */
 static void captured_operations_are_computed_at_each_launch(void **state) {
     test_bench *bench = *state;
-    if (!has_addition(bench)) return;
     tarn_stream *stream;
     tarn_graph *graph;
     tarn_graph_instance *instance;

@@ -24,7 +24,6 @@ int trials_end(void **state) {
     printf("%zu trials\n", ended->tried);
     EXPECT_OK(tarn_stream_release(ended->worker));
     bench_close(&ended->bench);
-    if (ended->skipped != 0) printf("%zu skipped: the device lacks the operation\n", ended->skipped);
     free(ended);
     return 0;
 }
@@ -128,21 +127,13 @@ tarn_tensor *trials_result(test_trials *trials, const tarn_shape *shape, tarn_el
 void trials_judge(test_trials *trials, tarn_status status, tarn_operation operation, tarn_element_type type,
                   tarn_tensor *result, reference_tensor *wanted, const char *file, int line) {
     trials->tried++;
-    /* A result of another type takes a copy. */
-    bool is_there = tarn_device_supports(trials->bench.device, operation, type) &&
-                    tarn_device_supports(trials->bench.device, TARN_OPERATION_COPY, type);
-    if (status == TARN_NOT_SUPPORTED && !is_there) {
-        if (trials->skipped++ < 20)
-            printf("skipped: %s of %s\n", tarn_operation_name(operation), tarn_element_name(type));
-    } else {
-        expect_status(status, TARN_OK, tarn_operation_name(operation), file, line);
-        EXPECT_OK(tarn_stream_synchronize(trials->stream != NULL ? trials->stream
-                                                                 : tarn_device_default_stream(trials->bench.device)));
-        const char *difference = reference_compare(result, wanted);
-        if (difference != NULL) {
-            fail_msg("%s:%d: %s of %s into %s: %s", file, line, tarn_operation_name(operation), tarn_element_name(type),
-                     tarn_element_name(tarn_tensor_type(result)), difference);
-        }
+    expect_status(status, TARN_OK, tarn_operation_name(operation), file, line);
+    EXPECT_OK(tarn_stream_synchronize(trials->stream != NULL ? trials->stream
+                                                             : tarn_device_default_stream(trials->bench.device)));
+    const char *difference = reference_compare(result, wanted);
+    if (difference != NULL) {
+        fail_msg("%s:%d: %s of %s into %s: %s", file, line, tarn_operation_name(operation), tarn_element_name(type),
+                 tarn_element_name(tarn_tensor_type(result)), difference);
     }
     reference_free(wanted);
     EXPECT_OK(tarn_tensor_release(result));

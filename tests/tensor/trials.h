@@ -25,12 +25,10 @@ typedef struct test_trials {
     tarn_stream *stream; /* of the trials to come: NULL or the worker */
     uint64_t seed;
     size_t tried;
-    size_t skipped; /* because the device lacks the operation */
-    size_t every;   /* one trial of so many is done: 1, unless everything takes longer */
+    size_t every; /* one trial of so many is done: 1, unless everything takes longer */
 } test_trials;
 
 int trials_begin(void **state);
-/* Says how many trials were skipped. */
 int trials_end(void **state);
 
 /* A number below `limit`, above 0. */
@@ -44,8 +42,7 @@ tarn_tensor *trials_tensor(test_trials *trials, const tarn_shape *shape, tarn_el
 /* A tensor for a result that may be cast to its type: of any such type and of any layout. */
 tarn_tensor *trials_result(test_trials *trials, const tarn_shape *shape, tarn_element_type type);
 
-/* Runs once, after the stream has finished, `call` having answered `status`: counts a skip and says so, or compares. Releases the
- * result and frees `wanted`. */
+/* What follows a call that answered `status`: waits for the stream and compares. Releases the result and frees `wanted`. */
 void trials_judge(test_trials *trials, tarn_status status, tarn_operation operation, tarn_element_type type,
                   tarn_tensor *result, reference_tensor *wanted, const char *file, int line);
 #define JUDGE(trials, status, operation, type, result, wanted) \
