@@ -6,7 +6,8 @@ if(PYTHON3 AND NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
         "package|none|test_package.py"
         "exchange|numpy|test_exchange.py"
         "newest|newest|test_exchange.py"
-        "operations|numpy,hypothesis|test_operations.py")
+        "operations|numpy,hypothesis|test_operations.py"
+        "networks|numpy,hypothesis|test_networks.py")
     foreach(line IN LISTS python_tests)
         string(REPLACE "|" ";" line "${line}")
         list(POP_FRONT line name modules)
