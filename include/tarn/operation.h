@@ -13,10 +13,9 @@
  *
  * **Shapes** are broadcast by NumPy's rules.
  *
- * Errors: INVALID_ARGUMENT, naming the operation, shapes, types and devices: what does not fit, NULL, a released tensor (which can be seen
- * as long as views of it live; any other use of one is as that of freed memory), a result that is read-only; NOT_SUPPORTED, naming
- * operation, type and device: the type has no meaning there, or the backend lacks it; what allocating answers; and from work that failed
- * earlier. Nothing is changed then. Any thread; see tarn/tensor.h. */
+ * Errors: INVALID_ARGUMENT, naming the operation, shapes, types and devices: what does not fit, NULL, a released tensor (as far as
+ * tarn_tensor_retain recognises it), a result that is read-only; NOT_SUPPORTED, naming operation, type and device: the type has no
+ * meaning there, or the backend lacks it; what allocating answers; and from work that failed earlier. Nothing is changed then. Any thread; see tarn/tensor.h. */
 #ifndef TARN_OPERATION_H
 #define TARN_OPERATION_H
 

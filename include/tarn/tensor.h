@@ -65,6 +65,8 @@ TARN_API tarn_status tarn_tensor_wrap(tarn_device *device, void *data, const tar
                                       tarn_element_type type, int is_read_only, void (*release)(void *context),
                                       void *context, tarn_tensor **out_tensor);
 
+/* A tensor that was released for good is recognised, and INVALID_ARGUMENT (here: NULL), as long as views of it live and for some
+ * releases more; later a use of it is that of freed memory. */
 TARN_API tarn_tensor *tarn_tensor_retain(tarn_tensor *tensor);
 /* NULL is allowed. The status is that of giving the memory back; the tensor is gone whatever it is. Memory of a graph pool that graphs
  * use stays a live buffer of the pool until the last of them has ended. */

@@ -14,4 +14,7 @@ static inline bool tensor_is_first(const tarn_tensor *tensor) {
     return tensor == &((const tensor_piece *)(const void *)tensor->storage)->first;
 }
 
+/* Frees memory that began with, or holds, a tensor whose last reference has gone, some releases later; released.c. */
+void tensor_keep_released(void *memory);
+
 #endif

@@ -4,7 +4,6 @@
  * allocator keeps the memory from others until the streams that used it are done. */
 #include "tensor/tensor.h"
 
-#include "base/memory.h"
 #include "base/status.h"
 #include "hal/device.h"
 #include "hal/graph.h"
@@ -41,21 +40,22 @@ static tarn_status end_storage(tensor_storage *storage) {
     }
     tarn_status released = tarn_allocator_release(storage->allocator);
     if (status == TARN_OK) status = released;
-    base_free(storage);
+    tensor_keep_released(storage);
     return status;
 }
 
 tarn_tensor *tarn_tensor_retain(tarn_tensor *tensor) {
-    if (tensor != NULL) atomic_fetch_add_explicit(&tensor->references, 1, memory_order_relaxed);
+    if (tensor == NULL || tensor_check(tensor, "tensor_retain", "the tensor") != TARN_OK) return NULL;
+    atomic_fetch_add_explicit(&tensor->references, 1, memory_order_relaxed);
     return tensor;
 }
 
 tarn_status tarn_tensor_release(tarn_tensor *tensor) {
     if (tensor == NULL) return TARN_OK;
-    tarn_status status = tensor_check(tensor, "release", "the tensor");
+    tarn_status status = tensor_check(tensor, "tensor_release", "the tensor");
     if (status != TARN_OK || !drop(&tensor->references)) return status;
     tensor_storage *storage = tensor->storage;
-    if (!tensor_is_first(tensor)) base_free(tensor);
+    if (!tensor_is_first(tensor)) tensor_keep_released(tensor);
     return drop(&storage->references) ? end_storage(storage) : TARN_OK;
 }
 

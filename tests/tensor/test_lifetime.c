@@ -40,6 +40,25 @@ static void memory_lives_as_long_as_a_view_of_it(void **state) {
     assert_int_equal(live_buffers(), 0);
 }
 
+/* Whatever is done with them next. */
+static void released_tensors_are_refused(void **state) {
+    (void)state;
+    float values[4];
+    tarn_tensor *tensor = counting(&bench, SHAPE(4)), *view, *none = NULL;
+    EXPECT_OK(tarn_tensor_slice(tensor, 0, 1, 3, 1, &view));
+    release(tensor);
+    release(view);
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_tensor_release(tensor));
+    EXPECT_SENTENCE("tensor_release: the tensor was released before");
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_tensor_release(view));
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_tensor_read(view, NULL, values, sizeof values));
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_tensor_fill(tensor, tarn_scalar_integer(1), NULL));
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_neg(tensor, NULL, &none));
+    EXPECT(TARN_INVALID_ARGUMENT, tarn_tensor_transpose(view, NULL, &none));
+    assert_null(tarn_tensor_retain(tensor));
+    assert_null(none);
+}
+
 static void a_tensor_keeps_its_allocator_and_device(void **state) {
     (void)state;
     tarn_allocator *own;
@@ -173,13 +192,10 @@ static void threads_share_a_tensor(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(memory_lives_as_long_as_a_view_of_it),
-        TEST(a_tensor_keeps_its_allocator_and_device),
-        TEST(memory_that_another_stream_uses_is_not_used_again),
-        TEST(a_tensor_may_outlive_its_stream),
-        TEST(lent_memory_waits_for_all_streams_that_used_it),
-        TEST(a_stream_of_another_device_is_refused),
-        TEST(threads_share_a_tensor),
+        TEST(memory_lives_as_long_as_a_view_of_it),    TEST(released_tensors_are_refused),
+        TEST(a_tensor_keeps_its_allocator_and_device), TEST(memory_that_another_stream_uses_is_not_used_again),
+        TEST(a_tensor_may_outlive_its_stream),         TEST(lent_memory_waits_for_all_streams_that_used_it),
+        TEST(a_stream_of_another_device_is_refused),   TEST(threads_share_a_tensor),
     };
     return cmocka_run_group_tests_name("tensor.lifetime", tests, NULL, NULL);
 }
