@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/memory.h"
 #include "gate.h"
 
 static test_bench bench;
@@ -139,6 +140,22 @@ static void lent_memory_waits_for_all_streams_that_used_it(void **state) {
     for (size_t i = 0; i < 3; i++) EXPECT_OK(tarn_stream_release(streams[i]));
 }
 
+/* The streams cannot be noted: nothing is enqueued that the end would not wait for. */
+static void without_host_memory_lent_memory_is_not_used(void **state) {
+    (void)state;
+    float values[2] = {1, 2};
+    tarn_tensor *tensor;
+    EXPECT_OK(tarn_tensor_wrap(bench.device, values, SHAPE(2), NULL, TARN_ELEMENT_F32, 0, NULL, NULL, &tensor));
+    base_memory_fail_at(1, 0);
+    EXPECT(TARN_OUT_OF_MEMORY, tarn_tensor_fill(tensor, tarn_scalar_integer(3), NULL));
+    base_memory_fail_at(0, 0);
+    EXPECT_SENTENCE("no host memory to note a stream");
+    EXPECT_FLOATS(tensor, 1, 2);
+    EXPECT_OK(tarn_tensor_fill(tensor, tarn_scalar_integer(3), NULL));
+    EXPECT_FLOATS(tensor, 3, 3);
+    release(tensor);
+}
+
 static void a_stream_of_another_device_is_refused(void **state) {
     (void)state;
     test_bench sim;
@@ -192,10 +209,15 @@ static void threads_share_a_tensor(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(memory_lives_as_long_as_a_view_of_it),    TEST(released_tensors_are_refused),
-        TEST(a_tensor_keeps_its_allocator_and_device), TEST(memory_that_another_stream_uses_is_not_used_again),
-        TEST(a_tensor_may_outlive_its_stream),         TEST(lent_memory_waits_for_all_streams_that_used_it),
-        TEST(a_stream_of_another_device_is_refused),   TEST(threads_share_a_tensor),
+        TEST(memory_lives_as_long_as_a_view_of_it),
+        TEST(released_tensors_are_refused),
+        TEST(a_tensor_keeps_its_allocator_and_device),
+        TEST(memory_that_another_stream_uses_is_not_used_again),
+        TEST(a_tensor_may_outlive_its_stream),
+        TEST(lent_memory_waits_for_all_streams_that_used_it),
+        TEST(without_host_memory_lent_memory_is_not_used),
+        TEST(a_stream_of_another_device_is_refused),
+        TEST(threads_share_a_tensor),
     };
     return cmocka_run_group_tests_name("tensor.lifetime", tests, NULL, NULL);
 }
