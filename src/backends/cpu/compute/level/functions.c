@@ -59,9 +59,32 @@ static inline float exp_float(float x) {
     return power * power_of_two(half) * power_of_two(n - half);
 }
 
+/* above / (below + below_rest), rounded little more than once: the rest is what a sum has lost. */
+static inline float divide_by_sum(float above, float below, float below_rest) {
+#if defined(__FMA__) || defined(__aarch64__)
+    float inverse = 1.0f / below;
+    float quotient = above * inverse;
+    float rest = multiply_add(-quotient, below_rest, multiply_add(-quotient, below, above));
+    return multiply_add(rest, inverse, quotient);
+#else
+    return (float)((double)above / ((double)below + (double)below_rest));
+#endif
+}
+
+/* With e = exp(-|x|) = scale * (1 + rest): 1 / (1 + e), or e / (1 + e) for a negative x, whose scale comes last. */
 static inline float sigmoid_float(float x) {
-    float power = exp_float(x > 0 ? -x : x);
-    return (x > 0 ? 1.0f : power) / (1.0f + power);
+    float magnitude = float_of(bits_of(x) & 0x7fffffffu);
+    magnitude = magnitude > 104.0f ? 104.0f : magnitude; /* 1 or 0 from there on */
+    int32_t n;
+    float rest = reduced_expm1(-magnitude, &n);
+    float scale = power_of_two(n < -126 ? -126 : n);
+    float whole = 1.0f + scale;
+    float below = whole + scale * rest;
+    float below_rest = (scale * rest - (below - whole)) + (scale - (whole - 1.0f));
+    int is_positive = x > 0;
+    float quotient = divide_by_sum(is_positive ? 1.0f : 1.0f + rest, below, below_rest);
+    int32_t left = is_positive ? 0 : n, half = left >> 1;
+    return quotient * power_of_two(half) * power_of_two(left - half);
 }
 
 /* e / (e + 2) with e = exp(2 |x|) - 1. */
@@ -71,8 +94,10 @@ static inline float tanh_float(float x) {
     int32_t n;
     float rest = reduced_expm1(twice, &n);
     float scale = power_of_two(n);
-    float e = multiply_add(rest, scale, scale - 1.0f);
-    return float_of(bits_of(e / (e + 2.0f)) | (bits_of(x) & 0x80000000u));
+    float e = multiply_add(scale, rest, scale - 1.0f);
+    float below = e + 2.0f;
+    float quotient = divide_by_sum(e, below, e - (below - 2.0f));
+    return float_of(bits_of(quotient) | (bits_of(x) & 0x80000000u));
 }
 
 static inline float log_float(float x) {
