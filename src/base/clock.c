@@ -55,15 +55,16 @@ static bool agree(uint64_t pace, uint64_t other) {
 static __attribute__((noinline)) uint64_t read_clock(base_quick_clock *clock) {
     if (!clock->has_counter) return answer(clock, base_clock_ns());
     uint64_t before = count(), now = base_clock_ns(), after = count();
+    if (after - before > slowest_reading) return answer(clock, now);
     uint64_t counts = before - clock->counted, passed = now - clock->read_ns, pace = 0;
-    bool is_first = clock->counted == 0, is_clean = after - before <= slowest_reading;
+    bool is_first = clock->counted == 0;
     /* Too early to tell the pace by. */
     if (!is_first && passed < trusted_ns && counts < UINT64_MAX / 2) return answer(clock, now);
-    if (!is_first && is_clean && passed <= farthest_ns && counts != 0) pace = (passed << 32) / counts;
+    if (!is_first && passed <= farthest_ns && counts != 0) pace = (passed << 32) / counts;
     bool is_known = pace != 0 && agree(pace, clock->pace);
     clock->span = is_known ? (trusted_ns << 32) / pace : 0;
     clock->pace = pace;
-    clock->counted = is_clean ? before : 0;
+    clock->counted = before;
     clock->read_ns = now;
     return answer(clock, now);
 }

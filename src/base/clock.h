@@ -13,7 +13,7 @@ uint64_t base_clock_ns(void);
  * not keep its time by that counter, which says that it is the same on all processors and never changes its pace,
  * each reading is one of the clock itself. */
 typedef struct base_quick_clock {
-    uint64_t counted; /* at the last reading of the clock itself, 0: none that can be trusted */
+    uint64_t counted; /* at the last reading of the clock itself; 0: there was none */
     uint64_t span;    /* so far from there the counter is believed; 0: not at all */
     uint64_t read_ns; /* what the clock said there */
     uint64_t pace;    /* nanoseconds for 2^32 counts, as of the two last such readings; 0: not known */

@@ -28,16 +28,19 @@
 
 void memory_allocator_begin(tarn_allocator *allocator, const memory_strategy *strategy, tarn_device *device,
                             tarn_allocator *upstream) {
+    /* Most adaptors want to know where calls come from, which the short ways do not pass on. */
+    bool has_short_ways =
+        !strategy->is_adaptor || (strategy->allocate_quickly != NULL && upstream->strategy->take_quickly);
+    bool is_quick = has_short_ways && strategy->allocate_quickly != NULL;
     allocator->strategy = strategy;
-    allocator->allocate_first = strategy->allocate_quickly != NULL ? strategy->allocate_quickly : memory_allocate_long;
+    allocator->allocate_first = is_quick ? strategy->allocate_quickly : memory_allocate_long;
     allocator->free_first = strategy->free_quickly != NULL ? strategy->free_quickly : memory_free_long;
     allocator->device = tarn_device_retain(device);
     allocator->upstream = upstream;
     atomic_init(&allocator->references, 1);
     atomic_init(&allocator->live, REFERENCES);
     bias_begin(&allocator->own_bias);
-    /* Adaptors want to know where calls come from, which the short ways do not pass on. */
-    atomic_init(&allocator->detours, strategy->is_adaptor ? 1u : 0u);
+    atomic_init(&allocator->detours, has_short_ways ? 0u : 1u);
 }
 
 void memory_allocator_end(tarn_allocator *allocator) {
@@ -75,7 +78,7 @@ static __attribute__((noinline)) void keep_shared(tarn_allocator *allocator) {
     }
 }
 
-static inline void keep(tarn_allocator *allocator) {
+void memory_keep(tarn_allocator *allocator) {
     if (IS_LIKELY(bias_enter(&allocator->own_bias))) {
         allocator->own_live++;
         bias_leave(&allocator->own_bias);
@@ -137,7 +140,7 @@ static inline tarn_status serve(tarn_allocator *allocator, memory_request *asked
     asked->outer = allocator;
     status = memory_allocate(allocator, asked, &block);
     if (status != TARN_OK) return status;
-    if (allocator->strategy->retire == NULL) keep(allocator);
+    if (allocator->strategy->retire == NULL) memory_keep(allocator);
     *out_buffer = block_begin_life(block);
     return TARN_OK;
 }

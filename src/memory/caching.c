@@ -594,6 +594,7 @@ const memory_strategy caching_strategy = {
     .free = caching_free,
     .allocate_quickly = caching_allocate_quickly,
     .free_quickly = caching_free_quickly,
+    .take_quickly = caching_take_quickly,
     .retire = caching_retire,
     .empty_cache = caching_empty_cache,
     .stats = caching_stats,

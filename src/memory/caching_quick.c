@@ -39,20 +39,22 @@ static __attribute__((noinline)) tarn_status leave_at_peak(caching_cache *cache)
     return TARN_OK;
 }
 
-/* In both, each condition that fails leads out, so that what is left is one straight line. */
-tarn_status caching_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream,
-                                     tarn_buffer **out_buffer) {
+#define INLINED static inline __attribute__((always_inline))
+
+/* The handle, in its next life, of the block that such a request is served with; NULL: the long way. In this and in the free,
+ * each condition that fails leads out, so that what is left is one straight line. */
+INLINED tarn_buffer *take(tarn_allocator *allocator, size_t size, tarn_stream *stream, caching_cache **out_cache) {
     caching *owner = caching_of(allocator);
-    caching_cache *cache = caching_recent;
+    caching_cache *cache = *out_cache = caching_recent;
     uint32_t number = 0;
     if (!IS_LIKELY(stream == NULL)) {
-        if (stream->device != allocator->device) goto long_way;
+        if (stream->device != allocator->device) return NULL;
         number = hal_stream_number(stream);
     }
-    if (!IS_LIKELY(caching_cache_is_of(cache, owner))) goto long_way;
+    if (!IS_LIKELY(caching_cache_is_of(cache, owner))) return NULL;
     /* No level holds it, and it would pass for another size. */
-    if (!IS_LIKELY(size >> (CACHING_LEVEL_LARGEST_SHIFT - 1) == 0)) goto long_way;
-    if (!IS_LIKELY(caching_enter(cache))) goto long_way;
+    if (!IS_LIKELY(size >> (CACHING_LEVEL_LARGEST_SHIFT - 1) == 0)) return NULL;
+    if (!IS_LIKELY(caching_enter(cache))) return NULL;
     size_t capacity = round_up(size, owner->alignment), index = caching_slot_number(capacity, number);
     caching_slot *slot = &cache->slots[index];
     caching_level unit = caching_level_of(capacity, 1);
@@ -60,18 +62,34 @@ tarn_status caching_allocate_quickly(tarn_allocator *allocator, size_t size, tar
         slot = &cache->slots[index ^ 1];
         if (slot->unit != unit || slot->stream != number) goto leave;
     }
-    tarn_buffer *buffer = slot->head;
-    if (!IS_LIKELY(buffer != NULL)) goto leave;
-    pop(cache, slot, size, unit);
+    if (!IS_LIKELY(slot->head != NULL)) goto leave;
+    return pop(cache, slot, size, unit);
+leave:
+    caching_leave(cache);
+    return NULL;
+}
+
+tarn_status caching_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream,
+                                     tarn_buffer **out_buffer) {
+    caching_cache *cache;
+    tarn_buffer *buffer = take(allocator, size, stream, &cache);
+    if (!IS_LIKELY(buffer != NULL)) return memory_allocate_long(allocator, size, stream, out_buffer);
     block_begin_life_of(block_behind(buffer), buffer);
     *out_buffer = buffer;
     if (!IS_LIKELY(cache->cached >= cache->watched)) return leave_at_peak(cache);
     caching_leave(cache);
     return TARN_OK;
-leave:
+}
+
+memory_block *caching_take_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream, tarn_allocator *outer) {
+    caching_cache *cache;
+    tarn_buffer *buffer = take(allocator, size, stream, &cache);
+    if (!IS_LIKELY(buffer != NULL)) return NULL;
+    memory_block *block = block_behind(buffer);
+    block->live.outer = outer;
+    if (!IS_LIKELY(cache->cached >= cache->watched)) caching_note_peak(cache);
     caching_leave(cache);
-long_way:
-    return memory_allocate_long(allocator, size, stream, out_buffer);
+    return block;
 }
 
 tarn_status caching_free_quickly(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream) {

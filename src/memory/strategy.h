@@ -74,14 +74,18 @@ typedef struct memory_strategy {
      * is safe. */
     tarn_status (*free)(tarn_allocator *allocator, memory_block *block, tarn_stream *stream);
 
-    /* (optional, both or none) The short ways, taken first when the element is the top of its stack and is neither shut down nor
+    /* (optional) The short ways, taken first when the element is the top of its stack and is neither shut down nor
      * released. They are what the public functions are, without any validation but that allocator and out_buffer are not
      * NULL: the stream may be NULL, the handle of any kind. What they do not serve at once they leave as it is and end
      * in memory_allocate_long or memory_free_long; as a tail call, so that they need no stack. */
     tarn_status (*allocate_quickly)(tarn_allocator *allocator, size_t size, tarn_stream *stream,
                                     tarn_buffer **out_buffer);
     tarn_status (*free_quickly)(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
-    /* (required where there are short ways) Ends the short ways for good, and returns how many blocks are live that were
+    /* (optional) The short way for an adaptor `outer` that is the top and stands right above: the block, not yet live,
+     * that a request for nothing but `size` bytes is served with at once. NULL, with nothing changed, where it is not. An adaptor
+     * has short ways only in front of a strategy that has this. */
+    memory_block *(*take_quickly)(tarn_allocator *allocator, size_t size, tarn_stream *stream, tarn_allocator *outer);
+    /* (required where a strategy has short ways) Ends the short ways for good, and returns how many blocks are live that were
      * allocated through this element as the top: from now on the caller counts them. */
     size_t (*retire)(tarn_allocator *allocator);
 
@@ -136,7 +140,8 @@ struct tarn_allocator {
     size_t own_live; /* allocations less frees, which wraps */
     bias own_bias;
     atomic_uint callbacks; /* of its own that are running */
-    atomic_uint detours; /* reasons not to try the short ways: an adaptor, shut down, released, each running callback */
+    atomic_uint
+        detours; /* reasons not to try the short ways: an adaptor without, shut down, released, each running callback */
     /* Where there are short ways: frees that are under way the long way, and whether new ones wait for the end of a
      * release, which counts the live buffers. */
     atomic_uint visitors;
@@ -153,6 +158,9 @@ void memory_allocator_end(tarn_allocator *allocator);
 /* The long ways of the public functions, with all validation. */
 tarn_status memory_allocate_long(tarn_allocator *allocator, size_t size, tarn_stream *stream, tarn_buffer **out_buffer);
 tarn_status memory_free_long(tarn_allocator *allocator, tarn_buffer *buffer, tarn_stream *stream);
+
+/* Counts a buffer that an adaptor's short way hands out, until it is freed. */
+void memory_keep(tarn_allocator *allocator);
 
 /* The element below, for adaptors: dispatch without validation. */
 tarn_status memory_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block);

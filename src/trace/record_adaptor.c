@@ -73,7 +73,7 @@ static void stop(recorder *r) {
 }
 
 /* Writes the buffer out; lock held. False: it could not be, and the recording has ended with `errno` saying why. */
-static bool flush(recorder *r) {
+static __attribute__((noinline)) bool flush(recorder *r) {
     size_t done = 0;
     while (done < r->used) {
         ssize_t count = write(r->file, r->buffer + done, r->used - done);
@@ -108,13 +108,15 @@ static uint32_t string_of(recorder *r, const char *tag) {
     return (uint32_t)*string;
 }
 
-static void complain(const recorder *r, int error) {
+static __attribute__((noinline)) void complain(const recorder *r, int error) {
     base_log(TARN_LOG_ERROR, "%s: the trace cannot be written: %s; the recording ends here, allocation goes on",
              r->common.spec, strerror(error));
 }
 
+#define INLINED static inline __attribute__((always_inline))
+
 /* Writes the event down; lock held. False: it could not be, as `flush` says. */
-static inline bool put(recorder *r, trace_record *event, const char *tag) {
+INLINED bool put(recorder *r, trace_record *event, const char *tag) {
     if (!make_room(r, TRACE_RECORD_ROOM + TRACE_STRING_ROOM + tag_limit)) return false;
     event->tag = string_of(r, tag);
     event->time_ns = (int64_t)base_quick_clock_ns(&r->clock);
@@ -122,8 +124,8 @@ static inline bool put(recorder *r, trace_record *event, const char *tag) {
     return !r->is_unbuffered || flush(r);
 }
 
-/* Writes one event down. Not to be called with the lock held. Inlined, so that what is known of the event costs nothing. */
-static inline __attribute__((always_inline)) void record(recorder *r, trace_record event, const char *tag) {
+/* Writes one event down. Not to be called with the lock held. */
+INLINED void record(recorder *r, trace_record event, const char *tag) {
     if (is_forked(r)) return;
     int error = 0;
     event.thread = thread_number();
@@ -153,6 +155,22 @@ static tarn_status record_allocate(tarn_allocator *allocator, const memory_reque
                           .stream = hal_stream_number(request->stream)};
     if (request->alignment > r->usual_alignment) event.alignment_log2 = (uint8_t)__builtin_ctzll(request->alignment);
     record(r, event, request->tag);
+    return TARN_OK;
+}
+
+/* A request in the short way has neither a tag nor an alignment. */
+static tarn_status record_allocate_quickly(tarn_allocator *allocator, size_t size, tarn_stream *stream,
+                                           tarn_buffer **out_buffer) {
+    tarn_allocator *below = allocator->upstream;
+    memory_block *block = below->strategy->take_quickly(below, size, stream, allocator);
+    if (block == NULL) return memory_allocate_long(allocator, size, stream, out_buffer);
+    trace_record event = {.kind = TRACE_RECORD_ALLOCATE,
+                          .address = (uint64_t)(uintptr_t)block->address,
+                          .size = size,
+                          .stream = block->stream};
+    record((recorder *)allocator, event, NULL);
+    memory_keep(allocator);
+    *out_buffer = block_begin_life(block);
     return TARN_OK;
 }
 
@@ -364,6 +382,7 @@ const memory_strategy record_adaptor = {
     .destroy = record_destroy,
     .allocate = record_allocate,
     .free = record_free,
+    .allocate_quickly = record_allocate_quickly,
     .shut_down = record_shut_down,
     .forget = record_forget,
 };

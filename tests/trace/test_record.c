@@ -106,6 +106,68 @@ static void *allocate_and_free(void *context) {
 }
 
 /* The reader would refuse an address that is live twice: the order in the file is the order of the memory. */
+static int allocate_meanwhile(void *context, const tarn_block_info *block) {
+    (void)block;
+    tarn_buffer *buffer = NULL;
+    assert_int_equal(tarn_allocator_allocate(context, 5000, NULL, &buffer), TARN_INVALID_STATE);
+    return 1;
+}
+
+/* From a thread's cache, blocks come the short way. */
+static void what_the_short_way_serves_is_recorded_alike(void **state) {
+    (void)state;
+    enum { ROUNDS = 1000, HELD = 3 };
+    char path[256];
+    tarn_device *device;
+    tarn_allocator *allocator = recording("short.tarn", "caching:settle=0", &device, path);
+    tarn_stream *stream;
+    assert_int_equal(tarn_stream_create(device, &stream), TARN_OK);
+    uint64_t addresses[ROUNDS];
+    tarn_buffer *held[HELD];
+    for (size_t i = 0; i < ROUNDS; i++) {
+        tarn_buffer *buffer;
+        size_t size = 100 * (1 + i % 5);
+        assert_int_equal(tarn_allocator_allocate(allocator, size, i < ROUNDS / 2 ? NULL : stream, &buffer), TARN_OK);
+        assert_int_equal(tarn_buffer_size(buffer), size);
+        assert_ptr_equal(tarn_buffer_device(buffer), device);
+        addresses[i] = (uint64_t)(uintptr_t)tarn_buffer_data(buffer);
+        if (i == ROUNDS / 2) {
+            assert_int_equal(tarn_allocator_each_block(allocator, allocate_meanwhile, allocator), TARN_OK);
+        }
+        assert_int_equal(tarn_buffer_free(buffer, NULL), TARN_OK);
+        assert_int_equal(tarn_allocator_free(allocator, buffer, NULL), TARN_INVALID_ARGUMENT);
+    }
+    for (size_t i = 0; i < HELD; i++) {
+        assert_int_equal(tarn_allocator_allocate(allocator, 100, NULL, &held[i]), TARN_OK);
+    }
+    tarn_memory_stats stats = {.struct_size = sizeof stats};
+    assert_int_equal(tarn_allocator_stats(allocator, &stats), TARN_OK);
+    assert_int_equal(stats.allocations, ROUNDS + HELD);
+    assert_int_equal(stats.blocks.current, HELD);
+    assert_int_equal(stats.requested_bytes.current, 100 * HELD);
+    assert_int_equal(tarn_allocator_shut_down(allocator), TARN_OK);
+    assert_int_equal(tarn_allocator_allocate(allocator, 100, NULL, &held[0]), TARN_SHUT_DOWN);
+    tarn_stream_release(stream);
+    listen_to_log();
+    assert_int_equal(tarn_allocator_release(allocator), TARN_OK);
+    tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
+    for (size_t i = 0; i < HELD; i++) assert_int_equal(tarn_buffer_free(held[i], NULL), TARN_OK);
+    tarn_device_release(device);
+
+    tarn_trace *trace = recorded(path);
+    assert_int_equal(info_of(trace).event_count, 2 * (ROUNDS + HELD));
+    const tarn_trace_event *events = tarn_trace_events(trace);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        assert_int_equal(events[2 * i].action, TARN_TRACE_ALLOCATE);
+        assert_int_equal(events[2 * i].size, 100 * (1 + i % 5));
+        assert_int_equal(events[2 * i].stream, i < ROUNDS / 2 ? 0 : 1);
+        assert_int_equal(events[2 * i].address, addresses[i]);
+        assert_int_equal(events[2 * i + 1].action, TARN_TRACE_FREE);
+        assert_int_equal(events[2 * i + 1].id, i);
+    }
+    tarn_trace_release(trace);
+}
+
 static void threads_are_recorded_in_a_consistent_order(void **state) {
     (void)state;
     char path[256];
@@ -241,6 +303,7 @@ int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_stack_is_recorded_call_by_call),
         cmocka_unit_test(what_failed_for_lack_of_memory_is_recorded_too),
+        cmocka_unit_test(what_the_short_way_serves_is_recorded_alike),
         cmocka_unit_test(threads_are_recorded_in_a_consistent_order),
         cmocka_unit_test(shutting_down_writes_what_there_is),
         cmocka_unit_test(a_program_that_exits_without_a_release_loses_nothing),
