@@ -1,10 +1,13 @@
 /* The adaptor that records: it passes each call on and writes down what was asked, when, where, and by which
  * thread.
  *
- * An event is encoded into a buffer under a lock, which takes some tens of nanoseconds; only a full buffer is
+ * An event is encoded into a buffer under a lock, which takes some twenty nanoseconds; only a full buffer is
  * written to the file, always up to a whole record, so that the file of a crashed program can be read. An
  * allocation is written down after it has succeeded and a free before it is passed on: so an address never seems
  * to be live twice. A file that cannot be written ends the recording with one message; the memory is not affected.
+ *
+ * The thread that records alone takes the lock without an atomic instruction, and what lies ready in its cache without a
+ * request: a program that writes its memory would have to wait for its writes at each.
  *
  * A recorder that still lives when the program exits writes its buffer out then, and each later event at once. */
 #include "record_adaptor.h"
