@@ -195,7 +195,7 @@ static void missing_arguments_are_named(void **state) {
     REFUSED(TARN_INVALID_ARGUMENT, "the list of 2 dimensions is NULL", tarn_sum(x, NULL, 2, 0, NULL, &result));
 }
 
-/* A released tensor is seen as long as other tensors keep its storage, whose first one it was. */
+/* It is seen as long as views of it live, and for some time after. */
 static void a_released_tensor_is_refused_where_it_can_be_seen(void **state) {
     test_stand *stand = *state;
     tarn_tensor *x = counting(&stand->cpu, SHAPE(3)), *view;
