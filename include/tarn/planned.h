@@ -27,7 +27,7 @@
  * addresses that stay. What captured work uses of a plan's memory has to live as long as the graph does.
  *
  * Planning takes place in the thread that ends the round, within `timeout` (100; 0: the quick heuristics alone). The memory that was
- * cached below is given back before the plan's is taken. tarn_allocator_empty_cache gives the plan's memory back when none of it is in
+ * cached below is given back before the plan's is taken, and again after the first round that came as planned. tarn_allocator_empty_cache gives the plan's memory back when none of it is in
  * use; the next round takes it again. Any thread. */
 #ifndef TARN_PLANNED_H
 #define TARN_PLANNED_H

@@ -42,8 +42,11 @@ static tarn_status planned_allocate_quickly(tarn_allocator *allocator, size_t si
         uint32_t number = stream != NULL ? hal_stream_number(stream) : 0;
         biased_way way = biased_lock_enter(&self->lock);
         planned_entry *entry = NULL;
-        if (self->plan != NULL && !self->is_learning && !self->is_retired)
-            entry = planned_serve_next(self->plan, round_up(size, self->alignment), self->alignment, number);
+        if (self->plan != NULL && !self->is_learning && !self->is_retired) {
+            size_t rounded = round_up(size, self->alignment);
+            entry = planned_serve_next(self->plan, rounded, self->alignment, number);
+            if (entry == NULL) entry = planned_serve_again(self, rounded, self->alignment, number);
+        }
         if (__builtin_expect(entry != NULL, 1)) {
             memory_block *block = entry->block;
             block->live.requested = size;
@@ -85,7 +88,8 @@ static memory_block *serve(planned *self, const memory_request *request, size_t 
         count_planned(self, request->size, block, request->outer);
         if (self->is_learning) note(self, request, size, block);
     }
-    biased_lock_leave(&self->lock, way);
+    if (block != NULL && self->wants_empty_cache) planned_tend(self, way);
+    else biased_lock_leave(&self->lock, way);
     return block;
 }
 

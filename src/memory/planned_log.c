@@ -70,10 +70,9 @@ static planned_request *copy(const planned_request *requests, size_t count) {
     return copied;
 }
 
-/* Copies the round from `begin` to the end of the list, and the `count` requests before it where it has a `previous`. */
-static bool copy_round(const planned_log *log, size_t begin, uint64_t begin_clock, bool has_previous,
-                       planned_round *out_round) {
-    planned_round round = {.count = log->count - begin, .begin = begin_clock, .end = log->clock};
+/* Copies the requests in [begin, end), and the same number before them where the round has a `previous`. */
+static bool copy_round(const planned_log *log, size_t begin, size_t end, bool has_previous, planned_round *out_round) {
+    planned_round round = {.count = end - begin, .begin = out_round->begin, .end = out_round->end};
     round.requests = copy(log->requests + begin, round.count);
     if (has_previous) round.previous = copy(log->requests + begin - round.count, round.count);
     if (round.requests == NULL || (has_previous && round.previous == NULL)) {
@@ -117,7 +116,8 @@ tarn_status planned_log_end_round(planned_log *log, bool is_enough, bool *out_is
     if (log->count == log->begin) return TARN_OK;
     bool is_alike = has_like_before(log);
     if (is_alike || is_enough || !outlives(log)) {
-        if (!copy_round(log, log->begin, log->begin_clock, is_alike, out_round)) {
+        *out_round = (planned_round){.begin = log->begin_clock, .end = log->clock};
+        if (!copy_round(log, log->begin, log->count, is_alike, out_round)) {
             return base_fail(TARN_OUT_OF_MEMORY, "planned: no host memory to plan %zu requests",
                              log->count - log->begin);
         }
@@ -127,7 +127,7 @@ tarn_status planned_log_end_round(planned_log *log, bool is_enough, bool *out_is
     return TARN_OK;
 }
 
-/* The period of the longest tail that has two; 0 where it is shorter than half of the list. */
+/* The period of the longest tail that has two and one request more; 0 where it is shorter than half of the list. */
 static size_t period_of(const planned_log *log, uint32_t *borders) {
     const planned_request *last = log->requests + log->count - 1;
     size_t border = 0, period = 0, covered = 0;
@@ -137,7 +137,7 @@ static size_t period_of(const planned_log *log, uint32_t *borders) {
         if (planned_is_alike(last - i, last - border)) border++;
         borders[i] = (uint32_t)border;
         size_t length = i + 1, shortest = length - border;
-        if (length >= 2 * shortest) {
+        if (length > 2 * shortest) {
             covered = length;
             period = shortest;
         }
@@ -153,6 +153,9 @@ bool planned_log_find_period(planned_log *log, planned_round *out_round) {
     if (borders == NULL) return false;
     size_t period = period_of(log, borders);
     base_free(borders);
-    size_t begin = log->count - period;
-    return period != 0 && copy_round(log, begin, log->requests[begin].born, true, out_round);
+    if (period == 0) return false;
+    /* The latest request begins the round that comes: what was freed before it belongs to the one before. */
+    size_t end = log->count - 1, begin = end - period;
+    *out_round = (planned_round){.begin = log->requests[begin].born, .end = log->requests[end].born};
+    return copy_round(log, begin, end, true, out_round);
 }

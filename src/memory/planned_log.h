@@ -47,7 +47,8 @@ void planned_log_remove(planned_log *log, const memory_block *block);
 /* Ends the round. With true, it is to be planned, and was copied to `out_round`: nothing of it outlives it, the one before was alike, or
  * `is_enough`. OUT_OF_MEMORY: it could not be copied. */
 tarn_status planned_log_end_round(planned_log *log, bool is_enough, bool *out_is_ready, planned_round *out_round);
-/* Where it is time to look, looks for a period; with true there is one, and its last round was copied. */
+/* Where it is time to look, looks for a period; with true there is one, and its last round was copied: the latest request is the first one
+ * of the round that follows. */
 bool planned_log_find_period(planned_log *log, planned_round *out_round);
 /* Forgets everything and begins a round. */
 void planned_log_clear(planned_log *log);

@@ -33,13 +33,16 @@ void planned_serve_learn(planned *self) {
 }
 
 /* A round is judged by what deviated and what did not come. */
-static void judge_round(planned *self, const planned_plan *plan) {
+static void judge_round(planned *self, planned_plan *plan) {
     uint32_t missing = plan->count - plan->served;
     self->counts.rounds++;
     self->counts.missing += missing;
     if (((uint64_t)plan->deviations + missing) * TOLERATED <= plan->count) {
         self->bad_rounds = 0;
         if (self->patience > 1) self->patience--;
+        /* What was live when the plan was made lay in the memory below, and has been freed since. */
+        self->wants_empty_cache = self->wants_empty_cache || !plan->is_proven;
+        plan->is_proven = true;
         return;
     }
     if (self->is_learning || ++self->bad_rounds < self->patience) return;
@@ -119,4 +122,16 @@ planned_answer planned_serve(planned *self, size_t size, size_t alignment, uint3
     }
     planned_take_place(plan, entry);
     return PLANNED_SERVED;
+}
+
+planned_entry *planned_serve_again(planned *self, size_t size, size_t alignment, uint32_t stream) {
+    planned_plan *plan = self->plan;
+    bool is_whole = plan->served == plan->count && plan->deviations == 0 && plan->waiting == NULL;
+    if (!is_whole || !plan->is_proven || self->is_marked || !plan->has_memory) return NULL;
+    uint32_t slot = 0;
+    while ((plan->slots[slot] & PLANNED_FREES) != 0) slot++;
+    const planned_entry *first = &plan->entries[plan->slots[slot] >> 1];
+    if (first->size != size || first->alignment != alignment || first->stream != stream) return NULL;
+    planned_serve_end_round(self);
+    return planned_serve_next(plan, size, alignment, stream);
 }

@@ -50,4 +50,8 @@ static inline planned_entry *planned_serve_next(planned_plan *plan, size_t size,
     return entry;
 }
 
+/* The entry of the first request of a round that nobody marks, after one that came wholly as planned: ends that one. NULL, nothing
+ * done: planned_serve has to look. The lock is held. */
+planned_entry *planned_serve_again(planned *self, size_t size, size_t alignment, uint32_t stream);
+
 #endif

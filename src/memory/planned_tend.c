@@ -97,7 +97,7 @@ static void replace_plan(planned *self, planned_plan *plan) {
         self->older = old;
     }
     self->plan = plan;
-    self->wants_memory = false;
+    self->wants_memory = self->wants_empty_cache = false;
     if (plan != NULL) {
         self->is_learning = false;
         planned_log_clear(&self->log);
@@ -106,8 +106,15 @@ static void replace_plan(planned *self, planned_plan *plan) {
     biased_lock_leave(&self->lock, way);
 }
 
+/* The first request of the round was served before the plan was there. */
+static void pass_first(planned_plan *plan) {
+    while ((plan->slots[plan->next] & PLANNED_FREES) != 0) plan->next++;
+    plan->entries[plan->slots[plan->next++] >> 1].served = plan->round;
+    plan->asked = plan->served = 1;
+}
+
 /* Plans the round, which ends here. The caller tends. */
-static tarn_status plan_round(planned *self, planned_round *round) {
+static tarn_status plan_round(planned *self, planned_round *round, bool has_begun) {
     planned_plan *plan;
     size_t bytes = 0;
     tarn_status status = planned_plan_create(self, round, &plan);
@@ -123,6 +130,7 @@ static tarn_status plan_round(planned *self, planned_round *round) {
         planned_plan_destroy(plan);
         return TARN_OK;
     }
+    if (has_begun) pass_first(plan);
     replace_plan(self, plan);
     (void)give_all_older(self, false, &bytes);
     (void)memory_empty_cache_below(&self->base);
@@ -145,14 +153,17 @@ tarn_status planned_tend_end_round(planned *self, biased_way way) {
         if (status != TARN_OK) self->counts.failed_plans++;
     }
     planned_plan *plan = self->wants_memory ? self->plan : NULL;
+    bool empties = self->wants_empty_cache;
     self->wants_memory = false;
+    if (is_mine) self->wants_empty_cache = false;
     self->is_tended = true;
     biased_lock_leave(&self->lock, way);
     if (!is_mine) return TARN_OK;
     size_t bytes = 0;
-    if (is_ready) status = plan_round(self, &round);
+    if (is_ready) status = plan_round(self, &round, false);
     else if (plan != NULL && status == TARN_OK) status = take_memory(self, plan);
     (void)give_all_older(self, false, &bytes);
+    if (empties) (void)memory_empty_cache_below(&self->base);
     end_tending(self);
     return status;
 }
@@ -169,17 +180,19 @@ void planned_tend(planned *self, biased_way way) {
     planned_plan *plan = self->wants_memory ? self->plan : NULL;
     bool is_ready = false, is_mine = !self->is_tended;
     if (is_mine && self->is_learning && !self->is_marked) is_ready = planned_log_find_period(&self->log, &round);
-    is_mine = is_mine && (is_ready || plan != NULL || has_idle_older(self));
+    bool empties = self->wants_empty_cache;
+    is_mine = is_mine && (is_ready || plan != NULL || empties || has_idle_older(self));
     if (is_mine) {
-        self->wants_memory = false;
+        self->wants_memory = self->wants_empty_cache = false;
         self->is_tended = true;
     }
     biased_lock_leave(&self->lock, way);
     if (!is_mine) return;
     tarn_status status = TARN_OK;
-    if (is_ready) status = plan_round(self, &round);
+    if (is_ready) status = plan_round(self, &round, true);
     else if (plan != NULL) status = take_memory(self, plan);
     (void)give_all_older(self, false, &bytes);
+    if (empties) (void)memory_empty_cache_below(&self->base);
     end_tending(self);
     if (status != TARN_OK) {
         base_log(TARN_LOG_INFO, "%s: planned: there is no plan, or no memory for it: %s",

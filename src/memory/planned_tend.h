@@ -7,7 +7,8 @@
 
 /* Ends the round. With the lock held; it is not held when this returns, and the lock is left in the `way` it was taken. */
 tarn_status planned_tend_end_round(planned *self, biased_way way);
-/* After a request that the element below served: looks for a period, and takes memory that the plan lacks. As above. */
+/* After a request: looks for a period, takes memory that the plan lacks, and gives back what a plan that has proven itself needs no
+ * more. As above. */
 void planned_tend(planned *self, biased_way way);
 /* Gives memory of plans back that nothing live lies in; adds to `inout_bytes`. Without the lock. The first failure. */
 tarn_status planned_tend_give(planned *self, size_t *inout_bytes);

@@ -80,6 +80,7 @@ struct planned_plan {
     uint64_t bytes, lower_bound;
 
     bool has_memory;
+    bool is_proven; /* a round came as it was planned */
     uint32_t next;  /* slot */
     uint32_t round; /* from 1 */
     uint32_t asked, deviations, in_a_row;
@@ -100,10 +101,11 @@ typedef struct planned {
     planned_plan *older; /* no longer served from, and not all of it is idle */
     planned_log log;
     bool is_learning;
-    bool is_marked;    /* the caller ends the rounds */
-    bool is_tended;    /* a thread makes a plan, or takes memory for one or gives it back, without the lock */
-    bool is_retired;   /* no short ways */
-    bool wants_memory; /* a round has begun, and the plan has none */
+    bool is_marked;         /* the caller ends the rounds */
+    bool is_tended;         /* a thread makes a plan, or takes memory for one or gives it back, without the lock */
+    bool is_retired;        /* no short ways */
+    bool wants_memory;      /* a round has begun, and the plan has none */
+    bool wants_empty_cache; /* the plan has served its first round: what is cached below is not needed any more */
     unsigned patience, bad_rounds; /* rounds in a row that may deviate before it learns again, and how many did */
     unsigned learnt_rounds;        /* that learning took so far */
     memory_figures figures;

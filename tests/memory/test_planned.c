@@ -92,6 +92,49 @@ static void the_period_is_found_without_marks(void **state) {
     stand_close(&stand);
 }
 
+/* A round may be as short as one request, and end with each of them. */
+static void one_size_again_and_again_is_planned(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "planned", "sim:8GiB");
+    for (int k = 0; k < 1000; k++) give(&stand, take(&stand, 3 * MIB, NULL), NULL);
+    tarn_planned_stats stats = planned_stats_of(stand.allocator);
+    assert_int_equal(stats.plans, 1);
+    assert_in_range(stats.planned, 700, 1000);
+    assert_int_equal(stats.deviations + stats.missing, 0);
+    assert_int_equal(stats.plan_bytes, 3 * MIB);
+    assert_in_range(stats.rounds, stats.planned - 1, 1000);
+    /* Another size in between is no harm. */
+    give(&stand, take(&stand, 5 * MIB, NULL), NULL);
+    give(&stand, take(&stand, 3 * MIB, NULL), NULL);
+    assert_int_equal(planned_stats_of(stand.allocator).planned, stats.planned + 1);
+    stand_close(&stand);
+}
+
+/* A gradient that is there when the plan is made is freed into the memory below, and is not needed there again. */
+static void what_the_plan_replaces_does_not_stay_cached(void **state) {
+    (void)state;
+    for (int is_marked = 0; is_marked < 2; is_marked++) {
+        test_stand stand;
+        stand_open(&stand, "planned", "sim:8GiB");
+        tarn_buffer *gradient = NULL;
+        for (int k = 0; k < 300; k++) {
+            tarn_buffer *early = take(&stand, 70 * MIB, NULL);
+            give(&stand, gradient, NULL);
+            gradient = take(&stand, 80 * MIB, NULL);
+            give(&stand, early, NULL);
+            if (is_marked != 0) step(&stand);
+        }
+        tarn_planned_stats stats = planned_stats_of(stand.allocator);
+        assert_int_equal(stats.plans, 1);
+        assert_int_equal(stats.deviations, 0);
+        assert_int_equal(stats.plan_bytes, 150 * MIB);
+        assert_in_range(tarn_allocator_allocated_size(stand.allocator), stats.plan_bytes, stats.plan_bytes + 2 * MIB);
+        give(&stand, gradient, NULL);
+        stand_close(&stand);
+    }
+}
+
 static void what_is_freed_in_the_next_round_has_a_place_too(void **state) {
     (void)state;
     test_stand stand;
@@ -417,6 +460,8 @@ int main(void) {
         cmocka_unit_test(a_round_that_repeats_is_served_from_its_plan_without_driver_calls),
         cmocka_unit_test(learning_leaves_no_memory_beside_the_plan),
         cmocka_unit_test(the_period_is_found_without_marks),
+        cmocka_unit_test(one_size_again_and_again_is_planned),
+        cmocka_unit_test(what_the_plan_replaces_does_not_stay_cached),
         cmocka_unit_test(what_is_freed_in_the_next_round_has_a_place_too),
         cmocka_unit_test(what_stays_is_left_to_the_element_below),
         cmocka_unit_test(what_deviates_is_served_from_below_and_counted),
