@@ -60,12 +60,12 @@ static uint32_t order_buffers(const plan_section *section, plan_keyed *keyed, pl
 }
 
 /* The root of a size on a scale whose end is the root of the greatest. */
-static uint32_t largeness_of(uint64_t size, uint64_t greatest) {
+static uint8_t largeness_of(uint64_t size, uint64_t greatest) {
     const double square = (double)size / (double)greatest * PLAN_LARGEST * PLAN_LARGEST;
-    uint32_t low = 1, high = PLAN_LARGEST;
+    uint8_t low = 1, high = PLAN_LARGEST;
     while (low < high) {
-        uint32_t middle = low + (high - low) / 2;
-        if ((double)middle * middle < square) low = middle + 1;
+        uint8_t middle = (uint8_t)((low + high) / 2);
+        if ((double)middle * middle < square) low = (uint8_t)(middle + 1);
         else high = middle;
     }
     return low;
@@ -73,52 +73,52 @@ static uint32_t largeness_of(uint64_t size, uint64_t greatest) {
 
 bool plan_candidates_begin(plan_candidates *candidates, const plan_section *section, plan_keyed *keyed,
                            plan_keyed *scratch) {
-    *candidates = (plan_candidates){.leaf_count = 1};
+    *candidates = (plan_candidates){.section = section, .leaf_count = 1};
     while ((uint64_t)candidates->leaf_count * CANDIDATES_OF_LEAF < section->count) candidates->leaf_count *= 2;
     candidates->place_count = candidates->leaf_count * CANDIDATES_OF_LEAF;
     candidates->buffers = base_allocate(candidates->place_count, sizeof *candidates->buffers);
     candidates->place_of = base_allocate(section->count, sizeof *candidates->place_of);
-    candidates->all = base_allocate(candidates->place_count, sizeof *candidates->all);
+    candidates->largeness = base_allocate(candidates->place_count, sizeof *candidates->largeness);
     candidates->current = base_allocate(candidates->place_count, sizeof *candidates->current);
-    candidates->all_boxes = base_allocate(candidates->leaf_count, 2 * sizeof *candidates->all_boxes);
-    candidates->current_boxes = base_allocate(candidates->leaf_count, 2 * sizeof *candidates->current_boxes);
-    if (candidates->buffers == NULL || candidates->place_of == NULL || candidates->all == NULL ||
-        candidates->current == NULL || candidates->all_boxes == NULL || candidates->current_boxes == NULL) {
+    candidates->boxes = base_allocate(candidates->leaf_count, 2 * sizeof *candidates->boxes);
+    if (candidates->buffers == NULL || candidates->place_of == NULL || candidates->largeness == NULL ||
+        candidates->current == NULL || candidates->boxes == NULL) {
         plan_candidates_end(candidates);
         return false;
     }
-    uint32_t count = order_buffers(section, keyed, scratch);
+    candidates->count = order_buffers(section, keyed, scratch);
     uint64_t greatest = 1;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < candidates->count; i++)
         if (section->size[keyed[i].item] > greatest) greatest = section->size[keyed[i].item];
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < candidates->count; i++) {
         uint32_t buffer = keyed[i].item;
         candidates->buffers[i] = buffer;
         candidates->place_of[buffer] = i;
-        candidates->all[i] = (plan_candidate){section->lower[buffer], section->upper[buffer],
-                                              largeness_of(section->size[buffer], greatest)};
+        candidates->largeness[i] = largeness_of(section->size[buffer], greatest);
     }
-    for (uint32_t leaf = 0; leaf < candidates->leaf_count; leaf++)
-        candidates->all_boxes[candidates->leaf_count + leaf] = box_of_leaf(candidates->all, leaf);
-    for (uint32_t node = candidates->leaf_count - 1; node > 0; node--)
-        candidates->all_boxes[node] = box_of_children(candidates->all_boxes, node);
     return true;
 }
 
 void plan_candidates_end(plan_candidates *candidates) {
     base_free(candidates->buffers);
     base_free(candidates->place_of);
-    base_free(candidates->all);
+    base_free(candidates->largeness);
     base_free(candidates->current);
-    base_free(candidates->all_boxes);
-    base_free(candidates->current_boxes);
+    base_free(candidates->boxes);
     *candidates = (plan_candidates){0};
 }
 
 void plan_candidates_reset(plan_candidates *candidates) {
-    memcpy(candidates->current, candidates->all, candidates->place_count * sizeof *candidates->all);
-    memcpy(candidates->current_boxes, candidates->all_boxes,
-           2 * (size_t)candidates->leaf_count * sizeof *candidates->all_boxes);
+    const plan_section *section = candidates->section;
+    for (uint32_t i = 0; i < candidates->count; i++) {
+        uint32_t buffer = candidates->buffers[i];
+        candidates->current[i] =
+            (plan_candidate){section->lower[buffer], section->upper[buffer], candidates->largeness[i]};
+    }
+    for (uint32_t leaf = 0; leaf < candidates->leaf_count; leaf++)
+        candidates->boxes[candidates->leaf_count + leaf] = box_of_leaf(candidates->current, leaf);
+    for (uint32_t node = candidates->leaf_count - 1; node > 0; node--)
+        candidates->boxes[node] = box_of_children(candidates->boxes, node);
 }
 
 /* What is looked for, and the place of the best so far. */
@@ -136,7 +136,7 @@ static inline uint64_t weight_of(const quest *wanted, uint32_t lower, uint32_t u
 
 /* How heavy a candidate below a node can be; 0: none is wanted. */
 static inline uint64_t bound(const quest *wanted, uint32_t node) {
-    const plan_candidate_box *box = &wanted->candidates->current_boxes[node];
+    const plan_candidate_box *box = &wanted->candidates->boxes[node];
     if (box->lower_minimum > wanted->slot || box->lower_maximum < wanted->lower || box->upper_minimum > wanted->upper ||
         box->upper_maximum <= wanted->slot) {
         return 0;
@@ -191,10 +191,10 @@ void plan_candidates_take(plan_candidates *candidates, uint32_t buffer) {
     uint32_t node = candidates->leaf_count + leaf;
     candidates->current[place] = (plan_candidate){0, 0, 0};
     plan_candidate_box box = box_of_leaf(candidates->current, leaf);
-    while (memcmp(&box, &candidates->current_boxes[node], sizeof box) != 0) {
-        candidates->current_boxes[node] = box;
+    while (memcmp(&box, &candidates->boxes[node], sizeof box) != 0) {
+        candidates->boxes[node] = box;
         node /= 2;
         if (node == 0) return;
-        box = box_of_children(candidates->current_boxes, node);
+        box = box_of_children(candidates->boxes, node);
     }
 }

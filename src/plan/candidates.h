@@ -23,9 +23,11 @@ typedef struct plan_candidates {
     uint32_t place_count;    /* of all leaves */
     uint32_t *buffers;       /* at each place */
     uint32_t *place_of;      /* of each buffer */
-    plan_candidate *all;     /* at each place, in the beginning */
-    plan_candidate *current; /* and of those that are left */
-    plan_candidate_box *all_boxes, *current_boxes;
+    uint8_t *largeness;      /* at each place */
+    plan_candidate *current; /* those that are left */
+    plan_candidate_box *boxes;
+    const plan_section *section;
+    uint32_t count; /* places that are a buffer's in the beginning */
 } plan_candidates;
 
 /* All buffers of the section but the fixed ones; after plan_candidates_reset. False without host memory. */

@@ -28,12 +28,13 @@ typedef struct part {
     uint32_t region;
 } part;
 
+/* A part's end or begin. Which it is comes first, in one number with the part's: what ends makes room for what begins. */
 typedef struct event {
     int64_t time;
-    size_t part;
-    uint32_t region;
-    bool is_end;
+    uint64_t part;
 } event;
+
+#define IS_BEGIN ((uint64_t)1 << 63)
 
 /* A set of the numbers below a limit. */
 typedef struct number_set {
@@ -108,18 +109,17 @@ static size_t number_below(const number_set *set, size_t number) {
     return NONE;
 }
 
+/* By region, then by where they begin. */
 static int compare_bottoms(const void *left, const void *right) {
     const part *a = left, *b = right;
+    if (a->region != b->region) return a->region < b->region ? -1 : 1;
     if (a->bottom != b->bottom) return a->bottom < b->bottom ? -1 : 1;
     return a->buffer < b->buffer ? -1 : a->buffer > b->buffer;
 }
 
-/* By region, then by time; what ends makes room for what begins. */
 static int compare_events(const void *left, const void *right) {
     const event *a = left, *b = right;
-    if (a->region != b->region) return a->region < b->region ? -1 : 1;
     if (a->time != b->time) return a->time < b->time ? -1 : 1;
-    if (a->is_end != b->is_end) return a->is_end ? -1 : 1;
     return a->part < b->part ? -1 : a->part > b->part;
 }
 
@@ -169,8 +169,8 @@ static tarn_status refuse_overlap(const part *a, const part *b, const part *begi
 /* `parts` are in order of where they begin. */
 static tarn_status sweep(const part *parts, const event *events, size_t event_count, number_set *in_use) {
     for (size_t i = 0; i < event_count; i++) {
-        size_t number = events[i].part;
-        if (events[i].is_end) {
+        size_t number = events[i].part & ~IS_BEGIN;
+        if ((events[i].part & IS_BEGIN) == 0) {
             remove_number(in_use, number);
             continue;
         }
@@ -183,6 +183,24 @@ static tarn_status sweep(const part *parts, const event *events, size_t event_co
     return TARN_OK;
 }
 
+/* `parts` are in order by region, and of where they begin. */
+static tarn_status sweep_regions(const part *parts, size_t count, number_set *in_use) {
+    tarn_status status = TARN_OK;
+    for (size_t begin = 0, end; begin < count && status == TARN_OK; begin = end) {
+        for (end = begin; end < count && parts[end].region == parts[begin].region;) end++;
+        event *events = base_allocate(end - begin, 2 * sizeof *events);
+        if (events == NULL) return base_fail(TARN_OUT_OF_MEMORY, "checking a plan of %zu parts: no host memory", count);
+        for (size_t i = begin; i < end; i++) {
+            events[2 * (i - begin)] = (event){.time = parts[i].lower, .part = i | IS_BEGIN};
+            events[2 * (i - begin) + 1] = (event){.time = parts[i].upper, .part = i};
+        }
+        qsort(events, 2 * (end - begin), sizeof *events, compare_events);
+        status = sweep(parts, events, 2 * (end - begin), in_use);
+        base_free(events);
+    }
+    return status;
+}
+
 tarn_status plan_check_apart(const tarn_plan_buffer *buffers, const uint32_t *indices, const uint64_t *offsets,
                              size_t count) {
     size_t part_count = 0;
@@ -191,10 +209,9 @@ tarn_status plan_check_apart(const tarn_plan_buffer *buffers, const uint32_t *in
         part_count += list_parts(&buffers[index], index, offsets[i], NULL);
     }
     part *parts = base_allocate(part_count, sizeof *parts);
-    event *events = base_allocate(part_count, 2 * sizeof *events);
     number_set in_use = {0};
     tarn_status status;
-    if (parts == NULL || events == NULL || !begin_set(&in_use, part_count)) {
+    if (parts == NULL || !begin_set(&in_use, part_count)) {
         status = base_fail(TARN_OUT_OF_MEMORY, "checking a plan of %zu buffers: no host memory", count);
     } else {
         size_t listed = 0;
@@ -203,15 +220,9 @@ tarn_status plan_check_apart(const tarn_plan_buffer *buffers, const uint32_t *in
             listed += list_parts(&buffers[index], index, offsets[i], &parts[listed]);
         }
         qsort(parts, part_count, sizeof *parts, compare_bottoms);
-        for (size_t i = 0; i < part_count; i++) {
-            events[2 * i] = (event){.time = parts[i].lower, .part = i, .region = parts[i].region};
-            events[2 * i + 1] = (event){.time = parts[i].upper, .part = i, .region = parts[i].region, .is_end = true};
-        }
-        qsort(events, 2 * part_count, sizeof *events, compare_events);
-        status = sweep(parts, events, 2 * part_count, &in_use);
+        status = sweep_regions(parts, part_count, &in_use);
     }
     base_free(in_use.words);
-    base_free(events);
     base_free(parts);
     return status;
 }

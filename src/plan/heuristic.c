@@ -44,6 +44,7 @@ typedef struct workplace {
     uint64_t *load_around; /* of each buffer */
     uint64_t *weights, *trial;
     uint64_t *best_offsets, best;
+    bool may_fit, may_sink; /* first fit is tried, in all orders or only in that of the best plan */
 } workplace;
 
 static void leave(workplace *place) {
@@ -58,24 +59,42 @@ static void leave(workplace *place) {
     base_free(place->trial);
 }
 
-static tarn_status enter(workplace *place) {
+/* What only first fit needs. */
+static tarn_status prepare_fitting(workplace *place) {
     const plan_section *section = place->section;
-    place->keyed = base_allocate(section->count, sizeof *place->keyed);
-    place->scratch = base_allocate(section->count, sizeof *place->scratch);
     place->order = base_allocate(section->count, sizeof *place->order);
-    place->load = base_allocate(section->slot_count, sizeof *place->load);
     place->load_around = base_allocate(section->count, sizeof *place->load_around);
-    place->weights = base_allocate((size_t)section->slot_count + 1, sizeof *place->weights);
-    place->trial = base_allocate(section->count, sizeof *place->trial);
-    if (place->keyed == NULL || place->scratch == NULL || place->order == NULL || place->load == NULL ||
-        place->load_around == NULL || place->weights == NULL || place->trial == NULL) {
+    if (place->order == NULL || place->load_around == NULL) {
         return base_fail(TARN_OUT_OF_MEMORY, "planning %" PRIu32 " buffers: no host memory", section->count);
     }
+    tarn_status status = plan_placer_begin(&place->placer, section);
+    return status == TARN_OK ? plan_load_around(section, place->load_around) : status;
+}
+
+static tarn_status enter(workplace *place) {
+    const plan_section *section = place->section;
+    bool has_holes = section->has_fixed || section->has_alignment || section->first_piece != NULL;
+    uint32_t count = section->count;
+    place->may_fit = count <= FEW_FOR_FIRST_FIT || (has_holes && count <= MANY_FOR_FIRST_FIT / 3);
+    place->may_sink = count <= FEW_FOR_FIRST_FIT || (has_holes && count <= MANY_FOR_FIRST_FIT);
+    place->keyed = base_allocate(count, sizeof *place->keyed);
+    place->scratch = base_allocate(count, sizeof *place->scratch);
+    place->load = base_allocate(section->slot_count, sizeof *place->load);
+    place->weights = base_allocate((size_t)section->slot_count + 1, sizeof *place->weights);
+    place->trial = base_allocate(count, sizeof *place->trial);
+    if (place->keyed == NULL || place->scratch == NULL || place->load == NULL || place->weights == NULL ||
+        place->trial == NULL) {
+        return base_fail(TARN_OUT_OF_MEMORY, "planning %" PRIu32 " buffers: no host memory", count);
+    }
     tarn_status status = plan_notches_begin(&place->notches, section, place->keyed, place->scratch);
-    if (status == TARN_OK) status = plan_placer_begin(&place->placer, section);
-    if (status == TARN_OK) status = plan_load_around(section, place->load_around);
-    if (status == TARN_OK) plan_load(section, place->load);
-    return status;
+    if (status != TARN_OK) return status;
+    plan_load(section, place->load);
+    if (place->may_sink) return prepare_fitting(place);
+    /* Where there are many buffers, memory counts. */
+    base_free(place->keyed);
+    base_free(place->scratch);
+    place->keyed = place->scratch = NULL;
+    return TARN_OK;
 }
 
 static bool is_enough(const workplace *place) {
@@ -153,15 +172,14 @@ tarn_status plan_heuristic(const plan_section *section, uint64_t target, plan_wa
     workplace place = {
         .section = section, .watch = watch, .target = target, .best_offsets = offsets, .best = UINT64_MAX};
     bool has_holes = section->has_fixed || section->has_alignment || section->first_piece != NULL;
-    uint32_t count = section->count;
     tarn_status status = enter(&place);
     if (status == TARN_OK) {
         fill_notches(&place);
         if (!has_holes) status = plan_as_boxes(&place);
     }
     if (status == TARN_OK) {
-        if (count <= FEW_FOR_FIRST_FIT || (has_holes && count <= MANY_FOR_FIRST_FIT / 3)) fit_in_orders(&place);
-        if (count <= FEW_FOR_FIRST_FIT || (has_holes && count <= MANY_FOR_FIRST_FIT)) let_sink(&place);
+        if (place.may_fit) fit_in_orders(&place);
+        if (place.may_sink) let_sink(&place);
         *out_height = place.best;
     }
     leave(&place);

@@ -126,7 +126,9 @@ static plan_waiting pop(plan_notches *skyline) {
 }
 
 static uint32_t add_stretch(plan_notches *skyline, plan_stretch stretch) {
-    uint32_t number = skyline->stretch_count++;
+    uint32_t number = skyline->gone;
+    if (number != NO_STRETCH) skyline->gone = skyline->stretches[number].next;
+    else number = skyline->stretch_count++;
     skyline->stretches[number] = stretch;
     if (stretch.previous != NO_STRETCH) skyline->stretches[stretch.previous].next = number;
     if (stretch.next != NO_STRETCH) skyline->stretches[stretch.next].previous = number;
@@ -138,6 +140,8 @@ static void remove_stretch(plan_notches *skyline, uint32_t number) {
     if (gone->previous != NO_STRETCH) skyline->stretches[gone->previous].next = gone->next;
     if (gone->next != NO_STRETCH) skyline->stretches[gone->next].previous = gone->previous;
     gone->upper = gone->lower;
+    gone->next = skyline->gone;
+    skyline->gone = number;
 }
 
 static uint64_t height_of(const plan_notches *skyline, uint32_t stretch) {
@@ -187,6 +191,7 @@ static void raise_over(plan_notches *skyline, uint32_t number, uint32_t lower, u
 static void lay_floor(plan_notches *skyline, uint64_t *offsets, uint64_t *out_height) {
     const plan_section *section = skyline->section;
     skyline->stretch_count = skyline->heap_count = 0;
+    skyline->gone = NO_STRETCH;
     *out_height = 0;
     for (uint32_t slot = 0; slot < section->slot_count; slot++) {
         uint64_t height = skyline->floor[slot];

@@ -14,7 +14,8 @@ typedef struct plan_stretch {
     uint64_t height;
 } plan_stretch;
 
-/* A stretch in the heap, and the height it had when it was put there: if that has changed, it stands there again. */
+/* A stretch in the heap, and the height it had when it was put there: if that has changed, it stands there again. If it has gone, and
+ * another one in its place has the same height, that one stands there twice, which changes nothing. */
 typedef struct plan_waiting {
     uint64_t height;
     uint32_t stretch;
@@ -30,6 +31,7 @@ typedef struct plan_notches {
     plan_stretch *stretches;
     plan_waiting *heap; /* the lowest first */
     uint32_t stretch_count, heap_count;
+    uint32_t gone; /* the first of the stretches that are gone and can be used again, by `next` */
 } plan_notches;
 
 /* OUT_OF_MEMORY; there is nothing to end then. `keyed` and `scratch` have room for the section's buffers. */

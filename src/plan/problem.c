@@ -19,9 +19,10 @@ typedef struct span {
 
 /* What building needs, and nobody after it. */
 typedef struct workshop {
-    plan_keyed *order; /* the buffers that need a place, by region and then by when they begin */
-    plan_keyed *begins, *ends, *scratch;
-    span *spans; /* of the pieces */
+    plan_keyed *order;                   /* the buffers that need a place, by region and then by when they begin */
+    plan_keyed *begins, *ends, *scratch; /* when the pieces of a section begin and end */
+    span *spans;                         /* of a buffer */
+    uint32_t most_gaps;                  /* of a buffer that needs a place */
 } workshop;
 
 uint64_t plan_common_divisor(uint64_t a, uint64_t b) {
@@ -159,6 +160,7 @@ static size_t order_buffers(plan_problem *problem, workshop *shop, const tarn_pl
         uint32_t spans = list_spans(buffer, NULL);
         piece_count += spans;
         if (spans != 0) {
+            if (buffer->gap_count > shop->most_gaps) shop->most_gaps = buffer->gap_count;
             shop->order[problem->count++] = (plan_keyed){plan_key_of_time(first_need(buffer)), (uint32_t)i};
         } else if (buffer->size != 0) {
             plan_region *region = &problem->regions[region_of(problem, buffer->region)];
@@ -198,10 +200,26 @@ static void cut_sections(plan_problem *problem, const workshop *shop, const tarn
     }
 }
 
-/* Writes the buffers of a section, and their spans. */
+/* Writes the pieces of a buffer, and when they begin and end: the section's pieces begin with number `first`. Where no buffer has
+ * gaps, its only piece is the buffer. */
+static void fill_pieces(plan_problem *problem, workshop *shop, const tarn_plan_buffer *buffer, uint64_t unit,
+                        uint32_t first, uint32_t *piece_count) {
+    uint32_t spans = list_spans(buffer, shop->spans);
+    for (uint32_t j = 0; j < spans; j++) {
+        const span *needed = &shop->spans[j];
+        uint32_t piece = (*piece_count)++;
+        shop->begins[piece - first] = (plan_keyed){plan_key_of_time(needed->lower), piece};
+        shop->ends[piece - first] = (plan_keyed){plan_key_of_time(needed->upper), piece};
+        if (problem->pieces == NULL) continue;
+        problem->pieces[piece].bottom = needed->bottom;
+        problem->pieces[piece].top = (needed->top + unit - 1) / unit * unit;
+    }
+}
+
+/* Writes the buffers of a section, and their pieces. */
 static void fill_buffers(plan_problem *problem, workshop *shop, plan_section *section, const tarn_plan_buffer *buffers,
                          uint32_t *piece_count) {
-    uint32_t begin = (uint32_t)(section->source - problem->source);
+    uint32_t begin = (uint32_t)(section->source - problem->source), first_piece = *piece_count;
     uint64_t unit = problem->regions[section->region].unit;
     bool has_gaps = false;
     for (uint32_t i = begin; i < begin + section->count; i++) {
@@ -210,13 +228,13 @@ static void fill_buffers(plan_problem *problem, workshop *shop, plan_section *se
         problem->size[i] = (buffer->size + unit - 1) / unit * unit;
         problem->alignment[i] = buffer->alignment > 1 ? buffer->alignment : 1;
         problem->fixed[i] = buffer->fixed_offset;
-        problem->first_piece[i] = *piece_count;
-        *piece_count += list_spans(buffer, &shop->spans[*piece_count]);
+        if (problem->pieces != NULL) problem->first_piece[i] = *piece_count;
+        fill_pieces(problem, shop, buffer, unit, first_piece, piece_count);
         has_gaps = has_gaps || buffer->gap_count != 0;
         section->has_alignment = section->has_alignment || problem->alignment[i] > unit;
         section->has_fixed = section->has_fixed || problem->fixed[i] != TARN_PLAN_ANYWHERE;
     }
-    problem->first_piece[begin + section->count] = *piece_count;
+    if (problem->pieces != NULL) problem->first_piece[begin + section->count] = *piece_count;
     section->lower = problem->lower + begin;
     section->upper = problem->upper + begin;
     section->size = problem->size + begin;
@@ -227,58 +245,63 @@ static void fill_buffers(plan_problem *problem, workshop *shop, plan_section *se
     section->unit = unit;
 }
 
-/* Numbers the slots of a section, whose pieces are [begin, end). */
-static void number_slots(plan_problem *problem, workshop *shop, plan_section *section, uint32_t begin, uint32_t end) {
-    uint32_t count = end - begin;
-    for (uint32_t i = 0; i < count; i++) {
-        const span *needed = &shop->spans[begin + i];
-        shop->begins[i] = (plan_keyed){plan_key_of_time(needed->lower), begin + i};
-        shop->ends[i] = (plan_keyed){plan_key_of_time(needed->upper), begin + i};
-        problem->pieces[begin + i].bottom = needed->bottom;
-        problem->pieces[begin + i].top = (needed->top + section->unit - 1) / section->unit * section->unit;
-    }
+/* The lower and upper slots of all pieces. */
+static uint32_t *lower_of(plan_problem *problem, uint32_t piece) {
+    return problem->pieces != NULL ? &problem->pieces[piece].lower : &problem->lower[piece];
+}
+
+static uint32_t *upper_of(plan_problem *problem, uint32_t piece) {
+    return problem->pieces != NULL ? &problem->pieces[piece].upper : &problem->upper[piece];
+}
+
+/* Numbers the slots of a section, which has `count` pieces. */
+static void number_slots(plan_problem *problem, workshop *shop, plan_section *section, uint32_t count) {
     plan_sort(shop->begins, shop->scratch, count);
     plan_sort(shop->ends, shop->scratch, count);
     uint32_t slots = 0, ended = 0;
     bool is_slot_over = true;
     for (uint32_t begun = 0; begun < count; begun++) {
         for (; shop->ends[ended].key <= shop->begins[begun].key; ended++) {
-            problem->pieces[shop->ends[ended].item].upper = slots;
+            *upper_of(problem, shop->ends[ended].item) = slots;
             is_slot_over = true;
         }
         slots += is_slot_over;
         is_slot_over = false;
-        problem->pieces[shop->begins[begun].item].lower = slots - 1;
+        *lower_of(problem, shop->begins[begun].item) = slots - 1;
     }
-    for (; ended < count; ended++) problem->pieces[shop->ends[ended].item].upper = slots;
+    for (; ended < count; ended++) *upper_of(problem, shop->ends[ended].item) = slots;
     section->slot_count = slots;
     uint32_t first = (uint32_t)(section->source - problem->source);
-    for (uint32_t i = first; i < first + section->count; i++) {
+    for (uint32_t i = first; i < first + section->count && problem->pieces != NULL; i++) {
         problem->lower[i] = problem->pieces[problem->first_piece[i]].lower;
         problem->upper[i] = problem->pieces[problem->first_piece[i + 1] - 1].upper;
     }
 }
 
-static bool open_workshop(workshop *shop, plan_problem *problem, size_t piece_count) {
+/* `capacity` is that of the workshop's scratch. Pieces are for problems that have gaps. */
+static bool open_workshop(workshop *shop, plan_problem *problem, size_t capacity, size_t piece_count) {
     size_t count = problem->count;
+    bool has_gaps = shop->most_gaps != 0;
     shop->begins = base_allocate(piece_count, sizeof *shop->begins);
     shop->ends = base_allocate(piece_count, sizeof *shop->ends);
-    shop->spans = base_allocate(piece_count, sizeof *shop->spans);
-    base_free(shop->scratch);
-    shop->scratch = base_allocate(piece_count, sizeof *shop->scratch);
+    shop->spans = base_allocate(2 * (size_t)shop->most_gaps + 1, sizeof *shop->spans);
+    if (piece_count > capacity) {
+        base_free(shop->scratch);
+        shop->scratch = base_allocate(piece_count, sizeof *shop->scratch);
+    }
     problem->sections = base_allocate(problem->section_count, sizeof *problem->sections);
     problem->source = base_allocate(count, sizeof *problem->source);
     problem->lower = base_allocate(count, sizeof *problem->lower);
     problem->upper = base_allocate(count, sizeof *problem->upper);
-    problem->first_piece = base_allocate(count + 1, sizeof *problem->first_piece);
+    if (has_gaps) problem->first_piece = base_allocate(count + 1, sizeof *problem->first_piece);
     problem->size = base_allocate(count, sizeof *problem->size);
     problem->alignment = base_allocate(count, sizeof *problem->alignment);
     problem->fixed = base_allocate(count, sizeof *problem->fixed);
-    problem->pieces = base_allocate(piece_count, sizeof *problem->pieces);
+    if (has_gaps) problem->pieces = base_allocate(piece_count, sizeof *problem->pieces);
     return shop->begins != NULL && shop->ends != NULL && shop->spans != NULL && shop->scratch != NULL &&
            problem->sections != NULL && problem->source != NULL && problem->lower != NULL && problem->upper != NULL &&
-           problem->first_piece != NULL && problem->size != NULL && problem->alignment != NULL &&
-           problem->fixed != NULL && problem->pieces != NULL;
+           problem->size != NULL && problem->alignment != NULL && problem->fixed != NULL &&
+           (!has_gaps || (problem->first_piece != NULL && problem->pieces != NULL));
 }
 
 static void close_workshop(workshop *shop) {
@@ -287,6 +310,7 @@ static void close_workshop(workshop *shop) {
     base_free(shop->ends);
     base_free(shop->scratch);
     base_free(shop->spans);
+    *shop = (workshop){0};
 }
 
 tarn_status plan_problem_begin(plan_problem *problem, const tarn_plan_buffer *buffers, size_t count) {
@@ -307,7 +331,7 @@ tarn_status plan_problem_begin(plan_problem *problem, const tarn_plan_buffer *bu
     }
     cut_sections(problem, &shop, buffers);
     status = TARN_OUT_OF_MEMORY;
-    if (!open_workshop(&shop, problem, piece_count)) {
+    if (!open_workshop(&shop, problem, count, piece_count)) {
         base_fail(status, "planning %zu buffers: no host memory for their lifetimes", count);
         goto fail;
     }
@@ -316,12 +340,11 @@ tarn_status plan_problem_begin(plan_problem *problem, const tarn_plan_buffer *bu
     for (uint32_t i = 0; i < problem->section_count; i++) {
         uint32_t begin = filled;
         fill_buffers(problem, &shop, &problem->sections[i], buffers, &filled);
-        number_slots(problem, &shop, &problem->sections[i], begin, filled);
+        number_slots(problem, &shop, &problem->sections[i], filled - begin);
     }
-    status = plan_problem_bound(problem, buffers);
-    if (status != TARN_OK) goto fail;
     close_workshop(&shop);
-    return TARN_OK;
+    status = plan_problem_bound(problem, buffers);
+    if (status == TARN_OK) return TARN_OK;
 fail:
     close_workshop(&shop);
     plan_problem_end(problem);

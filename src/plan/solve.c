@@ -204,28 +204,36 @@ static void judge(const plan_solver *solver, tarn_plan_result *out_result) {
         if (bound > capacity) out_result->is_infeasible = 1;
     }
     out_result->is_cancelled = atomic_load(&solver->watch.is_cancelled);
-    out_result->seconds = (double)(base_clock_ns() - solver->watch.begin_ns) / SECOND_NS;
 }
 
-static tarn_status solve(plan_solver *solver) {
+static tarn_status solve(plan_solver *solver, tarn_plan_result *out_result) {
     solver->offsets = base_allocate(solver->problem.count, sizeof *solver->offsets);
     solver->heights = base_allocate(solver->problem.section_count, sizeof *solver->heights);
-    solver->results = base_allocate(solver->count, sizeof *solver->results);
     solver->bounds = base_allocate(solver->problem.section_count, sizeof *solver->bounds);
     solver->turns = base_allocate(solver->problem.section_count, sizeof *solver->turns);
     solver->capacities = base_allocate(solver->problem.region_count, sizeof *solver->capacities);
-    if (solver->offsets == NULL || solver->heights == NULL || solver->results == NULL || solver->bounds == NULL ||
-        solver->turns == NULL || solver->capacities == NULL) {
+    if (solver->offsets == NULL || solver->heights == NULL || solver->bounds == NULL || solver->turns == NULL ||
+        solver->capacities == NULL) {
         return base_fail(TARN_OUT_OF_MEMORY, "planning %zu buffers: no host memory for offsets", solver->count);
     }
     /* The check at the end takes a few times as long as what has been done so far. */
     plan_watch_reserve(&solver->watch, CHECK_TIME * (base_clock_ns() - solver->watch.begin_ns));
     tarn_status status = plan_regions(solver);
     if (status != TARN_OK) return status;
+    solver->results = base_allocate(solver->count, sizeof *solver->results);
+    if (solver->results == NULL) {
+        return base_fail(TARN_OUT_OF_MEMORY, "planning %zu buffers: no host memory for offsets", solver->count);
+    }
     write_results(solver);
+    judge(solver, out_result);
+    /* The check needs nothing of all this, but as much memory. */
+    plan_problem_end(&solver->problem);
+    base_free(solver->offsets);
+    solver->offsets = NULL;
     status = tarn_plan_check(solver->buffers, solver->count, NULL, 0, solver->results);
-    if (status != TARN_INVALID_ARGUMENT) return status;
-    return base_fail_within(TARN_INTERNAL, "the planner's own plan is wrong");
+    if (status == TARN_INVALID_ARGUMENT) return base_fail_within(TARN_INTERNAL, "the planner's own plan is wrong");
+    out_result->seconds = (double)(base_clock_ns() - solver->watch.begin_ns) / SECOND_NS;
+    return status;
 }
 
 tarn_status tarn_plan_solve(const tarn_plan_buffer *buffers, size_t count, const tarn_plan_options *options,
@@ -246,10 +254,9 @@ tarn_status tarn_plan_solve(const tarn_plan_buffer *buffers, size_t count, const
     status = plan_problem_validate(buffers, count);
     if (status == TARN_OK) status = plan_problem_begin(&solver.problem, buffers, count);
     if (status == TARN_OK) {
-        status = solve(&solver);
+        tarn_plan_result result;
+        status = solve(&solver, &result);
         if (status == TARN_OK) {
-            tarn_plan_result result;
-            judge(&solver, &result);
             status = base_fill_structure(out_result, &result, sizeof result, "the result of a plan");
         }
         if (status == TARN_OK && count != 0) memcpy(out_offsets, solver.results, count * sizeof *out_offsets);

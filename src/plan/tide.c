@@ -8,7 +8,7 @@ bool plan_tide_begin(plan_tide *tide, uint32_t slot_count) {
     tide->slot_count = slot_count;
     tide->leaf_count = 1;
     while (tide->leaf_count < slot_count) tide->leaf_count *= 2;
-    tide->added = base_allocate(tide->leaf_count, 2 * sizeof *tide->added);
+    tide->added = base_allocate(tide->leaf_count, sizeof *tide->added);
     tide->highest = base_allocate(tide->leaf_count, 2 * sizeof *tide->highest);
     if (tide->added != NULL && tide->highest != NULL) return true;
     plan_tide_end(tide);

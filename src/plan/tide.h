@@ -8,7 +8,7 @@
 typedef struct plan_tide {
     uint32_t slot_count, leaf_count; /* the latter a power of two */
     /* Node i stands over 2i and 2i + 1: what has been added to all of its slots, and the highest of them with what was added here and
-     * below. Slot s is node leaf_count + s. */
+     * below. Slot s is node leaf_count + s; `added` ends before the slots. */
     uint64_t *added, *highest;
 } plan_tide;
 

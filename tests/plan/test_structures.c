@@ -68,7 +68,7 @@ enum { MANY = 500, SLOTS = 60 };
 static uint64_t weight_of(const plan_section *section, const plan_candidates *candidates, uint32_t buffer,
                           const uint64_t *weights, bool by_size) {
     uint64_t weight = weights[section->upper[buffer]] - weights[section->lower[buffer]];
-    return by_size ? weight * candidates->all[candidates->place_of[buffer]].largeness : weight;
+    return by_size ? weight * candidates->largeness[candidates->place_of[buffer]] : weight;
 }
 
 /* What the heaviest candidate weighs, or 0. */
@@ -111,11 +111,11 @@ static void the_heaviest_candidate_is_found_until_none_is_left(void **state) {
         plan_candidates_reset(&candidates);
         for (uint32_t i = 0; i < count; i++) {
             if (is_taken[i]) continue;
-            uint32_t largeness = candidates.all[candidates.place_of[i]].largeness;
+            uint32_t largeness = candidates.largeness[candidates.place_of[i]];
             assert_in_range(largeness, 1, PLAN_LARGEST);
             for (uint32_t j = 0; j < i; j++)
                 if (!is_taken[j] && sizes[j] == sizes[i])
-                    assert_int_equal(candidates.all[candidates.place_of[j]].largeness, largeness);
+                    assert_int_equal(candidates.largeness[candidates.place_of[j]], largeness);
         }
         for (unsigned round = 0; round < 4 * MANY; round++) {
             uint32_t lower = below(SLOTS), upper = lower + 1 + below(SLOTS - lower),
