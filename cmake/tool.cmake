@@ -2,6 +2,12 @@
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(JANSSON REQUIRED IMPORTED_TARGET jansson)
 
+# What `tarn run` runs, for its tests too.
+file(GLOB workload_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/workload/*.c)
+add_library(tarn_workloads STATIC ${workload_sources})
+target_include_directories(tarn_workloads PUBLIC ${PROJECT_SOURCE_DIR}/tools)
+target_link_libraries(tarn_workloads PUBLIC tarn_testing)
+
 file(GLOB tool_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/tarn/*.c ${PROJECT_SOURCE_DIR}/tools/bench/*.c)
 if(tool_sources)
     add_executable(tarn_tool ${tool_sources})
@@ -10,7 +16,7 @@ if(tool_sources)
     # Where the installed recorder lies, seen from the folder of the command.
     file(RELATIVE_PATH recorder_folder ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR}/tarn)
     target_compile_definitions(tarn_tool PRIVATE TARN_RECORDER_FOLDER="${recorder_folder}")
-    target_link_libraries(tarn_tool PRIVATE tarn_testing PkgConfig::JANSSON)
+    target_link_libraries(tarn_tool PRIVATE tarn_workloads tarn_testing PkgConfig::JANSSON)
 endif()
 
 file(GLOB recorder_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tools/record/*.c)

@@ -16,7 +16,7 @@ allowed() {
     trace) echo "include base plan hal shape memory" ;;
     tensor) echo "include base plan hal shape memory" ;;
     expr) echo "include base plan hal shape memory tensor" ;;
-    tools/*) echo "include base plan hal shape memory tensor expr trace tarn bench record" ;;
+    tools/*) echo "include base plan hal shape memory tensor expr trace tarn bench workload record" ;;
     *) echo any ;;
     esac
 }

@@ -54,6 +54,15 @@ static_flags="$(pkg-config --cflags tarn) $library_folder/libtarn.a $(pkg-config
 }
 for program in c cpp c_static; do "$scratch/$program"; done
 
+echo "the examples of README.md"
+awk -v folder="$scratch" '/^```c$/ {file = folder "/readme" ++n ".c"; next} /^```$/ {file = ""} file {print > file}' "$source_folder/../../README.md"
+for example in "$scratch"/readme*.c; do
+    # shellcheck disable=SC2086
+    gcc -std=c11 -Wall -Wextra -Werror "$example" $flags -Wl,-rpath,"$library_folder" -o "$scratch/example"
+    "$scratch/example" >"$scratch/example.txt"
+done
+[ -s "$scratch/example.txt" ]
+
 if [ -x "$prefix/bin/tarn" ]; then
     echo "the installed command"
     "$prefix/bin/tarn" --version

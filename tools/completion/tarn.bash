@@ -2,7 +2,7 @@
 
 _tarn() {
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-    local commands="devices replay inspect plan convert record bench"
+    local commands="devices run replay inspect plan convert record bench"
     local formats="tarn pytorch rmm perfetto csv"
     local command="" word
     COMPREPLY=()
@@ -36,24 +36,25 @@ _tarn() {
         mapfile -t COMPREPLY < <(compgen -W "$formats" -- "$current")
         return
         ;;
-    --html | --perfetto | --svg | --output | -o)
+    --html | --perfetto | --svg | --output | --record | -o)
         compopt -o default
         return
         ;;
-    --min-size | --repeat | --top | --trace-device | --capacity | --timeout | --threads | --alignment) return ;;
+    --min-size | --repeat | --steps | --seed | --top | --trace-device | --capacity | --timeout | --threads | --alignment) return ;;
     esac
 
     local options="--help"
     case $command in
     devices) options="--json --help" ;;
+    run) options="list training transformer convolution expressions --device --allocator --steps --seed --graph --record --json --help" ;;
     replay) options="--device --allocator --repeat --html --perfetto --trace-device --json --help" ;;
     inspect) options="--top --trace-device --json --help" ;;
     plan) options="--capacity --timeout --threads --alignment --output --svg --html --json --help" ;;
     convert) options="--to --help" ;;
     record) options="--min-size --output --help --" ;;
-    bench) options="alloc stacks replay record shapes plan graphs --allocator --data --json --quick --help" ;;
+    bench) options="alloc stacks replay record shapes plan graphs ops --allocator --data --json --quick --help" ;;
     esac
-    if [[ $current == -* || $command == bench || $command == devices ]]; then
+    if [[ $current == -* || $command == bench || $command == devices || $command == run ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
     else
         compopt -o default

@@ -13,6 +13,7 @@
 
 static const tool_command commands[] = {
     {"devices", "list every device, and why one is unavailable", devices_command},
+    {"run", "run a workload on tensors, and say what it needed", run_command},
     {"replay", "drive allocators through traces, compare their needs", replay_command},
     {"inspect", "say what is in a trace: peak, holders, fragmentation", inspect_command},
     {"plan", "place buffers whose lifetimes are known, in least memory", plan_command},
@@ -45,7 +46,7 @@ static char *list_commands(int key, const char *text, void *input) {
     return (char *)text;
 }
 
-static int run_command(int argc, char **argv) {
+static int call_command(int argc, char **argv) {
     char name[64];
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(argv[0], commands[i].name) != 0) continue;
@@ -94,5 +95,5 @@ int main(int argc, char **argv) {
     int first = argc;
     error_t error = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &first);
     if (error != 0) return TOOL_USAGE;
-    return close_output(run_command(argc - first, argv + first));
+    return close_output(call_command(argc - first, argv + first));
 }

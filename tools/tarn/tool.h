@@ -32,6 +32,7 @@ int inspect_command(int argc, char **argv);
 int convert_command(int argc, char **argv);
 int record_command(int argc, char **argv);
 int plan_command(int argc, char **argv);
+int run_command(int argc, char **argv);
 
 /* The exit code that a failed call of the library stands for. */
 tool_exit tool_exit_code(tarn_status status);
