@@ -121,6 +121,12 @@ class Bench(command_line.ToolTest):
                 self.assertTrue(row["met"])
         self.assertEqual(self.check(command_line.tarn("bench", "graphs", "--data", self.path("nowhere")), 2).out, "")
 
+    def test_ops_measures_each_row_in_a_process_of_its_own(self):
+        """A whole run takes long: that process, on small tensors."""
+        out = self.check(command_line.tarn("bench", "--measure-operations=1000:1"), 0).out
+        self.assertEqual(len([float(line) for line in out.splitlines()]), 8)
+        self.check(command_line.tarn("bench", "--measure-operations=0:1"), 1)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "harness.h"
+#include "operations.h"
 #include "peers.h"
 
 static const benchmark benchmarks[] = {{"alloc", bench_alloc},   {"stacks", bench_stacks}, {"replay", bench_replay},
                                        {"record", bench_record}, {"shapes", bench_shapes}, {"plan", bench_plan},
-                                       {"graphs", bench_graphs}};
+                                       {"graphs", bench_graphs}, {"ops", bench_operations}};
 enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };
 
 typedef struct bench_settings {
@@ -17,9 +18,17 @@ typedef struct bench_settings {
     bool is_wanted[BENCHMARKS];
     bool any_named;
     const char *measure; /* this process is a contender's */
+    const char *measure_operations;
 } bench_settings;
 
-enum { OPTION_JSON = 'j', OPTION_QUICK = 'q', OPTION_DATA = 'd', OPTION_ALLOCATOR = 'a', OPTION_MEASURE = 0x100 };
+enum {
+    OPTION_JSON = 'j',
+    OPTION_QUICK = 'q',
+    OPTION_DATA = 'd',
+    OPTION_ALLOCATOR = 'a',
+    OPTION_MEASURE = 0x100,
+    OPTION_OPERATIONS
+};
 
 static error_t parse_option(int key, char *argument, struct argp_state *state) {
     bench_settings *settings = state->input;
@@ -33,6 +42,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         settings->options.specs[settings->options.spec_count++] = argument;
         return 0;
     case OPTION_MEASURE: settings->measure = argument; return 0;
+    case OPTION_OPERATIONS: settings->measure_operations = argument; return 0;
     case ARGP_KEY_ARG:
         for (size_t i = 0; i < BENCHMARKS; i++) {
             if (strcmp(argument, benchmarks[i].name) != 0) continue;
@@ -40,7 +50,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
             return 0;
         }
         argp_error(state,
-                   "no benchmark is called '%s'; there are alloc, stacks, replay, record, shapes, plan and graphs",
+                   "no benchmark is called '%s'; there are alloc, stacks, replay, record, shapes, plan, graphs and ops",
                    argument);
         return 0;
     default: return ARGP_ERR_UNKNOWN;
@@ -74,6 +84,7 @@ int bench_command(int argc, char **argv) {
          "Measure this stack in `stacks`; may be given more than once, and the first is what the others are held against",
          0},
         {PEER_OPTION, OPTION_MEASURE, "SPEC:BUDGET", OPTION_HIDDEN, NULL, 0},
+        {OPERATIONS_OPTION, OPTION_OPERATIONS, "ELEMENTS:ROUNDS", OPTION_HIDDEN, NULL, 0},
         {0}};
     static const struct argp argp = {
         .options = option_list,
@@ -83,11 +94,13 @@ int bench_command(int argc, char **argv) {
             "Runs the benchmarks that are named, or all: `alloc` measures the host's cost of an allocation and its free on Tarn "
             "and, in the same run, on malloc and the allocators installed here; `stacks` compares Tarn's own stacks; `replay` measures on recorded traces how much "
             "of the memory taken is in use; `record` measures what recording a NumPy program costs; `shapes` compares ways of "
-            "padding buffers whose shape varies; `plan` measures how low plans are, and how long they take."
+            "padding buffers whose shape varies; `plan` measures how low plans are, and how long they take; `ops` measures operations on tensors beside NumPy, PyTorch "
+            "and the speed of memory."
             "\vExample:\n\n  tarn bench alloc --quick",
     };
     bench_settings settings = {0};
     if (argp_parse(&argp, argc, argv, 0, NULL, &settings) != 0) return TOOL_USAGE;
     if (settings.measure) return peer_child(settings.measure);
+    if (settings.measure_operations) return operations_child(settings.measure_operations);
     return run_all(&settings);
 }

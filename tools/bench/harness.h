@@ -34,6 +34,7 @@ int bench_record(const bench_options *options, json_t **out_result);
 int bench_shapes(const bench_options *options, json_t **out_result);
 int bench_plan(const bench_options *options, json_t **out_result);
 int bench_graphs(const bench_options *options, json_t **out_result);
+int bench_operations(const bench_options *options, json_t **out_result);
 
 /* Calls `run` for each problem file and trace of the folder that the options name, else TARN_SHARED_DATA, until one does not return
  * TOOL_DONE, and returns that. TOOL_INPUT where the named folder has none; without a folder says that there are none. */
