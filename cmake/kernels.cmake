@@ -6,6 +6,10 @@ file(GLOB kernel_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/backends/cp
 set(kernel_options -O3 -fno-math-errno -fno-trapping-math -ffp-contract=off)
 set_source_files_properties(${PROJECT_SOURCE_DIR}/src/backends/cpu/compute/level/product.c PROPERTIES
     COMPILE_OPTIONS -ffp-contract=fast)
+if(CMAKE_C_COMPILER_ID MATCHES "Clang")
+    # It warns of loops that stay as they are, where the level or a sanitizer has them so.
+    list(APPEND kernel_options -Wno-pass-failed)
+endif()
 set(kernel_options_portable "")
 set(kernel_levels portable)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
