@@ -15,12 +15,11 @@ set(TARN_TEST_ENVIRONMENT
     TARN_BUILD_DIR=${PROJECT_BINARY_DIR}
     TARN_TOOL=${PROJECT_BINARY_DIR}/tarn
     TARN_RECORDER=${PROJECT_BINARY_DIR}/libtarn-record.so
-    # Following the thread-local memory of libraries that are opened at run time, the search for leaks stumbles over OpenMP's threads.
-    "ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1:intercept_tls_get_addr=0"
+    "ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1"
     "UBSAN_OPTIONS=print_stacktrace=1"
     "TSAN_OPTIONS=allocator_may_return_null=1:second_deadlock_stack=1")
 
-# ThreadSanitizer sees nothing of what oneDNN's threads, which are OpenMP's, wait for.
+# ThreadSanitizer sees nothing of what oneDNN does.
 if(TARN_SANITIZE MATCHES "thread")
     list(APPEND TARN_TEST_ENVIRONMENT TARN_ONEDNN=off)
 endif()

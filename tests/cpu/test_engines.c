@@ -2,6 +2,7 @@
  * missing, failures of host memory, and two threads at once. */
 #include "operands.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include "backends/cpu/compute/compute.h"
 #include "backends/cpu/compute/onednn.h"
+#include "backends/cpu/compute/threads.h"
 #include "base/memory.h"
 
 /* What a child of this program has to do: which value of TARN_ONEDNN it finds. */
@@ -83,6 +85,25 @@ static void large_operations_are_onednns_and_small_ones_are_not(void **state) {
     assert_int_equal(cpu_compute_run(&of.operation), TARN_OK);
     assert_true(is_all(&of, 4));
     assert_int_equal(cpu_onednn_count(), before + 2);
+    operands_free();
+}
+
+/* The process has the threads of the pool and no others, OpenMP's for instance. */
+static void onednn_begins_no_threads_of_its_own(void **state) {
+    (void)state;
+    if (!cpu_onednn_is_there()) skip();
+    problem of;
+    make_product(&of, 200, 0.5);
+    unsigned long before = cpu_onednn_count();
+    assert_int_equal(cpu_compute_run(&of.operation), TARN_OK);
+    assert_int_equal(cpu_onednn_count(), before + 1);
+    unsigned threads = 0;
+    DIR *folder = opendir("/proc/self/task");
+    assert_non_null(folder);
+    for (const struct dirent *entry = readdir(folder); entry != NULL; entry = readdir(folder))
+        if (entry->d_name[0] != '.') threads++;
+    closedir(folder);
+    assert_true(threads <= cpu_parallel_width());
     operands_free();
 }
 
@@ -246,6 +267,7 @@ static void turned_off_own_kernels_serve_without_a_word(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(large_operations_are_onednns_and_small_ones_are_not),
+        cmocka_unit_test(onednn_begins_no_threads_of_its_own),
         cmocka_unit_test(the_contents_of_weights_may_change),
         cmocka_unit_test(more_forms_than_are_kept_are_computed),
         cmocka_unit_test(without_host_memory_nothing_is_changed),

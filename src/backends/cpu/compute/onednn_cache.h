@@ -9,13 +9,12 @@
 /* The operands, in Tarn's order. */
 enum { ONEDNN_OUT = 0, ONEDNN_SOURCE, ONEDNN_WEIGHTS, ONEDNN_BIAS, ONEDNN_OPERANDS };
 
-/* All that a primitive depends on. Unused members and padding are zero, since keys are compared byte by byte. */
+/* All that a primitive depends on. Unused members are zero, since keys are compared byte by byte. */
 typedef struct onednn_key {
     tarn_operation operation, activation;
     tarn_element_type type;
-    unsigned threads;
-    int has_bias;
     uint32_t rank;
+    int64_t has_bias; /* 1 or 0, as wide as what follows, so that there is no padding */
     int64_t dims[ONEDNN_BIAS][TARN_MAXIMUM_RANK], strides[ONEDNN_BIAS][TARN_MAXIMUM_RANK];
     int64_t stride[2], padding[2], dilation[2], groups;
 } onednn_key;

@@ -1,16 +1,14 @@
 /* Opening oneDNN.
  *
- * It computes with OpenMP, whose threads are not the pool's. One operation at a time is given as many of them as the pool has; the
- * others compute on their own thread, so that there are never more at work than there are processors for them. */
+ * It computes with OpenMP, whose threads are not the pool's and look for work for milliseconds after they had some. So they are never
+ * begun: the pool computes an operation in parts (onednn_run.c), and OpenMP is told before each that there is one thread. */
 #include "backends/cpu/compute/onednn_library.h"
 
 #include <dlfcn.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <string.h>
 
 #include "backends/cpu/compute/onednn.h"
-#include "backends/cpu/compute/threads.h"
 #include "base/config.h"
 #include "base/log.h"
 
@@ -20,7 +18,6 @@
 static onednn_library library; /* constant once it is open */
 static bool is_open;           /* likewise */
 static pthread_once_t opened = PTHREAD_ONCE_INIT;
-static atomic_bool is_busy; /* an operation has all threads. Relaxed: it orders nothing */
 
 static void *find(void *handle, const char *name, const char **inout_missing) {
     void *symbol = dlsym(handle, name);
@@ -85,13 +82,4 @@ const onednn_library *onednn_library_get(void) {
 bool cpu_onednn_is_there(void) {
     pthread_once(&opened, open_library);
     return is_open;
-}
-
-unsigned onednn_threads_take(void) {
-    unsigned width = cpu_parallel_width();
-    return width > 1 && !atomic_exchange_explicit(&is_busy, true, memory_order_relaxed) ? width : 1;
-}
-
-void onednn_threads_give(unsigned threads) {
-    if (threads > 1) atomic_store_explicit(&is_busy, false, memory_order_relaxed);
 }

@@ -1,4 +1,4 @@
-/* oneDNN as it has been opened: its functions, its engine, and how many threads its OpenMP runtime may use. */
+/* oneDNN as it has been opened: its functions and its engine. */
 #ifndef CPU_COMPUTE_ONEDNN_LIBRARY_H
 #define CPU_COMPUTE_ONEDNN_LIBRARY_H
 
@@ -11,16 +11,12 @@ typedef struct onednn_library {
 #include "backends/cpu/compute/onednn_symbols.h"
 #undef SYMBOL
     dnnl_engine_t engine;
-    /* Of the OpenMP runtime that the library brought. */
+    /* Of the OpenMP runtime that the library brought: how many threads the calling one's work is shared by. */
     void (*set_threads)(int count);
     int (*get_threads)(void);
 } onednn_library;
 
 /* NULL where it is turned off or cannot be opened, which has been said then. */
 const onednn_library *onednn_library_get(void);
-
-/* How many threads an operation may use: all that the pool has, or one while another operation has them. */
-unsigned onednn_threads_take(void);
-void onednn_threads_give(unsigned threads);
 
 #endif

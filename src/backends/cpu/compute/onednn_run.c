@@ -16,6 +16,8 @@
 #define LEAST_WORK ((size_t)1 << 15)
 /* oneDNN takes a microsecond or two for an operation of any size, in which our own kernels multiply so much. */
 #define LEAST_PRODUCTS (1 << 16)
+/* Multiplications that are worth a thread of their own. */
+#define PRODUCTS_OF_PART (1 << 18)
 
 static atomic_ulong computed; /* relaxed: a figure */
 static atomic_int choice;     /* a cpu_onednn_choice. Relaxed: a setting */
@@ -171,12 +173,11 @@ static tarn_operation activation_of(const tarn_backend_operation *operation) {
                                                          : operation->attributes.conv2d.activation;
 }
 
-static void set_key(const tarn_backend_operation *operation, unsigned threads, onednn_key *key) {
+static void set_key(const tarn_backend_operation *operation, onednn_key *key) {
     memset(key, 0, sizeof *key);
     key->operation = operation->operation;
     key->activation = fused(activation_of(operation));
     key->type = operation->operands[0].type;
-    key->threads = threads;
     key->rank = operation->operands[0].rank;
     for (int i = 0; i < ONEDNN_BIAS; i++) set_operand(key, i, &operation->operands[i]);
     if (operation->operation == TARN_OPERATION_MATMUL) {
@@ -241,28 +242,109 @@ static dnnl_status_t execute_all(const onednn_library *library, const onednn_pri
     return execute(library, stream, made->reorders[ONEDNN_OUT], 2, reorder);
 }
 
-static tarn_status run(const onednn_library *library, const onednn_primitive *made,
-                       const tarn_backend_operation *operation, bool has_bias) {
-    void *data[ONEDNN_OPERANDS] = {NULL};
-    for (int i = 0; i < (has_bias ? ONEDNN_OPERANDS : ONEDNN_BIAS); i++) data[i] = operation->operands[i].data;
+/* An operation in parts that the pool computes, each on one thread. */
+typedef struct onednn_job {
+    const onednn_library *library;
+    const tarn_backend_operation *operation;
+    /* Along which dimension of each operand it is cut, -1: the operand is whole in each part. */
+    int cut[ONEDNN_OPERANDS];
+    int64_t extent;                       /* of the dimension that is cut */
+    int64_t part;                         /* of each part but the last */
+    const onednn_primitive *first, *last; /* for all parts but the last, and for the last */
     cpu_scratch scratch;
-    tarn_status status = cpu_scratch_begin(&scratch, made->size, 1);
-    if (status != TARN_OK) return status;
+    atomic_int failure; /* a dnnl_status_t. Relaxed: read when all parts have been computed */
+} onednn_job;
+
+/* The operands of a part. */
+static void take_part(const onednn_job *job, int64_t begin, tarn_operand *out_operands) {
+    int count = (int)(job->operation->output_count + job->operation->input_count);
+    for (int i = 0; i < count; i++) {
+        tarn_operand *operand = &out_operands[i];
+        *operand = job->operation->operands[i];
+        if (job->cut[i] < 0) continue;
+        operand->data = cpu_element(operand, begin * operand->strides[job->cut[i]]);
+        operand->dims[job->cut[i]] = job->extent - begin < job->part ? job->extent - begin : job->part;
+    }
+}
+
+static void run_part(onednn_job *job, int64_t begin) {
+    const onednn_library *library = job->library;
+    const onednn_primitive *made = begin + job->part < job->extent ? job->first : job->last;
+    tarn_operand operands[ONEDNN_OPERANDS] = {{.data = NULL}};
+    void *data[ONEDNN_OPERANDS];
+    take_part(job, begin, operands);
+    for (int i = 0; i < ONEDNN_OPERANDS; i++) data[i] = operands[i].data;
     dnnl_stream_t stream;
     dnnl_status_t answer = library->dnnl_stream_create(&stream, library->engine, dnnl_stream_default_flags);
     if (answer == dnnl_success) {
-        char *memory = cpu_scratch_take(&scratch);
+        char *memory = cpu_scratch_take(&job->scratch);
         answer = execute_all(library, made, stream, data, memory);
-        cpu_scratch_give(&scratch, memory);
+        cpu_scratch_give(&job->scratch, memory);
         library->dnnl_stream_destroy(stream);
     }
-    cpu_scratch_end(&scratch);
-    if (answer == dnnl_success) return TARN_OK;
-    if (answer == dnnl_out_of_memory)
-        return cpu_fail(TARN_OUT_OF_MEMORY, "oneDNN has no host memory for %s",
-                        tarn_operation_name(operation->operation));
-    return cpu_fail(TARN_INTERNAL, "oneDNN failed with status %d in %s", (int)answer,
-                    tarn_operation_name(operation->operation));
+    if (answer != dnnl_success) atomic_store_explicit(&job->failure, (int)answer, memory_order_relaxed);
+}
+
+/* OpenMP is told to leave the work to this thread. */
+static void run_parts(void *context, size_t begin, size_t end) {
+    onednn_job *job = context;
+    int threads_before = job->library->get_threads();
+    job->library->set_threads(1);
+    for (size_t number = begin; number < end; number++) run_part(job, (int64_t)number * job->part);
+    job->library->set_threads(threads_before);
+}
+
+/* Cuts the operation along its outermost dimension where that is long enough, else along the rows, the columns, or the filters. */
+static void choose_cut(const tarn_backend_operation *operation, int64_t parts, onednn_job *job) {
+    const tarn_operand *out = &operation->operands[0];
+    int last = (int)out->rank - 1;
+    bool is_matmul = operation->operation == TARN_OPERATION_MATMUL;
+    int *cut = job->cut;
+    cut[ONEDNN_OUT] = cut[ONEDNN_SOURCE] = cut[ONEDNN_WEIGHTS] = cut[ONEDNN_BIAS] = -1;
+    int dim = 0;
+    if (!is_matmul && out->dims[0] < parts) {
+        if (operation->attributes.conv2d.groups == 1) {
+            dim = 1;
+            cut[ONEDNN_WEIGHTS] = cut[ONEDNN_BIAS] = 0;
+        } else {
+            cut[ONEDNN_SOURCE] = 0;
+        }
+    } else if (!is_matmul || (last > 1 && out->dims[0] >= parts)) {
+        cut[ONEDNN_SOURCE] = 0;
+        if (is_matmul) cut[ONEDNN_WEIGHTS] = 0;
+    } else if (out->dims[last - 1] >= out->dims[last]) {
+        dim = cut[ONEDNN_SOURCE] = last - 1;
+    } else {
+        dim = cut[ONEDNN_WEIGHTS] = cut[ONEDNN_BIAS] = last;
+    }
+    cut[ONEDNN_OUT] = dim;
+    job->extent = out->dims[dim];
+    if (parts > job->extent) parts = job->extent;
+    job->part = (job->extent + parts - 1) / parts;
+}
+
+/* The primitive for the part from `begin` on. */
+static const onednn_primitive *get_primitive(const onednn_job *job, int64_t begin) {
+    tarn_operand operands[ONEDNN_OPERANDS] = {{.data = NULL}};
+    tarn_backend_operation part = *job->operation;
+    onednn_key key;
+    take_part(job, begin, operands);
+    part.operands = operands;
+    set_key(&part, &key);
+    return onednn_cache_get(job->library, &key, describe);
+}
+
+static tarn_status run(onednn_job *job, int64_t parts) {
+    size_t size = job->first->size > job->last->size ? job->first->size : job->last->size;
+    tarn_status status = cpu_scratch_begin(&job->scratch, size, (size_t)parts);
+    if (status != TARN_OK) return status;
+    cpu_parallel((size_t)parts, 1, run_parts, job);
+    cpu_scratch_end(&job->scratch);
+    int failure = atomic_load_explicit(&job->failure, memory_order_relaxed);
+    const char *name = tarn_operation_name(job->operation->operation);
+    if (failure == dnnl_success) return TARN_OK;
+    if (failure == dnnl_out_of_memory) return cpu_fail(TARN_OUT_OF_MEMORY, "oneDNN has no host memory for %s", name);
+    return cpu_fail(TARN_INTERNAL, "oneDNN failed with status %d in %s", failure, name);
 }
 
 /* The rows of a result, RELU to be done. */
@@ -289,23 +371,28 @@ static void relu(tarn_operand *out) {
 }
 
 bool cpu_onednn_run(const tarn_backend_operation *operation, tarn_status *out_status) {
-    tarn_operand out = operation->operands[0];
     if (!takes(operation)) return false;
     const onednn_library *library = onednn_library_get();
     if (library == NULL) return false;
-    onednn_key key;
-    unsigned threads = onednn_threads_take();
+    int64_t parts = cpu_parallel_width();
+    double most = products_of(operation) / PRODUCTS_OF_PART;
+    if ((double)parts > most) parts = most > 1 ? (int64_t)most : 1;
+    onednn_job job = {.library = library, .operation = operation};
+    choose_cut(operation, parts, &job);
+    parts = (job.extent + job.part - 1) / job.part;
+    /* What is compiled depends on how many threads it is for. */
     int threads_before = library->get_threads();
-    library->set_threads((int)threads);
-    set_key(operation, threads, &key);
-    const onednn_primitive *made = onednn_cache_get(library, &key, describe);
-    bool is_taken = made == NULL || made->primitive != NULL;
-    if (made == NULL) *out_status = cpu_fail(TARN_OUT_OF_MEMORY, "no host memory for a primitive of oneDNN");
-    else if (is_taken) *out_status = run(library, made, operation, key.has_bias != 0);
-    if (made != NULL) onednn_cache_put(library, made);
+    library->set_threads(1);
+    job.last = get_primitive(&job, (parts - 1) * job.part);
+    if (job.last != NULL) job.first = get_primitive(&job, 0);
     library->set_threads(threads_before);
-    onednn_threads_give(threads);
+    bool is_taken = job.first == NULL || (job.first->primitive != NULL && job.last->primitive != NULL);
+    if (job.first == NULL) *out_status = cpu_fail(TARN_OUT_OF_MEMORY, "no host memory for a primitive of oneDNN");
+    else if (is_taken) *out_status = run(&job, parts);
+    if (job.first != NULL) onednn_cache_put(library, job.first);
+    if (job.last != NULL) onednn_cache_put(library, job.last);
     if (!is_taken || *out_status != TARN_OK) return is_taken;
+    tarn_operand out = operation->operands[0];
     if (activation_of(operation) == TARN_OPERATION_RELU) relu(&out);
     atomic_fetch_add_explicit(&computed, 1, memory_order_relaxed);
     return true;
