@@ -4,56 +4,63 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+mapfile -t files < <(scripts/sources.sh)
+[ ${#files[@]} -gt 0 ]
+
+awk '
 # The rooms that the files of a room may include, beside their own.
-allowed() {
-    case $1 in
-    include) echo "" ;;
-    base) echo "include" ;;
-    backends/*) echo "backend base" ;;
-    hal) echo "include base" ;;
-    plan | shape) echo "include base" ;;
-    memory) echo "include base plan hal shape" ;;
-    trace) echo "include base plan hal shape memory" ;;
-    tensor) echo "include base plan hal shape memory" ;;
-    expr) echo "include base plan hal shape memory tensor" ;;
-    tools/*) echo "include base plan hal shape memory tensor expr trace tarn bench workload record" ;;
-    *) echo any ;;
-    esac
+BEGIN {
+    allowed["include"] = ""
+    allowed["base"] = "include"
+    allowed["backends"] = "backend base"
+    allowed["hal"] = "include base"
+    allowed["plan"] = allowed["shape"] = "include base"
+    allowed["memory"] = "include base plan hal shape"
+    allowed["trace"] = "include base plan hal shape memory"
+    allowed["tensor"] = "include base plan hal shape memory"
+    allowed["expr"] = "include base plan hal shape memory tensor"
+    allowed["tools"] = "include base plan hal shape memory tensor expr trace tarn bench workload record"
+    split("backend backend_operations shape export log size status", names, " ")
+    for (i in names) for_backends["tarn/" names[i] ".h"] = 1
+    split("sys linux asm arpa netinet sanitizer valgrind oneapi/dnnl", names, " ")
+    for (i in names) systems[names[i]] = 1
 }
 
-# The room of an included name, seen from a file of room $2.
-room_of_include() {
-    case $1 in
-    tarn/backend.h | tarn/backend_operations.h | tarn/shape.h | tarn/export.h | tarn/log.h | tarn/size.h | tarn/status.h)
-        case $2 in backends/*) echo backend ;; *) echo include ;; esac
-        ;;
-    tarn/*) echo include ;;
-    backends/*/*) echo "$1" | cut -d/ -f1,2 ;;
-    */*) dirname "$1" ;;
-    *) echo "$2" ;;
-    esac
+# The room of a file, or "" for one that belongs to none; `kind` becomes what `allowed` knows it by.
+function room_of_file(file, part, count) {
+    count = split(file, part, "/")
+    kind = part[1] == "src" ? part[2] : part[1]
+    if (part[1] == "include") return "include"
+    if (part[1] == "src" && part[2] == "backends" && count > 3) return part[2] "/" part[3]
+    if (part[1] == "src" && count > 2) return part[2]
+    if (part[1] == "tools" && count > 1) return part[1] "/" part[2]
+    return ""
 }
 
-wrong=0
-while read -r file; do
-    case $file in
-    include/*) room=include ;;
-    src/backends/*) room=$(echo "$file" | cut -d/ -f2,3) ;;
-    src/*/*) room=$(echo "$file" | cut -d/ -f2) ;;
-    tools/*) room=$(echo "$file" | cut -d/ -f1,2) ;;
-    *) continue ;;
-    esac
-    permitted=$(allowed "$room")
-    [ "$permitted" != any ] || continue
-    while read -r name; do
-        [ -n "$name" ] || continue
-        target=$(room_of_include "$name" "$room")
-        case $target in sys | linux | asm | arpa | netinet | sanitizer | valgrind | oneapi/dnnl) continue ;; esac
-        if [ "$target" != "$room" ] && [[ " $permitted " != *" $target "* ]]; then
-            echo "$file includes $name: $room must not know $target"
-            wrong=1
-        fi
-    done < <(sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]*["<]([^">]+)[">].*/\1/p' "$file" |
-        grep -E '^tarn/|/|^"' || true)
-done < <(scripts/sources.sh)
-exit $wrong
+# The room of an included name that has a folder.
+function room_of_include(name, part) {
+    if (name in for_backends) return kind == "backends" ? "backend" : "include"
+    if (name ~ /^tarn\//) return "include"
+    if (name ~ /^backends\/.*\//) {
+        split(name, part, "/")
+        return part[1] "/" part[2]
+    }
+    sub(/\/[^\/]*$/, "", name)
+    return name
+}
+
+FNR == 1 { room = room_of_file(FILENAME) }
+
+room != "" && (kind in allowed) && /^[ \t]*#[ \t]*include[ \t]*["<][^">]+[">]/ {
+    name = $0
+    sub(/^[ \t]*#[ \t]*include[ \t]*["<]/, "", name)
+    sub(/[">].*$/, "", name)
+    if (name !~ /\//) next
+    target = room_of_include(name)
+    if (target == room || target in systems || index(" " allowed[kind] " ", " " target " ")) next
+    print FILENAME " includes " name ": " room " must not know " target
+    wrong = 1
+}
+
+END { exit wrong }
+' "${files[@]}"
