@@ -84,7 +84,7 @@ static void large_matrices_are_multiplied(void **state) {
 static void multiply_layouts(void) {
     for (int type = TARN_ELEMENT_F32; type <= (int)TARN_ELEMENT_F64; type++)
         for (int i = 0; i < LAYOUT_COUNT * LAYOUT_COUNT; i++)
-            multiply((tarn_element_type)type, 13, 37, 21, (layout)(i % LAYOUT_COUNT), (layout)(i / LAYOUT_COUNT),
+            multiply((tarn_element_type)type, 7, 34, 11, (layout)(i % LAYOUT_COUNT), (layout)(i / LAYOUT_COUNT),
                      (layout)((i + i / LAYOUT_COUNT) % LAYOUT_COUNT));
 }
 static void all_layouts_and_types_are_multiplied(void **state) {
