@@ -34,7 +34,7 @@ typedef struct tarn_plan_buffer {
 typedef struct tarn_plan_progress {
     size_t struct_size;
     double seconds;  /* since the call began */
-    uint64_t height; /* of the best plan so far */
+    uint64_t height; /* of the best plan so far; 0, as the lower bound, while there is none */
     uint64_t lower_bound;
 } tarn_plan_progress;
 

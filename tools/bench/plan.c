@@ -54,7 +54,8 @@ static bool reaches_target(const plan_case *of, uint64_t height, uint64_t lower_
 }
 
 static void note(plan_watch *watch, double seconds, uint64_t height, uint64_t lower_bound) {
-    if (height >= watch->height) return;
+    /* Before there is a plan, the height is 0. */
+    if (height == 0 || height >= watch->height) return;
     watch->height = height;
     watch->figures->found = seconds;
     if (watch->figures->reached < 0 && reaches_target(watch->of, height, lower_bound))
@@ -231,7 +232,13 @@ static int run_all_generated(plan_report *report) {
     int result = TOOL_DONE;
     for (int kind = 0; kind < BENCH_PROBLEM_COUNT && result == TOOL_DONE; kind++)
         result = run_generated(report, (bench_problem)kind, quick ? 10000 : 100000, quick ? unjudged : large);
-    if (result == TOOL_DONE && !quick) result = run_generated(report, BENCH_PROBLEM_TRAINING, 1000000, million);
+    static const bench_problem tilings[] = {BENCH_PROBLEM_TILING, BENCH_PROBLEM_TORN};
+    for (size_t i = 0; i < sizeof tilings / sizeof tilings[0] && result == TOOL_DONE && !quick; i++)
+        result = run_generated(report, tilings[i], 3000, large);
+    static const bench_problem millions[] = {BENCH_PROBLEM_TRAINING, BENCH_PROBLEM_STEADY, BENCH_PROBLEM_POWERS,
+                                             BENCH_PROBLEM_MEMORYLESS};
+    for (size_t i = 0; i < sizeof millions / sizeof millions[0] && result == TOOL_DONE && !quick; i++)
+        result = run_generated(report, millions[i], 1000000, million);
     return result;
 }
 
