@@ -218,6 +218,36 @@ static void large_results_are_whole(void **state) {
     free(values);
 }
 
+/* The two steps run as one kernel, which must not keep more of the product than a float. */
+static void a_sum_of_a_product_is_rounded_twice(void **state) {
+    (void)state;
+    float factor = 1 + 0x1p-12f, product = factor * factor, sum = 7;
+    float negative = -product;
+    test_program program;
+    tarn_step steps[2];
+    for (size_t level = 0; level < cpu_kernels_level_count(); level++) {
+        cpu_kernels_use(cpu_kernels_level(level));
+        program_make(&program, TARN_OPERATION_MULTIPLY, TARN_ELEMENT_F32, 1, &sum, &factor, &negative);
+        for (unsigned side = 0; side < 2; side++) {
+            steps[0] = steps[1] = program.step;
+            steps[0].values[1].number = 0;
+            steps[1].operation = TARN_OPERATION_ADD;
+            steps[1].values[side] = (tarn_value){TARN_SOURCE_STEP, 0};
+            steps[1].values[1 - side] = (tarn_value){TARN_SOURCE_INPUT, 1};
+            program.program.steps = steps;
+            program.program.step_count = 2;
+            program.result = 1;
+            assert_int_equal(program_run(&program), TARN_OK);
+            assert_true(sum == 0);
+        }
+        /* Twice the product: both operands are the step. */
+        steps[1].values[0] = steps[1].values[1] = (tarn_value){TARN_SOURCE_STEP, 0};
+        assert_int_equal(program_run(&program), TARN_OK);
+        assert_true(sum == 2 * product);
+    }
+    cpu_kernels_use(NULL);
+}
+
 static tarn_backend_operation make_gather(tarn_operand *operands, float *out, float *values, int32_t *numbers) {
     const tarn_operand line = {.type = TARN_ELEMENT_F32, .rank = 1, .dims = {3}, .strides = {1}};
     operands[0] = operands[1] = operands[2] = line;
@@ -293,6 +323,7 @@ int main(void) {
         cmocka_unit_test(reductions_are_the_same_with_any_number_of_threads),
         cmocka_unit_test(a_reduction_in_pieces_fails_without_memory),
         cmocka_unit_test(large_results_are_whole),
+        cmocka_unit_test(a_sum_of_a_product_is_rounded_twice),
         cmocka_unit_test(a_number_out_of_range_is_reported_once),
         cmocka_unit_test(without_memory_nothing_is_enqueued),
     };

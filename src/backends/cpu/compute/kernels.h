@@ -55,6 +55,8 @@ struct cpu_pooling;         /* pooling.h */
 
 typedef struct cpu_kernels {
     const char *name; /* as TARN_CPU_ISA names it */
+    /* a * b + c, rounded after each, by the lane; NULL: not in one. */
+    cpu_kernel *const *multiply_adds;
     const cpu_step_table *arithmetic, *functions;
     const cpu_conversions *conversions;
     const cpu_folds *folds;

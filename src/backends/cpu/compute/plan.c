@@ -202,6 +202,42 @@ static double cost_of(tarn_operation operation, cpu_lane lane) {
     }
 }
 
+static bool is_step(tarn_value value, uint32_t number) {
+    return value.source == TARN_SOURCE_STEP && value.number == number;
+}
+
+/* Whether nothing but the step after it takes the value of step `number`. */
+static bool is_taken_once(const cpu_plan *plan, uint32_t number) {
+    const tarn_program *program = plan->operation->program;
+    for (uint32_t i = 0; i < plan->operation->output_count; i++) {
+        if (program->results[i] == number) return false;
+    }
+    for (uint32_t i = number + 2; i < program->step_count; i++) {
+        for (unsigned k = 0; k < value_count(program->steps[i].operation); k++) {
+            if (is_step(program->steps[i].values[k], number)) return false;
+        }
+    }
+    return true;
+}
+
+/* Has the product that the step before has just computed, and that is wanted for this sum alone, be computed together with it. */
+static bool join_product(cpu_plan *plan, uint32_t number, uint8_t *out_register) {
+    const tarn_step *step = &plan->operation->program->steps[number];
+    if (number == 0 || step->operation != TARN_OPERATION_ADD) return false;
+    cpu_kernel *kernel = plan->kernels->multiply_adds[cpu_lane_of(step->type)];
+    unsigned other = is_step(step->values[0], number - 1) ? 1 : 0;
+    if (kernel == NULL || step[-1].operation != TARN_OPERATION_MULTIPLY ||
+        !is_step(step->values[1 - other], number - 1) || is_step(step->values[other], number - 1) ||
+        !is_taken_once(plan, number - 1)) {
+        return false;
+    }
+    cpu_instruction *product = &plan->instructions[plan->instruction_count - 1];
+    product->kernel = kernel;
+    product->values[2] = register_of(plan, step->values[other]);
+    *out_register = product->out;
+    return true;
+}
+
 static tarn_status add_step(cpu_plan *plan, const tarn_step *step, uint8_t *out_register) {
     if (step->operation == TARN_OPERATION_COPY) {
         *out_register = add_copy(plan, step->values[0], step->type);
@@ -243,6 +279,7 @@ static tarn_status add_steps(cpu_plan *plan) {
     plan->index_register = add_register(plan, CPU_LANE_I64);
     plan->uses_index = false;
     for (uint32_t i = 0; i < program->step_count; i++) {
+        if (join_product(plan, i, &plan->step_registers[i])) continue;
         tarn_status status = add_step(plan, &program->steps[i], &plan->step_registers[i]);
         if (status != TARN_OK) return status;
     }

@@ -34,6 +34,16 @@
         }                                                                                    \
     }
 
+/* Two steps in one pass; -ffp-contract=off keeps both roundings. */
+#define MULTIPLY_ADD(name, type)                                                             \
+    static void name(void *out, const void *a, const void *b, const void *c, size_t count) { \
+        const type *first = a, *second = b, *third = c;                                      \
+        INDEPENDENT for (size_t i = 0; i < count; i++) {                                     \
+            type product = first[i] * second[i];                                             \
+            ((type *)out)[i] = product + third[i];                                           \
+        }                                                                                    \
+    }
+
 #define ROWS_OF_FLOATS(suffix, type, root)                        \
     UNARY(neg_##suffix, type, -x)                                 \
     UNARY(sqrt_##suffix, type, root(x))                           \
@@ -84,6 +94,12 @@ ROWS_OF_FLOATS(f32, float, __builtin_sqrtf)
 ROWS_OF_FLOATS(f64, double, __builtin_sqrt)
 ROWS_OF_INTEGERS(i32, int32_t, uint32_t)
 ROWS_OF_INTEGERS(i64, int64_t, uint64_t)
+
+MULTIPLY_ADD(multiply_add_f32, float)
+MULTIPLY_ADD(multiply_add_f64, double)
+
+cpu_kernel *const AT_LEVEL(cpu_multiply_adds)[CPU_LANE_COUNT] = {
+    [CPU_LANE_F32] = multiply_add_f32, [CPU_LANE_F64] = multiply_add_f64};
 
 /* Philox 4x32 with 10 rounds (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): the first two words, the first in the
  * upper half. */

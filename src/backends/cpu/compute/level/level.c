@@ -3,6 +3,7 @@
 
 const cpu_kernels AT_LEVEL(cpu_kernels) = {
     .name = LEVEL_TEXT,
+    .multiply_adds = AT_LEVEL(cpu_multiply_adds),
     .arithmetic = &AT_LEVEL(cpu_arithmetic),
     .functions = &AT_LEVEL(cpu_functions),
     .conversions = &AT_LEVEL(cpu_conversions),

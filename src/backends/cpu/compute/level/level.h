@@ -33,6 +33,7 @@
 
 /* The tables of a level, which level.c puts together. */
 extern const cpu_step_table AT_LEVEL(cpu_arithmetic), AT_LEVEL(cpu_functions);
+extern cpu_kernel *const AT_LEVEL(cpu_multiply_adds)[CPU_LANE_COUNT];
 extern const cpu_conversions AT_LEVEL(cpu_conversions);
 extern const cpu_folds AT_LEVEL(cpu_folds);
 extern const cpu_product_kernels AT_LEVEL(cpu_product_kernels);
