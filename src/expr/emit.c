@@ -49,8 +49,7 @@ static source add_step(program_writer *writer, const tarn_step *step) {
 }
 
 static bool equal_constants(const tarn_constant *a, const tarn_constant *b) {
-    return a->type == b->type && a->integer == b->integer &&
-           memcmp(&a->floating, &b->floating, sizeof a->floating) == 0;
+    return a->type == b->type && a->integer == b->integer && expr_same_float(a->floating, b->floating);
 }
 
 static source add_constant(program_writer *writer, const tarn_constant *constant) {

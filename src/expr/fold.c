@@ -2,9 +2,17 @@
 #include "expr/fold.h"
 
 #include <math.h>
+#include <string.h>
 
 static bool is_floating(tarn_element_type type) { return type == TARN_ELEMENT_F32 || type == TARN_ELEMENT_F64; }
 static bool is_half(tarn_element_type type) { return type == TARN_ELEMENT_F16 || type == TARN_ELEMENT_BF16; }
+
+bool expr_same_float(double a, double b) {
+    uint64_t bits_a, bits_b;
+    memcpy(&bits_a, &a, sizeof a);
+    memcpy(&bits_b, &b, sizeof b);
+    return bits_a == bits_b;
+}
 
 tarn_constant expr_constant_of(tarn_scalar scalar) {
     static const tarn_element_type types[] = {

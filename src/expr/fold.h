@@ -7,6 +7,8 @@
 #include <tarn/backend_operations.h>
 #include <tarn/tensor.h>
 
+/* Whether two floats are the same bit by bit: 0 and -0 are not, and a NaN is itself. */
+bool expr_same_float(double a, double b);
 /* The number as a constant of its kind's type, with all its digits: an F32 keeps them until it is cast. */
 tarn_constant expr_constant_of(tarn_scalar scalar);
 /* The scalar that has the constant's value and sort. */

@@ -63,9 +63,7 @@ static bool equal_shapes(const tarn_expr *a, const tarn_expr *b) {
 
 static bool equal_scalars(tarn_scalar a, tarn_scalar b) {
     if (a.kind != b.kind) return false;
-    /* Bit by bit: 0 and -0 differ, and a NaN is itself. */
-    return a.kind == TARN_SCALAR_FLOAT ? memcmp(&a.floating, &b.floating, sizeof a.floating) == 0
-                                       : a.integer == b.integer;
+    return a.kind == TARN_SCALAR_FLOAT ? expr_same_float(a.floating, b.floating) : a.integer == b.integer;
 }
 
 static bool equal_tensors(tarn_tensor *a, tarn_tensor *b) {
@@ -99,7 +97,7 @@ static bool equal_operations(const tensor_node *a, const tensor_node *b) {
     case TARN_OPERATION_LAYER_NORM: {
         const tarn_layer_norm_attributes *x = &a->attributes.layer_norm, *y = &b->attributes.layer_norm;
         return x->normalized_dims == y->normalized_dims && x->has_weight == y->has_weight &&
-               x->has_bias == y->has_bias && memcmp(&x->epsilon, &y->epsilon, sizeof x->epsilon) == 0;
+               x->has_bias == y->has_bias && expr_same_float(x->epsilon, y->epsilon);
     }
     default: return true; /* the type that is cast to is the value's */
     }

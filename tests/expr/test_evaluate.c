@@ -282,7 +282,7 @@ static void results_are_written_into_given_tensors_of_other_types_and_strides(vo
     EXPECT_OK(tarn_evaluation_run(evaluation, bench.allocator, NULL, &turned));
     double values[12];
     EXPECT_OK(tarn_tensor_read(wide, NULL, values, sizeof values));
-    for (int i = 0; i < 12; i++) assert_true(values[i] == -(i % 3 * 4 + i / 3));
+    for (int i = 0; i < 12; i++) assert_int_equal((int)values[i], -(i % 3 * 4 + i / 3));
     tarn_evaluation_release(evaluation);
     tarn_tensor_release(turned);
     tarn_tensor_release(wide);

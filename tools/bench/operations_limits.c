@@ -74,7 +74,7 @@ static float *allocate(size_t elements) {
 bool rows_limits(size_t elements, size_t rounds, unsigned threads, double *out_pass_ns, double *out_read_ns) {
     float *a = allocate(elements), *b = allocate(elements), *out = allocate(elements);
     bool has_memory = a != NULL && b != NULL && out != NULL;
-    share parts[MOST_THREADS];
+    share parts[MOST_THREADS] = {{.a = NULL}};
     double passes[MOST_ROUNDS] = {0}, reads[MOST_ROUNDS] = {0};
     if (threads > MOST_THREADS) threads = MOST_THREADS;
     if (rounds > MOST_ROUNDS) rounds = MOST_ROUNDS;

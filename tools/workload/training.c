@@ -120,7 +120,7 @@ static tarn_status find_accuracy(training_state *training, double *out_accuracy)
         step_note(&step, tarn_tensor_read(logits, training->stream, values, tested * DIGITS_CLASSES * sizeof *values));
     }
     size_t right = 0;
-    for (size_t i = 0; i < tested && step.status == TARN_OK; i++) {
+    for (size_t i = 0; values != NULL && i < tested && step.status == TARN_OK; i++) {
         right += place_of_greatest(values + i * DIGITS_CLASSES, DIGITS_CLASSES) == digits_label(DIGITS_LEARNT + i);
     }
     free(values);

@@ -6,10 +6,12 @@
 
 #define WIDTH 128
 #define HEADS 4
-#define HEAD_WIDTH (WIDTH / HEADS)
+#define HEAD_WIDTH 32
 #define SHORTEST 16
 #define LONGEST 256
 #define STEPS 100
+
+_Static_assert(HEADS *HEAD_WIDTH == WIDTH, "heads share the width");
 
 typedef struct layer {
     tarn_tensor *weight, *bias;
