@@ -16,10 +16,20 @@ static void a_second_free_is_refused(test_stand *stand) {
     assert_memory_equal(&before, &after, sizeof before);
 }
 
+/* Notes the address, and says whether there have been no more than a few: a plan moves what it serves when it is made, and one that goes
+ * around the end of a round has two places for it. */
+static bool is_one_of_few(void *seen[3], void *data) {
+    for (int i = 0; i < 3; i++) {
+        if (seen[i] == NULL) seen[i] = data;
+        if (seen[i] == data) return true;
+    }
+    return false;
+}
+
 /* 16: whatever serves the block afterwards, the old handle is known to be old. */
 static void a_second_free_after_reuse_is_refused_and_the_new_buffer_lives(test_stand *stand) {
     tarn_buffer *old = take(stand, 1024, NULL);
-    void *data = tarn_buffer_data(old);
+    void *seen[3] = {tarn_buffer_data(old)};
     give(stand, old, NULL);
     for (int i = 0; i < 1000; i++) {
         tarn_buffer *next = take(stand, 1024, NULL);
@@ -30,7 +40,7 @@ static void a_second_free_after_reuse_is_refused_and_the_new_buffer_lives(test_s
         assert_null(tarn_buffer_data(old));
         assert_int_equal(tarn_buffer_size(old), 0);
         EXPECT(TARN_INVALID_ARGUMENT, tarn_buffer_record_stream(old, NULL));
-        if ((stand->abilities & SPEC_CACHES) != 0) assert_ptr_equal(tarn_buffer_data(next), data);
+        if ((stand->abilities & SPEC_CACHES) != 0) assert_true(is_one_of_few(seen, tarn_buffer_data(next)));
         give(stand, next, NULL);
     }
 }
