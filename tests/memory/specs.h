@@ -19,7 +19,8 @@ enum {
     SPEC_ONE_THREAD = 1u << 8, /* is for one thread at a time; all others have SPEC_THREADS without being told */
     SPEC_THREADS = 1u << 9,
     SPEC_RESETS = 1u << 10, /* an arena */
-    SPEC_CLEARS = 1u << 11  /* a pool */
+    SPEC_CLEARS = 1u << 11, /* a pool */
+    SPEC_MOVES = 1u << 12   /* what is served again and again is served from elsewhere once it is known: a plan */
 };
 
 typedef struct test_spec {
