@@ -3,27 +3,21 @@
 #include "plan/improve.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #include "base/memory.h"
 #include "base/status.h"
-#include "base/thread.h"
 #include "plan/load.h"
 #include "plan/notches.h"
+#include "plan/team.h"
 #include "plan/weights.h"
 
-#define MOST_THREADS 64
-
 /* What the threads share. */
-typedef struct plan_improve_team {
-    const plan_section *section;
+typedef struct plan_improve_job {
+    plan_team team;
     const plan_improve_options *options;
     uint64_t *load; /* of each slot */
-    _Atomic uint64_t next_round, height;
-    pthread_mutex_t lock; /* for all below, and for lowering `height` */
-    uint64_t *offsets;
-    tarn_status status; /* of the first thread that failed */
-} plan_improve_team;
+    _Atomic uint64_t next_round;
+} plan_improve_job;
 
 /* What one thread works with. */
 typedef struct improve_tools {
@@ -52,65 +46,44 @@ static tarn_status tools_begin(improve_tools *tools, const plan_section *section
     return plan_notches_begin(&tools->notches, section, tools->keyed, tools->scratch);
 }
 
-static void keep_plan(plan_improve_team *team, const uint64_t *offsets, uint64_t height) {
-    pthread_mutex_lock(&team->lock);
-    if (height < atomic_load(&team->height)) {
-        memcpy(team->offsets, offsets, team->section->count * sizeof *offsets);
-        atomic_store(&team->height, height);
-    }
-    pthread_mutex_unlock(&team->lock);
-}
-
-static void work(plan_improve_team *team, improve_tools *tools) {
-    const plan_improve_options *options = team->options;
+static void improve(plan_improve_job *job, improve_tools *tools) {
+    plan_team *team = &job->team;
+    const plan_improve_options *options = job->options;
     while (atomic_load(&team->height) > options->enough && !plan_watch_is_over(options->watch)) {
-        uint64_t round = atomic_fetch_add(&team->next_round, 1), random = round, height;
+        uint64_t round = atomic_fetch_add(&job->next_round, 1), random = round, height;
         if (round - options->first_round >= options->rounds) return;
         bool by_size = plan_weights_by_size(round);
-        plan_weights_make(team->section, team->load, round, &random, tools->weights);
+        plan_weights_make(team->section, job->load, round, &random, tools->weights);
         if (plan_notches_fill(&tools->notches, by_size ? NULL : tools->weights, by_size, atomic_load(&team->height) - 1,
                               options->watch, tools->trial, &height)) {
-            keep_plan(team, tools->trial, height);
+            plan_team_keep(team, tools->trial);
         }
     }
 }
 
-static void *run(void *context) {
-    plan_improve_team *team = context;
+static tarn_status work(void *context, unsigned number) {
+    (void)number;
+    plan_improve_job *job = context;
     improve_tools tools;
-    tarn_status status = tools_begin(&tools, team->section);
-    if (status == TARN_OK) work(team, &tools);
+    tarn_status status = tools_begin(&tools, job->team.section);
+    if (status == TARN_OK) improve(job, &tools);
     tools_end(&tools);
-    if (status != TARN_OK) {
-        pthread_mutex_lock(&team->lock);
-        if (team->status == TARN_OK) team->status = status;
-        pthread_mutex_unlock(&team->lock);
-    }
-    return NULL;
+    return status;
 }
 
 tarn_status plan_improve(const plan_section *section, const plan_improve_options *options, uint64_t *offsets,
                          uint64_t *height) {
-    plan_improve_team team = {.section = section, .options = options, .offsets = offsets};
-    atomic_init(&team.next_round, options->first_round);
-    atomic_init(&team.height, *height);
+    plan_improve_job job = {.options = options};
+    atomic_init(&job.next_round, options->first_round);
     if (*height <= options->enough || plan_watch_is_over(options->watch)) return TARN_OK;
-    team.load = base_allocate(section->slot_count, sizeof *team.load);
-    if (team.load == NULL) {
+    job.load = base_allocate(section->slot_count, sizeof *job.load);
+    if (job.load == NULL) {
         return base_fail(TARN_OUT_OF_MEMORY, "improving a plan of %" PRIu32 " buffers: no host memory", section->count);
     }
-    plan_load(section, team.load);
-    pthread_mutex_init(&team.lock, NULL);
-    pthread_t threads[MOST_THREADS];
-    unsigned started = 0;
-    while (started + 1 < options->threads && started < MOST_THREADS &&
-           base_thread_start(&threads[started], "tarn-plan", run, &team) == TARN_OK) {
-        started++;
-    }
-    run(&team);
-    for (unsigned i = 0; i < started; i++) pthread_join(threads[i], NULL);
-    pthread_mutex_destroy(&team.lock);
-    base_free(team.load);
-    *height = atomic_load(&team.height);
-    return team.status;
+    plan_load(section, job.load);
+    plan_team_begin(&job.team, section, offsets, *height);
+    tarn_status status = plan_team_work(&job.team, options->threads, work, &job);
+    *height = plan_team_end(&job.team);
+    base_free(job.load);
+    return status;
 }

@@ -13,11 +13,10 @@
 
 #include "base/memory.h"
 #include "base/status.h"
-#include "base/thread.h"
 #include "plan/ground.h"
+#include "plan/team.h"
 #include "plan/weights.h"
 
-#define MOST_THREADS 64
 /* The least price, and that of a buffer of average area. */
 #define LEAST_PRICE 64
 #define AVERAGE_PRICE 1024
@@ -42,21 +41,12 @@
 #define LOOKS_OF_STEP 64
 #define FIRST_CHANGES 1024
 
-typedef struct plan_squeeze_team {
-    const plan_section *section;
+/* What the threads share. */
+typedef struct plan_squeeze_job {
+    plan_team team;
     const plan_squeeze_options *options;
     double average_area;
-    _Atomic uint64_t height;
-    pthread_mutex_t lock; /* for all below, and for lowering `height` */
-    uint64_t *offsets;
-    tarn_status status; /* of the first thread that failed */
-} plan_squeeze_team;
-
-typedef struct plan_squeeze_worker {
-    plan_squeeze_team *team;
-    unsigned number;
-    pthread_t thread;
-} plan_squeeze_worker;
+} plan_squeeze_job;
 
 /* A buffer that was put down, or taken from where it was. */
 typedef struct squeeze_change {
@@ -66,7 +56,7 @@ typedef struct squeeze_change {
 
 /* What one thread works with. */
 typedef struct squeezer {
-    plan_squeeze_team *team;
+    plan_squeeze_job *job;
     plan_ground ground;
     uint64_t random, looks;
     uint64_t limit;              /* the height that is sought */
@@ -86,22 +76,22 @@ static double area_of(const plan_section *section, uint32_t buffer) {
 }
 
 static void set_prices(squeezer *mine) {
-    const plan_section *section = mine->team->section;
+    const plan_section *section = mine->job->team.section;
     for (uint32_t i = 0; i < section->count; i++) {
-        double price = LEAST_PRICE + AVERAGE_PRICE * (area_of(section, i) / mine->team->average_area);
+        double price = LEAST_PRICE + AVERAGE_PRICE * (area_of(section, i) / mine->job->average_area);
         mine->ground.price[i] = price < HIGHEST_PRICE ? (uint64_t)price : HIGHEST_PRICE;
     }
 }
 
-static tarn_status squeezer_begin(squeezer *mine, plan_squeeze_team *team, unsigned number) {
-    uint32_t count = team->section->count;
-    *mine = (squeezer){.team = team, .random = team->options->seed ^ (uint64_t)number << 32};
+static tarn_status squeezer_begin(squeezer *mine, plan_squeeze_job *job, unsigned number) {
+    uint32_t count = job->team.section->count;
+    *mine = (squeezer){.job = job, .random = job->options->seed ^ (uint64_t)number << 32};
     mine->change_capacity = FIRST_CHANGES;
     mine->plan = base_allocate(count, sizeof *mine->plan);
     mine->tasks = base_allocate(count, sizeof *mine->tasks);
     mine->changes = base_allocate(mine->change_capacity, sizeof *mine->changes);
     if (mine->plan != NULL && mine->tasks != NULL && mine->changes != NULL &&
-        plan_ground_begin(&mine->ground, team->section)) {
+        plan_ground_begin(&mine->ground, job->team.section)) {
         return TARN_OK;
     }
     return base_fail(TARN_OUT_OF_MEMORY, "improving a plan of %" PRIu32 " buffers: no host memory", count);
@@ -116,8 +106,8 @@ static void squeezer_end(squeezer *mine) {
 
 /* Whether there is no use in going on: for the goal, or for any. */
 static bool is_over(const squeezer *mine) {
-    const plan_squeeze_options *options = mine->team->options;
-    return mine->looks >= options->looks || atomic_load(&mine->team->height) <= mine->limit ||
+    const plan_squeeze_options *options = mine->job->options;
+    return mine->looks >= options->looks || atomic_load(&mine->job->team.height) <= mine->limit ||
            plan_watch_is_over(options->watch);
 }
 
@@ -156,7 +146,7 @@ static bool drive_out(squeezer *mine, uint64_t bottom, uint64_t top) {
 
 /* The largest of those without a place. */
 static uint32_t next_homeless(squeezer *mine) {
-    const plan_section *section = mine->team->section;
+    const plan_section *section = mine->job->team.section;
     uint32_t chosen = 0;
     for (uint32_t i = 1; i < mine->homeless_count; i++)
         if (area_of(section, mine->homeless[i]) > area_of(section, mine->homeless[chosen])) chosen = i;
@@ -209,7 +199,7 @@ static bool pass_over_tasks(squeezer *mine) {
 
 /* Does all tasks. For those that resist, the limit rises half of the way to the height there was, as often as it takes. */
 static bool do_tasks(squeezer *mine) {
-    uint64_t unit = mine->team->section->unit;
+    uint64_t unit = mine->job->team.section->unit;
     while (pass_over_tasks(mine)) {
         if (mine->task_count == 0) return true;
         uint64_t rise = (mine->plan_height - mine->limit) / 2 / unit * unit;
@@ -221,7 +211,7 @@ static bool do_tasks(squeezer *mine) {
 
 /* Takes out what lies above the limit and gives it other places. */
 static bool lower(squeezer *mine) {
-    const plan_section *section = mine->team->section;
+    const plan_section *section = mine->job->team.section;
     plan_keyed *order = mine->ground.ends;
     mine->task_count = 0;
     for (uint32_t i = 0; i < section->count; i++) {
@@ -237,41 +227,21 @@ static bool lower(squeezer *mine) {
 
 /* Lays the ground as the lowest plan of all has it. */
 static void restore(squeezer *mine) {
-    plan_squeeze_team *team = mine->team;
-    pthread_mutex_lock(&team->lock);
-    mine->plan_height = atomic_load(&team->height);
-    memcpy(mine->plan, team->offsets, team->section->count * sizeof *mine->plan);
-    pthread_mutex_unlock(&team->lock);
+    mine->plan_height = plan_team_copy(&mine->job->team, mine->plan);
     plan_ground_clear(&mine->ground);
-    for (uint32_t i = 0; i < team->section->count; i++) plan_ground_put(&mine->ground, i, mine->plan[i]);
-}
-
-/* Makes what lies on the ground the plan of all, unless there is a lower one. */
-static void publish(squeezer *mine) {
-    plan_squeeze_team *team = mine->team;
-    const plan_section *section = team->section;
-    uint64_t height = 0;
-    for (uint32_t i = 0; i < section->count; i++)
-        if (mine->ground.offset[i] + section->size[i] > height) height = mine->ground.offset[i] + section->size[i];
-    mine->plan_height = height;
-    pthread_mutex_lock(&team->lock);
-    if (height < atomic_load(&team->height)) {
-        memcpy(team->offsets, mine->ground.offset, section->count * sizeof *team->offsets);
-        atomic_store(&team->height, height);
-    }
-    pthread_mutex_unlock(&team->lock);
+    for (uint32_t i = 0; i < mine->job->team.section->count; i++) plan_ground_put(&mine->ground, i, mine->plan[i]);
 }
 
 /* A height below the present one, a multiple of the unit. */
 static uint64_t choose_limit(const squeezer *mine, uint64_t part) {
-    uint64_t enough = mine->team->options->enough, unit = mine->team->section->unit;
+    uint64_t enough = mine->job->options->enough, unit = mine->job->team.section->unit;
     uint64_t less = (mine->plan_height - enough + part - 1) / part;
     uint64_t limit = (mine->plan_height - less) / unit * unit;
     return limit > enough ? limit : enough / unit * unit;
 }
 
 static void squeeze(squeezer *mine, unsigned number) {
-    const plan_squeeze_options *options = mine->team->options;
+    const plan_squeeze_options *options = mine->job->options;
     uint64_t part = FIRST_PART;
     for (unsigned i = 0; i < number % DIFFERENT_PARTS; i++) part *= PART_OF_NEXT;
     const uint64_t first_part = part;
@@ -280,7 +250,7 @@ static void squeeze(squeezer *mine, unsigned number) {
     while (mine->plan_height > options->enough && mine->looks < options->looks && !plan_watch_is_over(options->watch)) {
         mine->limit = choose_limit(mine, part);
         if (lower(mine)) {
-            publish(mine);
+            mine->plan_height = plan_team_keep(&mine->job->team, mine->ground.offset);
             if (part > LEAST_PART) part /= 2;
             continue;
         }
@@ -292,39 +262,21 @@ static void squeeze(squeezer *mine, unsigned number) {
     }
 }
 
-static void *work(void *context) {
-    plan_squeeze_worker *worker = context;
-    plan_squeeze_team *team = worker->team;
+static tarn_status work(void *context, unsigned number) {
     squeezer mine;
-    tarn_status status = squeezer_begin(&mine, team, worker->number);
-    if (status == TARN_OK) squeeze(&mine, worker->number);
+    tarn_status status = squeezer_begin(&mine, context, number);
+    if (status == TARN_OK) squeeze(&mine, number);
     squeezer_end(&mine);
-    if (status != TARN_OK) {
-        pthread_mutex_lock(&team->lock);
-        if (team->status == TARN_OK) team->status = status;
-        pthread_mutex_unlock(&team->lock);
-    }
-    return NULL;
+    return status;
 }
 
 tarn_status plan_squeeze(const plan_section *section, const plan_squeeze_options *options, uint64_t *offsets,
                          uint64_t *height) {
-    plan_squeeze_team team = {.section = section, .options = options, .offsets = offsets};
+    plan_squeeze_job job = {.options = options};
     if (*height <= options->enough || plan_watch_is_over(options->watch)) return TARN_OK;
-    for (uint32_t i = 0; i < section->count; i++) team.average_area += area_of(section, i) / section->count;
-    atomic_init(&team.height, *height);
-    pthread_mutex_init(&team.lock, NULL);
-    plan_squeeze_worker workers[MOST_THREADS];
-    unsigned count = 1;
-    workers[0] = (plan_squeeze_worker){.team = &team};
-    while (count < options->threads && count < MOST_THREADS) {
-        workers[count] = (plan_squeeze_worker){.team = &team, .number = count};
-        if (base_thread_start(&workers[count].thread, "tarn-plan", work, &workers[count]) != TARN_OK) break;
-        count++;
-    }
-    work(&workers[0]);
-    for (unsigned i = 1; i < count; i++) pthread_join(workers[i].thread, NULL);
-    pthread_mutex_destroy(&team.lock);
-    *height = atomic_load(&team.height);
-    return team.status;
+    for (uint32_t i = 0; i < section->count; i++) job.average_area += area_of(section, i) / section->count;
+    plan_team_begin(&job.team, section, offsets, *height);
+    tarn_status status = plan_team_work(&job.team, options->threads, work, &job);
+    *height = plan_team_end(&job.team);
+    return status;
 }
