@@ -1,5 +1,5 @@
-/* Settings from the environment: TARN_ALLOCATOR, TARN_LOG, TARN_BACKEND_PATH, TARN_CPU_ISA, TARN_NUM_THREADS. A value that cannot be understood is reported
- * once and ignored; in a setuid program all are ignored. */
+/* Settings from the environment: TARN_ALLOCATOR, TARN_LOG, TARN_BACKEND_PATH, TARN_CPU_ISA, TARN_NUM_THREADS,
+ * TARN_CUDA_DRIVER. A value that cannot be understood is reported once and ignored; in a setuid program all are ignored. */
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
 

@@ -94,8 +94,9 @@ static void add_row(device_listing *listing, const char *name, const char *type,
 static void add_unavailable(device_listing *listing, const char *name, const char *type, const char *reason) {
     table_add(&listing->table, "%s", name);
     table_add(&listing->table, "%s", type);
+    /* In the last column, which may be as wide as it wants to. */
+    for (int i = 0; i < 4; i++) table_add(&listing->table, "%s", "-");
     table_add(&listing->table, "unavailable: %s", reason);
-    for (int i = 0; i < 4; i++) table_add(&listing->table, "%s", "");
 }
 
 static int visit_backend(void *context, const tarn_backend_info *info) {
