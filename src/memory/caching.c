@@ -168,6 +168,7 @@ static tarn_status find_at_any_cost(caching_heap *heap, const memory_request *re
 static tarn_status explain(caching *owner, tarn_status status, size_t size) {
     char asked[TARN_SIZE_TEXT], used[TARN_SIZE_TEXT], cached[TARN_SIZE_TEXT], largest[TARN_SIZE_TEXT];
     char total[TARN_SIZE_TEXT];
+    caching_caches_publish(owner);
     uint64_t idle =
         owner->reserved.current > owner->in_use.current ? owner->reserved.current - owner->in_use.current : 0;
     return base_fail_within(status, "%s: %s: %s asked, the device has %s, %s in use, %s cached, largest free block %s",

@@ -188,18 +188,27 @@ size_t caching_caches_flush(caching *owner) {
     return bytes;
 }
 
+/* The capacity of the largest block in a cache that the caller is in. */
+static size_t largest_in(const caching_cache *cache) {
+    size_t largest = 0;
+    for (unsigned i = 0; i < CACHING_SLOTS; i++) {
+        size_t capacity = caching_level_bytes(cache->slots[i].unit);
+        bool has_any = cache->slots[i].head != NULL || cache->spares[i] != NULL;
+        if (has_any && capacity > largest) largest = capacity;
+    }
+    return largest;
+}
+
 size_t caching_caches_publish(caching *owner) {
     size_t largest = 0;
     for (caching_cache *cache = owner->caches; cache != NULL; cache = cache->of_owner) {
         if (!remote_enter(cache)) continue;
         caching_cache_publish(owner, cache);
-        for (unsigned i = 0; i < CACHING_SLOTS; i++) {
-            size_t capacity = caching_level_bytes(cache->slots[i].unit);
-            bool has_any = cache->slots[i].head != NULL || cache->spares[i] != NULL;
-            if (has_any && capacity > largest) largest = capacity;
-        }
-        remote_leave(cache);
+        size_t here = largest_in(cache);
+        if (here > largest) largest = here;
     }
+    /* All at one moment: else a block that one thread takes and another gives back would be counted once. */
+    caching_caches_let_go(owner);
     return largest;
 }
 

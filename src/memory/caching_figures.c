@@ -23,7 +23,12 @@ void caching_note_peak(caching_cache *cache) {
     cache->watched = caching_level_of(next > cache->lowest_bytes ? next : cache->lowest_bytes, 0);
 }
 
+/* What the allocator's figures say is below zero while a thread has taken blocks out of its cache that another has given back the long
+ * way, until the first publishes. They wrap around then, and sums that are right in the end must not be cut off on the way. */
+static bool is_below_zero(uint64_t current) { return (int64_t)current < 0; }
+
 static uint64_t idle_of(const caching *owner, uint64_t in_use) {
+    if (is_below_zero(in_use)) return owner->reserved.current;
     return owner->reserved.current > in_use ? owner->reserved.current - in_use : 0;
 }
 
@@ -43,10 +48,20 @@ static void begin_counting(const caching *owner, caching_cache *cache) {
     caching_note_peak(cache);
 }
 
+static void note_highest(tarn_figure *figure, uint64_t current) {
+    if (!is_below_zero(current) && current > figure->peak) figure->peak = current;
+}
+
 /* What was cached is in use now, or the other way round. */
 static void publish_change(tarn_figure *figure, uint64_t change, uint64_t most) {
-    if (figure->current + most > figure->peak) figure->peak = figure->current + most;
+    note_highest(figure, figure->current + most);
     figure->current += change;
+}
+
+static void count_one_more(tarn_figure *figure, uint64_t amount) {
+    figure->current += amount;
+    figure->total = saturating_add(figure->total, amount);
+    note_highest(figure, figure->current);
 }
 
 /* A remote thread is in the cache, or it is the caller's own. */
@@ -105,17 +120,17 @@ static void begin_own(const caching *owner) {
 }
 
 void caching_count_allocation(caching *owner, size_t requested, size_t capacity) {
-    memory_figure_add(&owner->requested, requested);
-    memory_figure_add(&owner->in_use, capacity);
-    memory_figure_add(&owner->blocks, 1);
+    count_one_more(&owner->requested, requested);
+    count_one_more(&owner->in_use, capacity);
+    count_one_more(&owner->blocks, 1);
     owner->histogram[memory_histogram_bucket(requested)]++;
     begin_own(owner);
 }
 
 void caching_count_free(caching *owner, size_t requested, size_t capacity) {
-    memory_figure_subtract(&owner->requested, requested);
-    memory_figure_subtract(&owner->in_use, capacity);
-    memory_figure_subtract(&owner->blocks, 1);
+    owner->requested.current -= requested;
+    owner->in_use.current -= capacity;
+    owner->blocks.current--;
     uint64_t idle = idle_of(owner, owner->in_use.current);
     if (idle > owner->cached.peak) owner->cached.peak = idle;
     begin_own(owner);

@@ -1,6 +1,8 @@
 /* Statistics say exactly what happened: each figure with its current value, peak and total, the histogram, and the blocks that
  * each_block shows. Numbers in comments are those of the project's list of faults. */
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "stand.h"
@@ -198,6 +200,72 @@ static void each_block_shows_all_live_blocks_and_stops_when_told(test_stand *sta
     give(stand, plain, NULL);
 }
 
+/* A thread that takes buffers, gives them back, takes them again when it is told, perhaps out of a cache of its own, and then stays. */
+enum { HANDED = 8 };
+typedef struct taker {
+    tarn_allocator *allocator;
+    tarn_buffer *buffers[HANDED];
+    test_gate has_given, may_take, has_taken, may_end;
+} taker;
+
+static void *take_twice(void *context) {
+    taker *self = context;
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < HANDED; i++)
+            if (tarn_allocator_allocate(self->allocator, MIB, NULL, &self->buffers[i]) != TARN_OK) abort();
+        if (round == 1) break;
+        for (int i = 0; i < HANDED; i++)
+            if (tarn_allocator_free(self->allocator, self->buffers[i], NULL) != TARN_OK) abort();
+        gate_open(&self->has_given);
+        gate_pass(&self->may_take);
+    }
+    gate_open(&self->has_taken);
+    gate_pass(&self->may_end);
+    return NULL;
+}
+
+static void *give_all(void *context) {
+    taker *self = context;
+    for (int i = 0; i < HANDED; i++)
+        if (tarn_allocator_free(self->allocator, self->buffers[i], NULL) != TARN_OK) abort();
+    return NULL;
+}
+
+static void figures_add_up_whoever_frees_and_whoever_tells_first(test_stand *stand) {
+    for (int way = 0; way < 2; way++) {
+        taker self = {.allocator = stand->allocator};
+        pthread_t thread, other;
+        assert_int_equal(pthread_create(&thread, NULL, take_twice, &self), 0);
+        gate_pass(&self.has_given);
+        /* All is told; what is taken now is not. */
+        assert_int_equal(stats_of(stand->allocator).blocks.current, 0);
+        gate_open(&self.may_take);
+        gate_pass(&self.has_taken);
+        if (way == 0) {
+            /* Counted at once, before what the thread took from a cache may be known. */
+            for (int i = 0; i < HANDED; i++) give(stand, self.buffers[i], stand_stream(stand, 1));
+        } else {
+            /* Counted in a cache of a thread that ends. */
+            assert_int_equal(pthread_create(&other, NULL, give_all, &self), 0);
+            pthread_join(other, NULL);
+        }
+        tarn_buffer *one = take(stand, 3 * MIB, NULL);
+        tarn_memory_stats stats = stats_of(stand->allocator);
+        assert_int_equal(stats.blocks.current, 1);
+        assert_int_equal(stats.requested_bytes.current, 3 * MIB);
+        assert_in_range(stats.blocks.peak, HANDED, HANDED + 1);
+        give(stand, one, NULL);
+        stats = stats_of(stand->allocator);
+        assert_int_equal(stats.blocks.current, 0);
+        assert_int_equal(stats.in_use_bytes.current, 0);
+        gate_open(&self.may_end);
+        pthread_join(thread, NULL);
+        stats = stats_of(stand->allocator);
+        expect_consistent(&stats, stand->allocator);
+        assert_int_equal(stats.blocks.current, 0);
+    }
+}
+
 static void statistics_print_as_text_and_as_json(test_stand *stand) {
     tarn_buffer *buffer = take(stand, MIB, NULL);
     tarn_memory_stats stats = stats_of(stand->allocator);
@@ -231,6 +299,7 @@ int main(void) {
         CONFORMANCE_TEST(the_largest_free_block_can_be_had_without_the_device, SPEC_CACHES),
         CONFORMANCE_TEST(a_smaller_structure_is_filled_as_far_as_it_goes, 0),
         CONFORMANCE_TEST(each_block_shows_all_live_blocks_and_stops_when_told, 0),
+        CONFORMANCE_TEST(figures_add_up_whoever_frees_and_whoever_tells_first, SPEC_THREADS),
         CONFORMANCE_TEST(statistics_print_as_text_and_as_json, 0),
     };
     return conformance_run("memory statistics", tests, sizeof tests / sizeof tests[0]);
