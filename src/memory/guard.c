@@ -220,18 +220,29 @@ static void guard_forget(tarn_allocator *allocator, memory_block *inner) {
     else guard_queue_overtake(self, entry);
 }
 
+/* The inner block of a buffer; NULL once its entry is gone. By address: the buffer may be freed by another thread meanwhile, and its
+ * entry with it. Must be called with the lock held. */
+static const memory_block *inner_of(const guard *self, const memory_block *block) {
+    base_range *range = base_range_containing(self->known, (uintptr_t)block->address);
+    return range != NULL && guard_entry_of(range)->block == block ? guard_entry_of(range)->inner : NULL;
+}
+
 /* What the element that has the memory says to a free. */
 static tarn_status guard_check_free(tarn_allocator *allocator, const memory_block *block, tarn_stream *stream) {
     guard *self = guard_of(allocator);
     pthread_mutex_lock(&self->lock);
-    /* By address: the buffer may be freed by another thread meanwhile, and its entry with it. */
-    base_range *range = base_range_containing(self->known, (uintptr_t)block->address);
-    const memory_block *inner = range != NULL ? guard_entry_of(range)->inner : NULL;
+    const memory_block *inner = inner_of(self, block);
     /* Once its entry is gone, the inner block may serve another request. */
     tarn_allocator *owner = inner != NULL ? inner->owner : NULL;
     pthread_mutex_unlock(&self->lock);
     if (owner == NULL || owner->strategy->check_free == NULL) return TARN_OK;
-    return owner->strategy->check_free(owner, inner, stream);
+    tarn_status status = owner->strategy->check_free(owner, inner, stream);
+    if (status == TARN_OK) return TARN_OK;
+    /* The element may have taken the inner block back meanwhile, and have said no for what it serves now. */
+    pthread_mutex_lock(&self->lock);
+    bool is_there = inner_of(self, block) == inner;
+    pthread_mutex_unlock(&self->lock);
+    return is_there ? status : TARN_OK;
 }
 
 static tarn_status guard_record_stream(tarn_allocator *allocator, memory_block *block, tarn_stream *stream) {
