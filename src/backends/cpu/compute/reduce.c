@@ -18,6 +18,9 @@
 #define MOST_RESULTS 1024
 /* Columns shorter than this are not worth a row of their own. */
 #define SHORT_COLUMNS 32
+/* Lanes of a tile that is folded to one number, as far as scratch memory has room for them: to go on to the next tile costs as much as to
+ * fold a thousand. */
+#define LONG_ROW 65536
 /* Pieces altogether, and lanes of one at least. */
 #define MOST_PIECES 128
 #define LEAST_PIECE 65536
@@ -118,10 +121,9 @@ static void find_order(const tarn_backend_operation *operation, cpu_order *order
     take_dims(order, columns, columns->count > 0 ? columns->count - 1 : 0);
     take_dims(order, rows, rows->count);
     if (columns->count > 0) order->dims[order->count++] = columns->dims[columns->count - 1];
-    /* A tile that is one row and one number may be large. */
     if (!work->keeps_columns && reduced_extent >= MOST_RESULTS && !order->is_turned) {
         order->has_one_row = true;
-        order->most = 0;
+        order->most = LONG_ROW;
     }
     uint32_t padding = order->count < 2 ? 2 - order->count : 0;
     for (uint32_t i = 0; i < padding; i++) add_dim(&work->kept, i);
@@ -319,7 +321,7 @@ static void measure_groups(reduction *work) {
     }
     work->results = (size_t)(work->keeps_columns ? plan->tile_columns : work->keeps_rows ? plan->tile_rows : 1);
     size_t lanes = (size_t)(plan->tile_rows * plan->tile_columns);
-    size_t pieces = work->tiles / (LEAST_PIECE / lanes + 1);
+    size_t pieces = work->tiles / ((LEAST_PIECE + lanes - 1) / lanes);
     if (pieces > MOST_PIECES / work->groups) pieces = MOST_PIECES / work->groups;
     if (pieces < 1) pieces = 1;
     work->piece_tiles = (work->tiles + pieces - 1) / pieces;

@@ -1,12 +1,41 @@
 /* Reductions of a block.
  *
- * A sum of floats adds in as many chains as four vectors have lanes and then adds the chains in pairs; what calls this adds the blocks in
- * double. Extremes keep a NaN: no comparison with it is true, so that it is asked for by itself. */
+ * A sum of floats adds in as many chains as four vectors have lanes and then adds the chains in pairs, block after block of 4096, and the
+ * blocks in double. Extremes keep a NaN: no comparison with it is true, so that it is asked for by itself.
+ *
+ * Blocks are mostly read where they are in memory, one behind the other. One thread has too few lines under way then for what memory can
+ * bring: these loops ask for more, across the end of the block too. To ask for what is not there does nothing. */
 #include <math.h>
 
 #include "backends/cpu/compute/level/level.h"
 
-enum { CHAINS_F32 = 64, CHAINS_F64 = 32 };
+/* Bytes between what is read and what is asked for, and of what one request brings. */
+enum { AHEAD = 4096, LINE = 64 };
+
+static inline void fetch_ahead(const void *values, size_t size) {
+    for (size_t k = 0; k < size; k += LINE) {
+        __builtin_prefetch((const void *)((uintptr_t)values + AHEAD + k), 0, 0);
+    }
+}
+
+/* Chain k takes chain k + WIDTH in, for all k below WIDTH, which is half of the chains, then a quarter, and so on. Each width stands by
+ * itself so that compilers know it: as a loop this takes longer than all that is before it. */
+#define AT_WIDTH(width, statement)           \
+    {                                        \
+        enum { WIDTH = (width) };            \
+        for (size_t k = 0; k < WIDTH; k++) { \
+            statement;                       \
+        }                                    \
+    }
+#define IN_PAIRS_32(statement) \
+    AT_WIDTH(16, statement)    \
+    AT_WIDTH(8, statement)     \
+    AT_WIDTH(4, statement)     \
+    AT_WIDTH(2, statement)     \
+    AT_WIDTH(1, statement)
+#define IN_PAIRS_64(statement) \
+    AT_WIDTH(32, statement)    \
+    IN_PAIRS_32(statement)
 
 #define SUM(name, type, chains)                                                  \
     static double name(const void *lanes, size_t count) {                        \
@@ -14,44 +43,49 @@ enum { CHAINS_F32 = 64, CHAINS_F64 = 32 };
         type sums[chains] = {0};                                                 \
         size_t whole = count / (chains) * (chains);                              \
         for (size_t i = 0; i < whole; i += (chains)) {                           \
+            fetch_ahead(values + i, sizeof sums);                                \
             for (size_t k = 0; k < (chains); k++) sums[k] += values[i + k];      \
         }                                                                        \
         for (size_t k = 0; k < count - whole; k++) sums[k] += values[whole + k]; \
-        for (size_t width = (chains) / 2; width > 0; width /= 2) {               \
-            for (size_t k = 0; k < width; k++) sums[k] += sums[k + width];       \
-        }                                                                        \
+        IN_PAIRS_##chains(sums[k] += sums[k + WIDTH]);                           \
         return (double)sums[0];                                                  \
     }
 
 /* `better` compares a value with the best so far, x with best[k]. */
-#define EXTREME(name, type, result_type, worst, better)          \
-    static result_type name(const void *lanes, size_t count) {   \
-        enum { CHAINS = 32 };                                    \
-        const type *values = lanes;                              \
-        type best[CHAINS];                                       \
-        for (size_t k = 0; k < CHAINS; k++) best[k] = (worst);   \
-        size_t whole = count / CHAINS * CHAINS;                  \
-        for (size_t i = 0; i < whole; i += CHAINS) {             \
-            for (size_t k = 0; k < CHAINS; k++) {                \
-                type x = values[i + k];                          \
-                best[k] = (better) ? x : best[k];                \
-            }                                                    \
-        }                                                        \
-        for (size_t k = 0; k < count - whole; k++) {             \
-            type x = values[whole + k];                          \
-            best[k] = (better) ? x : best[k];                    \
-        }                                                        \
-        for (size_t width = CHAINS / 2; width > 0; width /= 2) { \
-            for (size_t k = 0; k < width; k++) {                 \
-                type x = best[k + width];                        \
-                best[k] = (better) ? x : best[k];                \
-            }                                                    \
-        }                                                        \
-        return (result_type)best[0];                             \
+#define EXTREME(name, type, result_type, worst, better)                          \
+    static result_type name(const void *lanes, size_t count) {                   \
+        enum { CHAINS = 32 };                                                    \
+        const type *values = lanes;                                              \
+        type best[CHAINS];                                                       \
+        for (size_t k = 0; k < CHAINS; k++) best[k] = (worst);                   \
+        size_t whole = count / CHAINS * CHAINS;                                  \
+        for (size_t i = 0; i < whole; i += CHAINS) {                             \
+            fetch_ahead(values + i, sizeof best);                                \
+            for (size_t k = 0; k < CHAINS; k++) {                                \
+                type x = values[i + k];                                          \
+                best[k] = (better) ? x : best[k];                                \
+            }                                                                    \
+        }                                                                        \
+        for (size_t k = 0; k < count - whole; k++) {                             \
+            type x = values[whole + k];                                          \
+            best[k] = (better) ? x : best[k];                                    \
+        }                                                                        \
+        IN_PAIRS_32(type x = best[k + WIDTH]; best[k] = (better) ? x : best[k]); \
+        return (result_type)best[0];                                             \
     }
 
-SUM(sum_f32, float, CHAINS_F32)
-SUM(sum_f64, double, CHAINS_F64)
+SUM(sum_block_f32, float, 64)
+
+/* Blocks of floats, added in double. */
+static double sum_f32(const void *lanes, size_t count) {
+    enum { BLOCK = 4096 };
+    const float *values = lanes;
+    double sum = 0;
+    for (; count > BLOCK; count -= BLOCK, values += BLOCK) sum += sum_block_f32(values, BLOCK);
+    return sum + sum_block_f32(values, count);
+}
+
+SUM(sum_f64, double, 32)
 EXTREME(max_f32, float, double, -INFINITY, x > best[k] || x != x)
 EXTREME(min_f32, float, double, INFINITY, x < best[k] || x != x)
 EXTREME(max_f64, double, double, -(double)INFINITY, x > best[k] || x != x)
