@@ -141,6 +141,7 @@ static void device_close(tarn_backend_device *device) {
     cuda_scope scope;
     /* A lost device refuses; what is the host's is given back all the same. */
     tarn_status status = cuda_enter(device, &scope);
+    cuda_virtual_end(device);
     cuda_events_end(device);
     CUDA_DISCARD(cuStreamDestroy, device->default_stream.handle);
     if (status == TARN_OK) cuda_leave(scope);
@@ -218,4 +219,5 @@ const tarn_backend cuda_backend = {
     .event_query = cuda_event_query,
     .event_synchronize = cuda_event_synchronize,
     .event_elapsed = cuda_event_elapsed,
+    .capture = &cuda_capture,
 };

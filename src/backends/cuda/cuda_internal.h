@@ -84,7 +84,9 @@ struct tarn_backend_device {
     struct tarn_backend_stream default_stream;
     cuda_operations_state *operations; /* NULL until the operations need it; theirs */
 
-    pthread_mutex_t lock;              /* protects all that follows; the driver is not called with it held */
+    pthread_mutex_t lock;      /* protects all that follows; the driver is not called with it held */
+    driver_granule *leftovers; /* granules that the driver did not take back, for a later try */
+    size_t leftover_count;
     struct tarn_backend_event *events; /* the pool */
     base_range *shifted;               /* allocations that begin behind where the driver's begin: cuda_memory.c */
 };
@@ -106,6 +108,8 @@ void cuda_memory_end(tarn_backend_device *device);
 /* cuda_virtual.c */
 /* Reads the size of the granules; a device without virtual memory has none. */
 tarn_status cuda_virtual_begin(tarn_backend_device *device);
+/* Tries for the last time to give back granules that the driver did not take. */
+void cuda_virtual_end(tarn_backend_device *device);
 tarn_status cuda_virtual_reserve(tarn_backend_device *device, size_t size, void **out_address);
 tarn_status cuda_virtual_release(tarn_backend_device *device, void *address, size_t size);
 tarn_status cuda_granules_create(tarn_backend_device *device, size_t count, tarn_backend_granule *out_granules);
@@ -140,5 +144,8 @@ static inline bool cuda_event_is_recorded(const tarn_backend_event *event) {
 }
 /* Gives the pool's events back to the driver. */
 void cuda_events_end(tarn_backend_device *device);
+
+/* cuda_graph.c */
+extern const tarn_backend_capture cuda_capture;
 
 #endif

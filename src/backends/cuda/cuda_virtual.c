@@ -4,6 +4,7 @@
  * What fails half-way is taken back, so that a call does everything or nothing. The driver does not order mapping with the work of
  * streams: whoever unmaps knows that the work has finished. */
 #include "backends/cuda/cuda_internal.h"
+#include "base/memory.h"
 
 static driver_allocation granule_properties(const tarn_backend_device *device) {
     return (driver_allocation){
@@ -42,19 +43,73 @@ tarn_status cuda_virtual_release(tarn_backend_device *device, void *address, siz
     return status;
 }
 
+/* Takes the granules that the driver would not take back; the caller frees the array. */
+static driver_granule *take_leftovers(tarn_backend_device *device, size_t *out_count) {
+    pthread_mutex_lock(&device->lock);
+    driver_granule *leftovers = device->leftovers;
+    *out_count = device->leftover_count;
+    device->leftovers = NULL;
+    device->leftover_count = 0;
+    pthread_mutex_unlock(&device->lock);
+    return leftovers;
+}
+
+/* Keeps a granule that the driver did not take back, for a later try. Without host memory for that it is lost, and said so. */
+static void keep_leftover(tarn_backend_device *device, driver_granule granule, driver_result result) {
+    pthread_mutex_lock(&device->lock);
+    driver_granule *more = base_reallocate(device->leftovers, device->leftover_count + 1, sizeof *more);
+    if (more != NULL) {
+        more[device->leftover_count++] = granule;
+        device->leftovers = more;
+    }
+    pthread_mutex_unlock(&device->lock);
+    if (more == NULL) cuda_report_leak(result, "cuMemRelease");
+}
+
+static void release_or_keep(tarn_backend_device *device, size_t count, const driver_granule *granules) {
+    for (size_t i = 0; i < count; i++) {
+        driver_result result = cuda_driver.cuMemRelease(granules[i]);
+        if (result != DRIVER_SUCCESS) keep_leftover(device, granules[i], result);
+    }
+}
+
+static void try_leftovers(tarn_backend_device *device) {
+    size_t count;
+    driver_granule *leftovers = take_leftovers(device, &count);
+    if (leftovers == NULL) return;
+    release_or_keep(device, count, leftovers);
+    base_free(leftovers);
+}
+
+void cuda_virtual_end(tarn_backend_device *device) {
+    size_t count;
+    driver_granule *leftovers = take_leftovers(device, &count);
+    for (size_t i = 0; i < count; i++) CUDA_DISCARD(cuMemRelease, leftovers[i]);
+    base_free(leftovers);
+}
+
 /* Must be called in the context's scope. */
-static tarn_status create_granules(tarn_backend_device *device, size_t count, tarn_backend_granule *out_granules) {
+static tarn_status create_granules(tarn_backend_device *device, size_t count, driver_granule *granules) {
     driver_allocation properties = granule_properties(device);
     tarn_status status = TARN_OK;
     size_t done = 0;
     for (; done < count; done++) {
-        driver_granule granule = 0;
-        status = CUDA_CALL(cuMemCreate, &granule, device->granule, &properties, 0);
+        status = CUDA_CALL(cuMemCreate, &granules[done], device->granule, &properties, 0);
         if (status != TARN_OK) break;
-        out_granules[done] = granule;
     }
-    if (status == TARN_OK) return TARN_OK;
-    while (done > 0) CUDA_DISCARD(cuMemRelease, out_granules[--done]);
+    if (status != TARN_OK) release_or_keep(device, done, granules);
+    return status;
+}
+
+/* Outputs stay untouched on failure, so the granules are collected apart. */
+static tarn_status create_and_write(tarn_backend_device *device, size_t count, tarn_backend_granule *out_granules) {
+    driver_granule few[16];
+    driver_granule *granules = few;
+    if (count > sizeof few / sizeof few[0]) granules = base_allocate(count, sizeof *granules);
+    if (granules == NULL) return cuda_fail(TARN_OUT_OF_MEMORY, "no host memory for %zu granules", count);
+    tarn_status status = create_granules(device, count, granules);
+    for (size_t i = 0; i < count && status == TARN_OK; i++) out_granules[i] = granules[i];
+    if (granules != few) base_free(granules);
     return status;
 }
 
@@ -62,7 +117,8 @@ tarn_status cuda_granules_create(tarn_backend_device *device, size_t count, tarn
     cuda_scope scope;
     tarn_status status = cuda_enter(device, &scope);
     if (status != TARN_OK) return status;
-    status = create_granules(device, count, out_granules);
+    try_leftovers(device);
+    status = create_and_write(device, count, out_granules);
     cuda_leave(scope);
     return status;
 }
@@ -71,9 +127,15 @@ tarn_status cuda_granules_release(tarn_backend_device *device, size_t count, con
     cuda_scope scope;
     tarn_status status = cuda_enter(device, &scope);
     if (status != TARN_OK) return status;
-    /* The first may fail, and then nothing has changed. A later one that fails is reported and lost: those before it are gone. */
+    /* Where the first fails, nothing has changed. From then on the call has succeeded, and what fails is tried again later. */
     status = CUDA_CALL(cuMemRelease, granules[0]);
-    for (size_t i = 1; i < count && status == TARN_OK; i++) CUDA_DISCARD(cuMemRelease, granules[i]);
+    if (status == TARN_OK) {
+        for (size_t i = 1; i < count; i++) {
+            driver_granule granule = granules[i];
+            release_or_keep(device, 1, &granule);
+        }
+        try_leftovers(device);
+    }
     cuda_leave(scope);
     return status;
 }
