@@ -27,6 +27,15 @@ typedef struct driver_function_object *driver_function;
 typedef struct driver_pool_object *driver_pool;
 typedef struct driver_array_object *driver_array;
 typedef void (*driver_host_function)(void *context);
+/* Enumerations of which Tarn has only some values, below. */
+typedef unsigned driver_handle_type;
+typedef unsigned driver_location_type;
+typedef unsigned driver_allocation_type;
+typedef unsigned driver_access_flags;
+typedef unsigned driver_granularity;
+typedef unsigned driver_memory_type;
+typedef unsigned driver_capture_mode;
+typedef unsigned driver_pool_attribute;
 
 /* What every function answers. */
 typedef enum driver_result {
@@ -123,13 +132,13 @@ enum {
 };
 
 typedef struct driver_location {
-    int type; /* DRIVER_LOCATION_… */
+    driver_location_type type;
     int id;
 } driver_location;
 
 typedef struct driver_allocation {
-    int type;         /* DRIVER_ALLOCATION_PINNED */
-    int handle_types; /* DRIVER_HANDLE_… */
+    driver_allocation_type type;
+    driver_handle_type handle_types;
     driver_location location;
     void *windows_metadata;
     struct {
@@ -142,12 +151,12 @@ typedef struct driver_allocation {
 
 typedef struct driver_access {
     driver_location location;
-    int flags; /* DRIVER_ACCESS_… */
+    driver_access_flags flags;
 } driver_access;
 
 typedef struct driver_pool_properties {
-    int type;
-    int handle_types;
+    driver_allocation_type type;
+    driver_handle_type handle_types;
     driver_location location;
     void *windows_attributes;
     size_t maximum_size;
@@ -157,7 +166,7 @@ typedef struct driver_pool_properties {
 /* CUDA_MEMCPY3D: one side of a copy, then the other, then its extent. */
 typedef struct driver_copy_side {
     size_t x, y, z, level;
-    int type; /* DRIVER_MEMORY_TYPE_… */
+    driver_memory_type type;
     const void *host;
     driver_pointer device;
     driver_array array;

@@ -33,7 +33,8 @@ CUDA_SYMBOL(cuIpcGetMemHandle, (driver_ipc_handle * out_handle, driver_pointer a
 CUDA_SYMBOL(cuIpcOpenMemHandle, (driver_pointer * out_address, driver_ipc_handle handle, unsigned flags))
 CUDA_SYMBOL(cuIpcCloseMemHandle, (driver_pointer address))
 
-CUDA_SYMBOL(cuMemGetAllocationGranularity, (size_t * out_size, const driver_allocation *properties, int option))
+CUDA_SYMBOL(cuMemGetAllocationGranularity,
+            (size_t * out_size, const driver_allocation *properties, driver_granularity option))
 CUDA_SYMBOL(cuMemAddressReserve, (driver_pointer * out_address, size_t size, size_t alignment, driver_pointer wish,
                                   unsigned long long flags))
 CUDA_SYMBOL(cuMemAddressFree, (driver_pointer address, size_t size))
@@ -45,12 +46,12 @@ CUDA_SYMBOL(cuMemMap,
 CUDA_SYMBOL(cuMemUnmap, (driver_pointer address, size_t size))
 CUDA_SYMBOL(cuMemSetAccess, (driver_pointer address, size_t size, const driver_access *access, size_t count))
 CUDA_SYMBOL(cuMemExportToShareableHandle,
-            (void *out_handle, driver_granule granule, int handle_type, unsigned long long flags))
-CUDA_SYMBOL(cuMemImportFromShareableHandle, (driver_granule * out_granule, void *handle, int handle_type))
+            (void *out_handle, driver_granule granule, driver_handle_type type, unsigned long long flags))
+CUDA_SYMBOL(cuMemImportFromShareableHandle, (driver_granule * out_granule, void *handle, driver_handle_type type))
 
 CUDA_SYMBOL(cuMemPoolCreate, (driver_pool * out_pool, const driver_pool_properties *properties))
 CUDA_SYMBOL(cuMemPoolDestroy, (driver_pool pool))
-CUDA_SYMBOL(cuMemPoolSetAttribute, (driver_pool pool, int attribute, void *value))
+CUDA_SYMBOL(cuMemPoolSetAttribute, (driver_pool pool, driver_pool_attribute attribute, void *value))
 CUDA_SYMBOL(cuMemPoolTrimTo, (driver_pool pool, size_t bytes_to_keep))
 CUDA_SYMBOL(cuMemAllocFromPoolAsync,
             (driver_pointer * out_address, size_t size, driver_pool pool, driver_stream stream))
@@ -60,7 +61,7 @@ CUDA_SYMBOL(cuStreamCreate, (driver_stream * out_stream, unsigned flags))
 CUDA_SYMBOL(cuStreamDestroy, (driver_stream stream))
 CUDA_SYMBOL(cuStreamSynchronize, (driver_stream stream))
 CUDA_SYMBOL(cuStreamWaitEvent, (driver_stream stream, driver_event event, unsigned flags))
-CUDA_SYMBOL(cuStreamBeginCapture, (driver_stream stream, int mode))
+CUDA_SYMBOL(cuStreamBeginCapture, (driver_stream stream, driver_capture_mode mode))
 CUDA_SYMBOL(cuStreamEndCapture, (driver_stream stream, driver_graph *out_graph))
 CUDA_SYMBOL(cuLaunchHostFunc, (driver_stream stream, driver_host_function function, void *context))
 CUDA_SYMBOL(cuMemcpyAsync, (driver_pointer destination, driver_pointer source, size_t size, driver_stream stream))
