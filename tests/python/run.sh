@@ -1,6 +1,7 @@
 #!/bin/bash
 # Runs Python tests by the first interpreter here that has what they need; 77, with the reason, where none has.
 # Usage: tests/python/run.sh MODULES|newest TEST.py…    MODULES: "numpy,hypothesis", or "none"
+# TARN_TEST_PYTHON names an interpreter that is tried first: one that has PyTorch from PyPI, say, which is too large to be fetched here.
 # `newest` makes a virtual environment with what PyPI has newest: NumPy, which hands out versioned capsules, and tvm-ffi, which calls DLPack's
 # exchange table. It is kept in the build folder.
 set -euo pipefail
@@ -30,7 +31,7 @@ newest() {
 known() {
     local modules=$wanted candidate
     if [ "$modules" = none ]; then modules=ctypes; fi
-    for candidate in python3 /usr/bin/python3; do
+    for candidate in ${TARN_TEST_PYTHON:+"$TARN_TEST_PYTHON"} python3 /usr/bin/python3; do
         if "$candidate" -c "import $modules" 2>/dev/null; then
             python=$candidate
             return

@@ -288,8 +288,10 @@ class Documents(unittest.TestCase):
 
 @unittest.skipUnless(torch, "PyTorch is not here")
 class PyTorch(unittest.TestCase):
-    # Up to 1.13, PyTorch had no bools in DLPack.
     TYPES = ("float32", "float16", "bfloat16", "float64", "int8", "uint8", "int16", "int32", "int64")
+    # Up to 1.13, PyTorch had no bools in DLPack.
+    if torch and int(torch.__version__.split(".")[0]) >= 2:
+        TYPES += ("bool",)
 
     def test_both_see_one_memory(self):
         for name in self.TYPES:
