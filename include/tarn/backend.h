@@ -40,10 +40,11 @@ typedef enum tarn_memory_kind {
     TARN_MEMORY_DEVICE = 0, /* the device's own memory */
     TARN_MEMORY_PINNED,     /* host memory that the device reads and writes directly */
     TARN_MEMORY_MANAGED,    /* one pointer for host and device, moved by the driver */
-    TARN_MEMORY_HOST        /* ordinary host memory */
+    TARN_MEMORY_HOST,       /* ordinary host memory */
+    TARN_MEMORY_SHARED      /* the device's own memory, which other processes can be given (tarn/interprocess.h) */
 } tarn_memory_kind;
 
-#define TARN_MEMORY_KIND_COUNT 4
+#define TARN_MEMORY_KIND_COUNT 5
 #define TARN_MEMORY_KIND_BIT(kind) (1u << (unsigned)(kind))
 
 /* Features of a device, or-ed together. */
@@ -146,6 +147,55 @@ typedef struct tarn_backend_capture {
     tarn_status (*graph_launch)(tarn_backend_device *device, tarn_backend_graph *graph, tarn_backend_stream *stream);
 } tarn_backend_capture;
 
+/* Peers: devices of one backend that reach each other's memory (optional as a whole: `peer` in the table; a device that has
+ * peers says TARN_FEATURE_PEER_ACCESS). Access goes one way: `device` reaches the memory of `owner`. The two are open, of this
+ * backend, and not the same. */
+typedef struct tarn_backend_peer {
+    size_t struct_size; /* sizeof(tarn_backend_peer) */
+
+    /* Writes 1 where access can be enabled, else 0: an answer of the hardware, which does not change. */
+    tarn_status (*can_access)(tarn_backend_device *device, tarn_backend_device *owner, int *out_can);
+    /* Lets work of `device` read and write all DEVICE, MANAGED and SHARED memory of `owner`, at the addresses that it has there: what
+     * `owner` has now, what memory_allocate hands out later, and every granule that is mapped there, now or later. So from here on
+     * virtual_map of `owner` makes what it maps accessible to `device` too, and fails whole where that fails. Each pair is enabled
+     * once, and not while it is being disabled; not called for a pair for which can_access answers 0. */
+    tarn_status (*enable)(tarn_backend_device *device, tarn_backend_device *owner);
+    /* Ends that; no work of `device` uses the memory of `owner` any more. The layer calls it for every pair that is enabled before it
+     * closes either of the two, also when one of them was lost. Whatever it answers, the pair is not enabled afterwards. */
+    tarn_status (*disable)(tarn_backend_device *device, tarn_backend_device *owner);
+    /* (optional) Copies in the order of `stream`, which belongs to one of the two devices, between DEVICE or SHARED memory of both,
+     * whether or not access is enabled. NOT_SUPPORTED, with nothing enqueued, where the driver cannot copy between these two: the layer then copies
+     * by way of pinned memory, as it does where the function is missing. */
+    tarn_status (*copy)(tarn_backend_stream *stream, tarn_backend_device *destination_device, void *destination,
+                        tarn_backend_device *source_device, const void *source, size_t size);
+    /* (optional) Later work of `stream` waits for the point that `event` marks, which belongs to `owner`, another device of this
+     * backend. Without it a host function of the stream waits, by event_synchronize of `owner`: a driver that cannot be called
+     * from its own host functions needs this one. */
+    tarn_status (*wait)(tarn_backend_stream *stream, tarn_backend_device *owner, tarn_backend_event *event);
+} tarn_backend_peer;
+
+/* Memory between processes (optional as a whole: `interprocess` in the table; a device that has it offers the kind SHARED).
+ *
+ * What memory_allocate hands out as SHARED is DEVICE memory in every other way. It can stand behind file descriptors, which go to other
+ * processes over Unix sockets. The physical memory lives until every process that allocated or imported it has given it back or
+ * ended, and every descriptor is closed: a process that ends takes nothing from the others. */
+typedef struct tarn_backend_interprocess {
+    size_t struct_size; /* sizeof(tarn_backend_interprocess) */
+
+    /* Opens a descriptor for memory that memory_allocate handed out as SHARED, whole: `address` and `size` are those of
+     * the allocation. Descriptors are closed on exec; the caller closes it, before or after the memory is given back. */
+    tarn_status (*memory_export)(tarn_backend_device *device, void *address, size_t size, int *out_descriptor);
+    /* Makes the memory behind a descriptor readable and writable at an address of this process, aligned to `alignment`, as for
+     * memory_allocate. `size` is what memory_export was given. The descriptor is open, stays the caller's and may be anything:
+     * INVALID_ARGUMENT for one that is not such memory, has another size, or could be cut short by another process;
+     * INVALID_STATE where the driver tells that its owner has given it back; NOT_SUPPORTED for memory of a device that this
+     * one cannot reach. The layer gives it back with memory_close, not with memory_free. */
+    tarn_status (*memory_import)(tarn_backend_device *device, int descriptor, size_t size, size_t alignment,
+                                 void **out_address);
+    /* Gives imported memory back in this process. The work that used it has finished. */
+    tarn_status (*memory_close)(tarn_backend_device *device, void *address, size_t size);
+} tarn_backend_interprocess;
+
 typedef struct tarn_backend {
     uint32_t abi_version; /* TARN_BACKEND_ABI_VERSION */
     uint32_t struct_size; /* sizeof(tarn_backend) */
@@ -229,11 +279,24 @@ typedef struct tarn_backend {
 
     /* (optional) Graphs of the driver's own. */
     const tarn_backend_capture *capture;
-    /* Room for what comes next: peer access and inter-process handles. NULL now. */
-    const void *peer;
-    const void *interprocess;
+    /* (optional) Access to the memory of other devices. Without it, copies between devices go by way of the host. */
+    const tarn_backend_peer *peer;
+    /* (optional) Memory between processes. */
+    const tarn_backend_interprocess *interprocess;
     /* (optional) Operations on tensors. Without them there are none on its devices, and tensors can only be copied and filled. */
     const tarn_backend_operations *operations;
+
+    /* Objects of the driver that other libraries made, or want to have (optional, each by itself): CUstream and CUcontext for
+     * CUDA, cl_command_queue and cl_context for OpenCL. A backend says in its README which.
+     *
+     * stream_adopt makes a stream of one that another library made on the same device and goes on using; `native` may be NULL where the
+     * driver gives that a meaning (CUDA: the default stream of the context). It stays the other library's: stream_destroy only forgets it.
+     * It may be adopted more than once. INVALID_ARGUMENT where the driver tells that it is no stream, or one of another device. */
+    tarn_status (*stream_adopt)(tarn_backend_device *device, void *native, tarn_backend_stream **out_stream);
+    /* The driver's own stream behind any stream of the device; it stays the backend's. */
+    tarn_status (*stream_native)(tarn_backend_device *device, tarn_backend_stream *stream, void **out_native);
+    /* The driver's own context of the device; it stays the backend's. */
+    tarn_status (*device_native)(tarn_backend_device *device, void **out_native);
 } tarn_backend;
 
 /* The name of the constant that a shared object exports. */

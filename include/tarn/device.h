@@ -70,6 +70,23 @@ typedef struct tarn_device_counters {
 
 TARN_API tarn_status tarn_device_counters_get(tarn_device *device, tarn_device_counters *out_counters);
 
+/* Peers: access of one device to the memory of another one.
+ *
+ * Writes 1 where work of `device` can be given access to the memory of `owner`, else 0: for devices of two backends, and where the
+ * hardware has no way. A device reaches itself. INVALID_ARGUMENT: something is NULL. */
+TARN_API tarn_status tarn_device_can_access(tarn_device *device, tarn_device *owner, int *out_can);
+/* From now on work on streams of `device` may read and write the memory of `owner` at the addresses that it has there: what is
+ * allocated or mapped now, and what will be. Enabling again changes nothing. Neither device keeps the other open: access ends when either
+ * closes, or by disabling it. NOT_SUPPORTED where tarn_device_can_access answers 0; the driver's own refusal as it is. */
+TARN_API tarn_status tarn_device_enable_peer(tarn_device *device, tarn_device *owner);
+/* Ends that. No work of `device` uses the memory any more. INVALID_STATE when it was not enabled; where the driver fails,
+ * access counts as ended all the same. */
+TARN_API tarn_status tarn_device_disable_peer(tarn_device *device, tarn_device *owner);
+
+/* The context of the driver behind the device, for other libraries: a CUcontext for CUDA, a cl_context for OpenCL. Borrowed: it lives as
+ * long as the device is open. NOT_SUPPORTED for a device that has none, such as cpu. */
+TARN_API tarn_status tarn_device_native(tarn_device *device, void **out_native);
+
 TARN_END_DECLARATIONS
 
 #endif

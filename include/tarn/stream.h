@@ -16,6 +16,15 @@ TARN_API tarn_status tarn_stream_create(tarn_device *device, tarn_stream **out_s
 TARN_API tarn_stream *tarn_stream_retain(tarn_stream *stream);
 /* The last reference waits for the stream's work and destroys it. NULL is allowed; the default stream is not counted. */
 TARN_API tarn_status tarn_stream_release(tarn_stream *stream);
+/* Makes a stream of one that another library made with the same driver on the same device, so that memory can follow its
+ * order: `native` is a CUstream (cudaStream_t) for CUDA, where NULL is the context's default stream, or a cl_command_queue. Caller owns one
+ * reference. The native stream stays the other library's, which keeps it until after the last tarn_stream_release. What that library enqueues is seen
+ * wherever the stream is waited for. Adopting the same one again gives another stream, and memory does not pass between the two
+ * without an event. NOT_SUPPORTED for a device whose backend has no such streams, such as cpu; INVALID_ARGUMENT where the driver tells
+ * that it is not one of this device. */
+TARN_API tarn_status tarn_stream_adopt(tarn_device *device, void *native, tarn_stream **out_stream);
+/* The driver's own stream, for other libraries: as above. Borrowed: of a stream that was created here it lives as long as that. NOT_SUPPORTED. */
+TARN_API tarn_status tarn_stream_native(tarn_stream *stream, void **out_native);
 /* Borrowed. */
 TARN_API tarn_device *tarn_stream_device(const tarn_stream *stream);
 
@@ -30,8 +39,24 @@ TARN_API tarn_status tarn_stream_wait(tarn_stream *stream, tarn_event *event);
 /* Blocks until the work that was enqueued before the call has finished, and reports what failed in it. */
 TARN_API tarn_status tarn_stream_synchronize(tarn_stream *stream);
 
-/* Copies `size` bytes in stream order between addresses that the stream's device can reach. Ranges must not overlap. */
+/* Copies `size` bytes in stream order between addresses that the stream's device can reach: its own memory, pinned memory, and that of
+ * devices to which it has access (tarn_device_enable_peer). Ranges must not overlap. */
 TARN_API tarn_status tarn_stream_copy(tarn_stream *stream, void *destination, const void *source, size_t size);
+/* Copies `size` bytes between memory of any two devices, in the order of `stream`, which belongs to one of them (NULL: the
+ * destination's default stream). What is under way on another stream is tied to it by an event, as always. It is done by the first of
+ * these that can be:
+ *
+ *   - one device: tarn_stream_copy;
+ *   - devices of one backend that copies between them: one command, nobody waits;
+ *   - the host reaches the memory of both: a host function in the stream's order, nobody waits;
+ *   - else through host memory that is pinned, in parts: the host waits, and when the call returns the copy is done. On the other
+ *     device it follows its default stream.
+ *
+ * Of two devices whose memory overlaps in numbers alone, nothing is assumed; within one device ranges must not overlap.
+ * INVALID_ARGUMENT: something is NULL, a range wraps, or the stream is one of a third device. INVALID_STATE: the stream is being
+ * captured and the devices are two. NOT_SUPPORTED: a device stores nothing, or has no pinned memory where that is needed. */
+TARN_API tarn_status tarn_copy(tarn_stream *stream, tarn_device *destination_device, void *destination,
+                               tarn_device *source_device, const void *source, size_t size);
 /* Fills `size` bytes with a pattern of 1, 2, 4 or 8 bytes; `size` and the destination are multiples of `pattern_size`. The
  * pattern is copied before the call returns. */
 TARN_API tarn_status tarn_stream_fill(tarn_stream *stream, void *destination, const void *pattern, size_t pattern_size,

@@ -12,6 +12,7 @@
 #include "base/structure.h"
 #include "hal/call.h"
 #include "hal/graph.h"
+#include "hal/peer.h"
 #include "hal/registry.h"
 
 /* Longer names are refused: they would fill every sentence. */
@@ -226,6 +227,7 @@ tarn_status tarn_device_release(tarn_device *device) {
     hal_graphs_reap(device);
     if (!drop_reference(device)) return TARN_OK;
     if (hal_device_is_reachable(device)) status = HAL_CALL_ALONE(device, device_synchronize);
+    hal_peers_end(device);
     if (hal_device_is_ours(device)) device->table->device_close(device->handle);
     free_device(device);
     return status;

@@ -7,7 +7,10 @@
 #include "hal/counters.h"
 #include "hal/regions.h"
 
-static const char *const kind_names[TARN_MEMORY_KIND_COUNT] = {"device", "pinned", "managed", "host"};
+const char *hal_memory_kind_name(tarn_memory_kind kind) {
+    static const char *const names[TARN_MEMORY_KIND_COUNT] = {"device", "pinned", "managed", "host", "shared"};
+    return (unsigned)kind < TARN_MEMORY_KIND_COUNT ? names[kind] : NULL;
+}
 
 /* Puts the device's alignment for 0 and for less than that. */
 static tarn_status check_request(tarn_device *device, tarn_memory_kind kind, size_t size, size_t *inout_alignment) {
@@ -16,7 +19,7 @@ static tarn_status check_request(tarn_device *device, tarn_memory_kind kind, siz
         return base_fail(TARN_INVALID_ARGUMENT, "%s: %d is no kind of memory", device->name, (int)kind);
     }
     if ((properties->memory_kinds & TARN_MEMORY_KIND_BIT(kind)) == 0) {
-        return base_fail(TARN_NOT_SUPPORTED, "%s has no %s memory", device->name, kind_names[kind]);
+        return base_fail(TARN_NOT_SUPPORTED, "%s has no %s memory", device->name, hal_memory_kind_name(kind));
     }
     if (size == 0 || size > PTRDIFF_MAX) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s: %zu bytes cannot be allocated", device->name, size);

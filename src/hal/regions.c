@@ -45,14 +45,19 @@ tarn_status hal_region_add(tarn_device *device, hal_region *region, int kind, vo
     return TARN_OK;
 }
 
-bool hal_region_holds(tarn_device *device, int kind, const void *address, size_t size) {
+bool hal_region_containing(tarn_device *device, const void *address, size_t size, hal_region *out_region) {
     uintptr_t start = (uintptr_t)address;
     pthread_mutex_lock(&device->region_lock);
     const base_range *range = base_range_containing(device->regions, start);
-    bool holds =
-        range != NULL && ((const hal_region *)range)->kind == kind && size <= range->size - (start - range->start);
+    bool contains = range != NULL && size <= range->size - (start - range->start);
+    if (contains) *out_region = *(const hal_region *)range;
     pthread_mutex_unlock(&device->region_lock);
-    return holds;
+    return contains;
+}
+
+bool hal_region_holds(tarn_device *device, int kind, const void *address, size_t size) {
+    hal_region region;
+    return hal_region_containing(device, address, size, &region) && region.kind == kind;
 }
 
 tarn_status hal_region_take(tarn_device *device, int kind, void *address, size_t size, hal_region **out_region) {

@@ -8,6 +8,8 @@
 
 /* The kind of a range of addresses without memory; the others are those of tarn_memory_kind. */
 #define HAL_REGION_RESERVATION TARN_MEMORY_KIND_COUNT
+/* The kind of memory of another process. */
+#define HAL_REGION_IMPORTED (TARN_MEMORY_KIND_COUNT + 1)
 
 typedef struct hal_region {
     base_range range; /* the first member: a range is cast back to its region */
@@ -23,6 +25,8 @@ tarn_status hal_region_add(tarn_device *device, hal_region *region, int kind, vo
                            size_t alignment, bool *out_is_apart);
 /* Whether [address, address + size) lies in one living region of that kind. */
 bool hal_region_holds(tarn_device *device, int kind, const void *address, size_t size);
+/* Copies the living region that [address, address + size) lies in; false when there is none. */
+bool hal_region_containing(tarn_device *device, const void *address, size_t size, hal_region *out_region);
 /* Takes the region out, to be destroyed or put back. INVALID_ARGUMENT when none starts there with that kind and size. */
 tarn_status hal_region_take(tarn_device *device, int kind, void *address, size_t size, hal_region **out_region);
 void hal_region_put_back(tarn_device *device, hal_region *region);

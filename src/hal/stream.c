@@ -12,6 +12,7 @@
 #include "hal/call.h"
 #include "hal/graph.h"
 #include "hal/mark.h"
+#include "hal/peer.h"
 
 /* Something that a stream runs on a host thread. */
 typedef struct host_work {
@@ -61,21 +62,20 @@ void hal_stream_note_work(tarn_stream *stream) {
     atomic_store_explicit(&stream->device->has_work, true, memory_order_relaxed);
 }
 
-tarn_status tarn_stream_create(tarn_device *device, tarn_stream **out_stream) {
-    if (device == NULL || out_stream == NULL) {
-        return base_fail(TARN_INVALID_ARGUMENT, "the device or the place for the stream is NULL");
-    }
-    tarn_status status = hal_device_check(device);
-    if (status != TARN_OK) return status;
+/* Makes a stream of what `open` has the backend give for `native`. */
+static tarn_status create_stream(tarn_device *device,
+                                 tarn_status (*open)(tarn_device *, void *, tarn_backend_stream **), void *native,
+                                 tarn_stream **out_stream) {
     tarn_stream *stream = base_allocate(1, sizeof *stream);
     if (stream == NULL) return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for a stream", device->name);
+    tarn_status status;
     uint64_t number = atomic_fetch_add_explicit(&device->last_stream_number, 1, memory_order_relaxed) + 1;
     if (number > UINT32_MAX) {
         status =
             base_fail(TARN_LIMIT_EXCEEDED, "%s: all %u numbers of streams have been used", device->name, UINT32_MAX);
         goto fail;
     }
-    status = HAL_CALL(device, stream_create, &stream->handle);
+    status = open(device, native, &stream->handle);
     if (status != TARN_OK) goto fail;
     if (stream->handle == NULL) {
         status = base_fail(TARN_INTERNAL, "%s: the backend created a stream and gave none", device->name);
@@ -88,6 +88,39 @@ tarn_status tarn_stream_create(tarn_device *device, tarn_stream **out_stream) {
     return TARN_OK;
 fail:
     base_free(stream);
+    return status;
+}
+
+static tarn_status open_new(tarn_device *device, void *native, tarn_backend_stream **out_handle) {
+    (void)native;
+    return HAL_CALL(device, stream_create, out_handle);
+}
+
+static tarn_status open_adopted(tarn_device *device, void *native, tarn_backend_stream **out_handle) {
+    return HAL_CALL(device, stream_adopt, native, out_handle);
+}
+
+static tarn_status check_place(tarn_device *device, tarn_stream *const *out_stream) {
+    if (device == NULL || out_stream == NULL) {
+        return base_fail(TARN_INVALID_ARGUMENT, "the device or the place for the stream is NULL");
+    }
+    return hal_device_check(device);
+}
+
+tarn_status tarn_stream_create(tarn_device *device, tarn_stream **out_stream) {
+    tarn_status status = check_place(device, out_stream);
+    return status == TARN_OK ? create_stream(device, open_new, NULL, out_stream) : status;
+}
+
+tarn_status tarn_stream_adopt(tarn_device *device, void *native, tarn_stream **out_stream) {
+    tarn_status status = check_place(device, out_stream);
+    if (status != TARN_OK) return status;
+    if (device->table->stream_adopt == NULL) {
+        return base_fail(TARN_NOT_SUPPORTED, "%s cannot adopt streams of other libraries", device->name);
+    }
+    status = create_stream(device, open_adopted, native, out_stream);
+    /* The other library may have given it work already. */
+    if (status == TARN_OK) hal_stream_note_work(*out_stream);
     return status;
 }
 
@@ -211,6 +244,14 @@ tarn_status tarn_stream_wait(tarn_stream *stream, tarn_event *event) {
         hal_mark_release(mark);
         return status;
     }
+    const tarn_backend_peer *peer = hal_peer_table(stream->device, mark->event->device);
+    if (peer != NULL && peer->wait != NULL) {
+        hal_listen();
+        status = peer->wait(stream->handle, mark->event->device->handle, mark->event->handle);
+        status = hal_answer(stream->device, status, "wait");
+        hal_mark_release(mark);
+        return status;
+    }
     status = enqueue_work(&(host_work){.stream = stream, .mark = mark});
     if (status != TARN_OK) hal_mark_release(mark);
     return status;
@@ -234,8 +275,7 @@ tarn_status tarn_stream_synchronize(tarn_stream *stream) {
     return status == TARN_OK ? hal_report_failure(device, &stream->failure) : status;
 }
 
-/* A range of `size` bytes that does not wrap and does not begin at NULL. */
-static tarn_status check_bytes(const tarn_device *device, const void *address, size_t size, const char *what) {
+tarn_status hal_check_range(const tarn_device *device, const void *address, size_t size, const char *what) {
     size_t end;
     if (address != NULL && checked_add((uintptr_t)address, size, &end)) return TARN_OK;
     return base_fail(TARN_INVALID_ARGUMENT, "%s: %s of %zu bytes at %p is no range of memory", device->name, what, size,
@@ -243,8 +283,8 @@ static tarn_status check_bytes(const tarn_device *device, const void *address, s
 }
 
 tarn_status hal_check_copy(const tarn_device *device, const void *destination, const void *source, size_t size) {
-    tarn_status status = check_bytes(device, destination, size, "a destination");
-    if (status == TARN_OK) status = check_bytes(device, source, size, "a source");
+    tarn_status status = hal_check_range(device, destination, size, "a destination");
+    if (status == TARN_OK) status = hal_check_range(device, source, size, "a source");
     if (status != TARN_OK || size == 0) return status;
     uintptr_t to = (uintptr_t)destination;
     uintptr_t from = (uintptr_t)source;
@@ -257,7 +297,7 @@ tarn_status hal_check_copy(const tarn_device *device, const void *destination, c
 
 tarn_status hal_check_fill(const tarn_device *device, const void *destination, const void *pattern, size_t pattern_size,
                            size_t size) {
-    tarn_status status = check_bytes(device, destination, size, "a destination");
+    tarn_status status = hal_check_range(device, destination, size, "a destination");
     if (status != TARN_OK) return status;
     if (pattern == NULL || pattern_size > 8 || !is_power_of_two(pattern_size)) {
         return base_fail(TARN_INVALID_ARGUMENT, "%s: a pattern of %zu bytes cannot be filled in: 1, 2, 4 or 8",

@@ -12,8 +12,9 @@ typedef struct required_function {
     size_t offset;
 } required_function;
 
-#define REQUIRED(function) \
-    { #function, offsetof(tarn_backend, function) }
+#define REQUIRED_OF(table, function) \
+    { #function, offsetof(table, function) }
+#define REQUIRED(function) REQUIRED_OF(tarn_backend, function)
 
 static const required_function required_functions[] = {
     REQUIRED(device_count),      REQUIRED(device_open),        REQUIRED(device_close),
@@ -33,7 +34,7 @@ static const required_function virtual_functions[] = {
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* Function pointers have one size and NULL is all zeros on every platform that has dlopen. */
-static bool has_function(const tarn_backend *table, const required_function *function) {
+static bool has_function(const void *table, const required_function *function) {
     static const unsigned char nothing[sizeof(void (*)(void))];
     return memcmp((const char *)table + function->offset, nothing, sizeof nothing) != 0;
 }
@@ -62,38 +63,66 @@ static tarn_status check_virtual_functions(const tarn_backend *table) {
     return TARN_OK;
 }
 
-static tarn_status check_capture(const tarn_backend *table) {
-    bool is_known = table->struct_size >= offsetof(tarn_backend, capture) + sizeof table->capture;
-    const tarn_backend_capture *capture = is_known ? table->capture : NULL;
-    if (capture == NULL) return TARN_OK;
-    if (capture->struct_size < sizeof *capture) {
-        return base_fail(TARN_INVALID_ARGUMENT,
-                         "backend \"%s\": its table of graphs has %zu bytes, and %zu are the least", table->name,
-                         capture->struct_size, sizeof *capture);
-    }
-    const char *absent = NULL;
-    if (capture->graph_launch == NULL) absent = "graph_launch";
-    if (capture->graph_update == NULL) absent = "graph_update";
-    if (capture->graph_destroy == NULL) absent = "graph_destroy";
-    if (capture->graph_create == NULL) absent = "graph_create";
-    if (absent == NULL) return TARN_OK;
-    return base_fail(TARN_INVALID_ARGUMENT, "backend \"%s\" has graphs but no function %s", table->name, absent);
-}
+/* A table within the table. */
+typedef struct inner_table {
+    const char *what;   /* "graphs": how sentences call it */
+    size_t offset;      /* of the pointer to it */
+    size_t struct_size; /* of the inner table, whose first member says how large it is */
+    const required_function *functions;
+    size_t function_count;
+} inner_table;
 
-static tarn_status check_operations(const tarn_backend *table) {
-    bool is_known = table->struct_size >= offsetof(tarn_backend, operations) + sizeof table->operations;
-    const tarn_backend_operations *operations = is_known ? table->operations : NULL;
-    if (operations == NULL) return TARN_OK;
-    if (operations->struct_size < sizeof *operations) {
-        return base_fail(TARN_INVALID_ARGUMENT,
-                         "backend \"%s\": its table of operations has %zu bytes, and %zu are the least", table->name,
-                         operations->struct_size, sizeof *operations);
+static const required_function capture_functions[] = {
+    REQUIRED_OF(tarn_backend_capture, graph_create),
+    REQUIRED_OF(tarn_backend_capture, graph_destroy),
+    REQUIRED_OF(tarn_backend_capture, graph_update),
+    REQUIRED_OF(tarn_backend_capture, graph_launch),
+};
+
+static const required_function peer_functions[] = {
+    REQUIRED_OF(tarn_backend_peer, can_access),
+    REQUIRED_OF(tarn_backend_peer, enable),
+    REQUIRED_OF(tarn_backend_peer, disable),
+};
+
+static const required_function interprocess_functions[] = {
+    REQUIRED_OF(tarn_backend_interprocess, memory_export),
+    REQUIRED_OF(tarn_backend_interprocess, memory_import),
+    REQUIRED_OF(tarn_backend_interprocess, memory_close),
+};
+
+static const required_function operation_functions[] = {
+    REQUIRED_OF(tarn_backend_operations, supports),
+    REQUIRED_OF(tarn_backend_operations, enqueue),
+};
+
+static const inner_table inner_tables[] = {
+    {"graphs", offsetof(tarn_backend, capture), sizeof(tarn_backend_capture), capture_functions,
+     LENGTH(capture_functions)},
+    {"peers", offsetof(tarn_backend, peer), sizeof(tarn_backend_peer), peer_functions, LENGTH(peer_functions)},
+    {"memory between processes", offsetof(tarn_backend, interprocess), sizeof(tarn_backend_interprocess),
+     interprocess_functions, LENGTH(interprocess_functions)},
+    {"operations", offsetof(tarn_backend, operations), sizeof(tarn_backend_operations), operation_functions,
+     LENGTH(operation_functions)},
+};
+
+static tarn_status check_inner_table(const tarn_backend *table, const inner_table *wanted) {
+    const void *inner;
+    size_t struct_size;
+    if (table->struct_size < wanted->offset + sizeof inner) return TARN_OK;
+    memcpy(&inner, (const char *)table + wanted->offset, sizeof inner);
+    if (inner == NULL) return TARN_OK;
+    memcpy(&struct_size, inner, sizeof struct_size);
+    if (struct_size < wanted->struct_size) {
+        return base_fail(TARN_INVALID_ARGUMENT, "backend \"%s\": its table of %s has %zu bytes, and %zu are the least",
+                         table->name, wanted->what, struct_size, wanted->struct_size);
     }
-    const char *absent = NULL;
-    if (operations->enqueue == NULL) absent = "enqueue";
-    if (operations->supports == NULL) absent = "supports";
-    if (absent == NULL) return TARN_OK;
-    return base_fail(TARN_INVALID_ARGUMENT, "backend \"%s\" has operations but no function %s", table->name, absent);
+    for (size_t i = 0; i < wanted->function_count; i++) {
+        if (has_function(inner, &wanted->functions[i])) continue;
+        return base_fail(TARN_INVALID_ARGUMENT, "backend \"%s\" has %s but no function %s", table->name, wanted->what,
+                         wanted->functions[i].name);
+    }
+    return TARN_OK;
 }
 
 tarn_status hal_table_check(const tarn_backend *table) {
@@ -118,6 +147,8 @@ tarn_status hal_table_check(const tarn_backend *table) {
         }
     }
     tarn_status status = check_virtual_functions(table);
-    if (status == TARN_OK) status = check_capture(table);
-    return status == TARN_OK ? check_operations(table) : status;
+    for (size_t i = 0; i < LENGTH(inner_tables) && status == TARN_OK; i++) {
+        status = check_inner_table(table, &inner_tables[i]);
+    }
+    return status;
 }

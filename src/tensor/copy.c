@@ -10,10 +10,10 @@
 #include "base/status.h"
 #include "hal/device.h"
 #include "hal/graph.h"
+#include "hal/host_copy.h"
 #include "hal/operation.h"
 #include "memory/graph_pool.h"
 #include "tensor/element.h"
-#include "tensor/host.h"
 #include "tensor/overlap.h"
 
 /* Programs. */
@@ -181,7 +181,7 @@ tarn_status tensor_read(tarn_tensor *tensor, tarn_stream *stream, void *out_data
     tarn_status status = tarn_tensor_contiguous(tensor, stream, &whole);
     if (status != TARN_OK) return status;
     status = tensor_use(whole, stream);
-    if (status == TARN_OK) status = tensor_host_read(stream, whole->data, out_data, tarn_tensor_bytes(whole));
+    if (status == TARN_OK) status = hal_host_read(stream, whole->data, out_data, tarn_tensor_bytes(whole));
     tarn_status released = tarn_tensor_release(whole);
     return status == TARN_OK ? released : status;
 }

@@ -1,8 +1,8 @@
 /* Tensors of given numbers: fills, zeros, and what the host has. */
 #include "base/status.h"
+#include "hal/host_copy.h"
 #include "tensor/copy.h"
 #include "tensor/element.h"
-#include "tensor/host.h"
 
 /* Fills. */
 
@@ -73,6 +73,6 @@ tarn_status tarn_tensor_from_data(tarn_allocator *allocator, const tarn_shape *s
         status = base_fail(TARN_INVALID_ARGUMENT, "tensor_from_data: the elements are NULL");
     }
     if (status == TARN_OK) status = tensor_stream(tensor->storage->device, stream, &stream);
-    if (status == TARN_OK) status = tensor_host_write(stream, tensor->data, data, tarn_tensor_bytes(tensor));
+    if (status == TARN_OK) status = hal_host_write(stream, tensor->data, data, tarn_tensor_bytes(tensor));
     return hand_out(tensor, status, out_tensor);
 }

@@ -9,8 +9,9 @@
 #include "base/checked.h"
 #include "base/memory.h"
 #include "base/status.h"
-#include "tensor/host.h"
+#include "hal/host_copy.h"
 #include "tensor/npy.h"
+#include "tensor/tensor.h"
 
 #define PART ((size_t)1 << 20)
 
@@ -125,7 +126,7 @@ static tarn_status read_elements(npy_file *self, const npy_header *header, const
         size_t count = left < PART ? left : PART;
         status = read_bytes(self, part, count);
         turn(part, count / size, header);
-        if (status == TARN_OK) status = tensor_host_write(stream, tensor->data + done, part, count);
+        if (status == TARN_OK) status = hal_host_write(stream, tensor->data + done, part, count);
         done += count;
         left -= count;
     }

@@ -8,8 +8,9 @@
 #include "base/output.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "tensor/host.h"
+#include "hal/host_copy.h"
 #include "tensor/npy.h"
+#include "tensor/tensor.h"
 
 #define PART ((size_t)1 << 20)
 /* Of what stands before the elements, so that they can be mapped into memory. */
@@ -45,7 +46,7 @@ static tarn_status write_elements(base_output *output, const tarn_tensor *tensor
     tarn_status status = tensor_use(tensor, stream);
     for (size_t done = 0, count; done < size && status == TARN_OK; done += count) {
         count = size - done < PART ? size - done : PART;
-        status = tensor_host_read(stream, tensor->data + done, part, count);
+        status = hal_host_read(stream, tensor->data + done, part, count);
         if (status == TARN_OK) base_output_bytes(output, part, count);
     }
     base_free(part);

@@ -9,8 +9,8 @@
 #include "base/structure.h"
 #include "base/text.h"
 #include "hal/device.h"
+#include "hal/host_copy.h"
 #include "tensor/copy.h"
-#include "tensor/host.h"
 #include "tensor/print_format.h"
 
 typedef struct printing {
@@ -46,7 +46,7 @@ static tarn_status gather(printing *self, size_t dim, const char *from, tarn_str
     int64_t size = (int64_t)tarn_element_size(tensor->type), run = 1;
     bool is_last = dim + 1 >= tensor->shape.rank;
     if (dim == tensor->shape.rank) {
-        tarn_status status = tensor_host_read(stream, from, *inout_to, (size_t)size);
+        tarn_status status = hal_host_read(stream, from, *inout_to, (size_t)size);
         *inout_to += size;
         return status;
     }
@@ -58,7 +58,7 @@ static tarn_status gather(printing *self, size_t dim, const char *from, tarn_str
             continue;
         }
         run = is_cut(self, dim) ? self->edge : self->shown[dim];
-        status = tensor_host_read(stream, at, *inout_to, (size_t)(run * size));
+        status = hal_host_read(stream, at, *inout_to, (size_t)(run * size));
         *inout_to += run * size;
     }
     return status;

@@ -1,9 +1,9 @@
 /* Copies from one device to another.
  *
  * Where the host reaches both memories, a host function in the order of the destination's stream moves the elements. It comes after what
- * the source's default stream has to do now, by an event, and keeps the source until it is done: nobody waits. Otherwise the
- * elements go by way of host memory, in parts, and the host waits for each. Both ways move elements of one type, the second one whole pieces
- * of memory; casts and other strides are left to a copy within one of the devices. */
+ * the source's default stream has to do now, by an event, and keeps the source until it is done: nobody waits. Otherwise tarn_copy
+ * moves one piece of memory, by the driver or by way of host memory. Both ways move elements of one type; casts and other strides are
+ * left to a copy within one of the devices. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -12,10 +12,6 @@
 #include "hal/graph.h"
 #include "hal/operation.h"
 #include "tensor/copy.h"
-#include "tensor/host.h"
-
-/* Of host memory, between the two devices. */
-#define PART ((size_t)4 << 20)
 
 /* By a host function. */
 
@@ -91,33 +87,37 @@ static tarn_status enqueue_movement(tarn_tensor *destination, tarn_tensor *sourc
     return status;
 }
 
-/* By way of host memory. */
+/* As one piece. */
 
-/* Both are contiguous and have equally many elements of one type. */
-static tarn_status move_parts(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream) {
+/* Has the default stream of the source's device, which keeps the source's memory, wait for the copy. */
+static tarn_status hold_source(tarn_tensor *source, tarn_stream *stream) {
     tarn_stream *reading = tarn_device_default_stream(source->storage->device);
-    size_t size = tarn_tensor_bytes(source);
-    char *part = base_allocate(size < PART ? size : PART, 1);
-    if (part == NULL) {
-        return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to move elements",
-                         tarn_device_name(tarn_stream_device(stream)));
-    }
-    tarn_status status = tensor_use(destination, stream);
-    if (status == TARN_OK) status = tensor_use(source, reading);
-    for (size_t done = 0, count; done < size && status == TARN_OK; done += count) {
-        count = size - done < PART ? size - done : PART;
-        status = tensor_host_read(reading, source->data + done, part, count);
-        if (status == TARN_OK) status = tensor_host_write(stream, destination->data + done, part, count);
-    }
-    base_free(part);
-    return status;
+    tarn_event *event = NULL;
+    tarn_status status = tarn_stream_record(stream, &event);
+    if (status != TARN_OK) return status;
+    status = tarn_stream_wait(reading, event);
+    tarn_status released = tarn_event_release(event);
+    return status == TARN_OK ? released : status;
 }
 
-static tarn_status move_over_host(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream) {
+/* Both are contiguous and have equally many elements of one type. */
+static tarn_status move_piece(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream) {
+    tarn_stream *reading = tarn_device_default_stream(source->storage->device);
+    tarn_status status = tensor_use(destination, stream);
+    if (status == TARN_OK) status = tensor_use(source, reading);
+    if (status == TARN_OK) status = wait_for_source(source, stream);
+    if (status == TARN_OK) {
+        status = tarn_copy(stream, destination->storage->device, destination->data, source->storage->device,
+                           source->data, tarn_tensor_bytes(source));
+    }
+    return status == TARN_OK ? hold_source(source, stream) : status;
+}
+
+static tarn_status move_whole(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream) {
     tarn_tensor *whole;
     tarn_status status = tarn_tensor_contiguous(source, NULL, &whole);
     if (status != TARN_OK) return status;
-    status = move_parts(destination, whole, stream);
+    status = move_piece(destination, whole, stream);
     tarn_status released = tarn_tensor_release(whole);
     return status == TARN_OK ? released : status;
 }
@@ -171,7 +171,7 @@ tarn_status tensor_copy_between(tarn_tensor *destination, tarn_tensor *source, t
     }
     if (is_reachable(destination) && is_reachable(source)) return enqueue_movement(destination, source, stream);
     bool is_alike = destination->is_contiguous && tarn_shape_equals(&destination->shape, &source->shape);
-    return (is_alike ? move_over_host : move_twice)(destination, source, stream);
+    return (is_alike ? move_whole : move_twice)(destination, source, stream);
 }
 
 tarn_status tarn_tensor_to(tarn_tensor *tensor, tarn_allocator *allocator, tarn_stream *stream,

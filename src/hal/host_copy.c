@@ -1,10 +1,9 @@
 /* Bytes to and from the host. */
-#include "tensor/host.h"
+#include "hal/host_copy.h"
 
 #include <string.h>
 
 #include "base/status.h"
-#include "hal/device.h"
 #include "hal/graph.h"
 #include "hal/memory.h"
 
@@ -62,7 +61,7 @@ static bool is_reachable(const tarn_stream *stream) {
     return hal_device_has_feature(stream->device, TARN_FEATURE_HOST_ACCESS);
 }
 
-tarn_status tensor_host_write(tarn_stream *stream, void *destination, const void *host, size_t size) {
+tarn_status hal_host_write(tarn_stream *stream, void *destination, const void *host, size_t size) {
     tarn_status status = check(stream);
     if (status != TARN_OK || size == 0) return status;
     if (!is_reachable(stream)) {
@@ -77,7 +76,7 @@ tarn_status tensor_host_write(tarn_stream *stream, void *destination, const void
     return status;
 }
 
-tarn_status tensor_host_read(tarn_stream *stream, const void *source, void *out_host, size_t size) {
+tarn_status hal_host_read(tarn_stream *stream, const void *source, void *out_host, size_t size) {
     tarn_status status = check(stream);
     if (status != TARN_OK || size == 0) return status;
     if (!is_reachable(stream)) {
