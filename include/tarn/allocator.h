@@ -8,7 +8,7 @@
  * `caching`, `graph`, `predictive` and `pytorch` are strategies and stand last. `pool` and `arena` take their memory in pieces from the strategy that
  * stands after them, or from the device where they stand last; `planned` from what stands after it, or from a `caching` of its own. The adaptors stand before a strategy:
  *
- *     direct[:kind=device|pinned|managed|host]
+ *     direct[:kind=device|pinned|managed|host|shared]   shared: what other processes can be given (tarn/interprocess.h)
  *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE]
  *     graph[:initial=SIZE, maximum=SIZE, kind=…, sequential=on|off, planned=on|off]   fixed addresses for captured work
  *                            (tarn/graph_pool.h)

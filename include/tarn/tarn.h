@@ -16,6 +16,7 @@
 #include <tarn/graph_pool.h>
 #include <tarn/graph_switch.h>
 #include <tarn/host_functions.h>
+#include <tarn/interprocess.h>
 #include <tarn/log.h>
 #include <tarn/operation.h>
 #include <tarn/plan.h>

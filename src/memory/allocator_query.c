@@ -70,7 +70,8 @@ tarn_memory_kind memory_kind_of(tarn_allocator *allocator) {
 tarn_status memory_check_host_access(tarn_allocator *allocator, const char *what) {
     tarn_memory_kind kind = memory_kind_of(allocator);
     bool is_stored = !hal_device_has_feature(allocator->device, TARN_FEATURE_NO_BACKING);
-    bool is_reached = kind != TARN_MEMORY_DEVICE || hal_device_has_feature(allocator->device, TARN_FEATURE_HOST_ACCESS);
+    bool is_device_memory = kind == TARN_MEMORY_DEVICE || kind == TARN_MEMORY_SHARED;
+    bool is_reached = !is_device_memory || hal_device_has_feature(allocator->device, TARN_FEATURE_HOST_ACCESS);
     if (is_stored && is_reached) return TARN_OK;
     return base_fail(TARN_NOT_SUPPORTED, "%s on %s: the host cannot read its memory, which %s needs", allocator->spec,
                      memory_device_name(allocator), what);

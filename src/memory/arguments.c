@@ -4,6 +4,7 @@
 #include <tarn/size.h>
 
 #include "base/status.h"
+#include "hal/memory.h"
 #include "memory/strategy.h"
 
 /* The argument with that key, marked as used; NULL when absent. */
@@ -94,15 +95,14 @@ tarn_status memory_argument_switch(memory_arguments *arguments, const char *key,
 }
 
 tarn_status memory_argument_kind(memory_arguments *arguments, const char *key, tarn_memory_kind *inout_value) {
-    static const char *const names[TARN_MEMORY_KIND_COUNT] = {"device", "pinned", "managed", "host"};
     const memory_argument *argument = use(arguments, key);
     if (argument == NULL) return TARN_OK;
     for (unsigned i = 0; i < TARN_MEMORY_KIND_COUNT; i++) {
-        if (strcmp(argument->value, names[i]) != 0) continue;
+        if (strcmp(argument->value, hal_memory_kind_name((tarn_memory_kind)i)) != 0) continue;
         *inout_value = (tarn_memory_kind)i;
         return TARN_OK;
     }
-    return refuse(arguments, argument, "device, pinned, managed or host");
+    return refuse(arguments, argument, "device, pinned, managed, host or shared");
 }
 
 tarn_status memory_argument_text(memory_arguments *arguments, const char *key, const char **inout_value) {

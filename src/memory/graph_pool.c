@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/structure.h"
+#include "hal/memory.h"
 #include "memory/fork.h"
 #include "memory/stack.h"
 #include "memory/stats.h"
@@ -361,7 +362,6 @@ static tarn_status graph_create(tarn_device *device, memory_arguments *arguments
 
 tarn_status tarn_graph_pool_create(tarn_device *device, const tarn_graph_pool_options *options,
                                    tarn_allocator **out_pool) {
-    static const char *const kinds[TARN_MEMORY_KIND_COUNT] = {"device", "pinned", "managed", "host"};
     tarn_graph_pool_options read;
     tarn_status status = base_read_structure("graph", options, &read, sizeof read);
     if (status != TARN_OK) return status;
@@ -371,7 +371,8 @@ tarn_status tarn_graph_pool_create(tarn_device *device, const tarn_graph_pool_op
     char spec[176], maximum[48] = "";
     if (read.maximum_capacity != 0) snprintf(maximum, sizeof maximum, ",maximum=%zu", read.maximum_capacity);
     snprintf(spec, sizeof spec, "graph:initial=%zu%s,kind=%s,sequential=%s%s", read.initial_capacity, maximum,
-             kinds[read.kind], read.is_sequential != 0 ? "on" : "off", read.is_unplanned != 0 ? ",planned=off" : "");
+             hal_memory_kind_name(read.kind), read.is_sequential != 0 ? "on" : "off",
+             read.is_unplanned != 0 ? ",planned=off" : "");
     return tarn_allocator_create(device, spec, out_pool);
 }
 

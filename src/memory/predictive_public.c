@@ -11,12 +11,11 @@
 #include "base/status.h"
 #include "base/structure.h"
 #include "base/text.h"
+#include "hal/memory.h"
 #include "memory/predictive.h"
 #include "memory/stack.h"
 
 /* Creating. */
-
-static const char *const kind_names[TARN_MEMORY_KIND_COUNT] = {"device", "pinned", "managed", "host"};
 
 /* Takes a number that is in its range; 0 leaves the default. */
 static tarn_status take_number(double value, double lowest, double highest, const char *name, double *inout_number) {
@@ -69,7 +68,8 @@ static size_t write_spec(const predictive_settings *settings, char *out_text, si
     base_text_put(&text, ",factor=%g,growth=%g,shrink=%g,quantile=%g", numbers->factor, numbers->growth,
                   numbers->shrink, numbers->quantile);
     if (settings->most != SIZE_MAX) base_text_put(&text, ",max=%zu", settings->most);
-    base_text_put(&text, ",kind=%s,in_place=%s", kind_names[settings->kind], settings->grows_in_place ? "on" : "off");
+    base_text_put(&text, ",kind=%s,in_place=%s", hal_memory_kind_name(settings->kind),
+                  settings->grows_in_place ? "on" : "off");
     return text.length;
 }
 

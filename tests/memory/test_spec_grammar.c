@@ -173,7 +173,7 @@ static void a_memory_kind_that_the_device_lacks_is_not_supported(void **state) {
     tarn_allocator *allocator = NULL;
     tarn_device_properties properties = {.struct_size = sizeof properties};
     EXPECT_OK(tarn_device_properties_get(*state, &properties));
-    static const char *const names[] = {"device", "pinned", "managed", "host"};
+    static const char *const names[] = {"device", "pinned", "managed", "host", "shared"};
     for (int kind = 0; kind < TARN_MEMORY_KIND_COUNT; kind++) {
         char spec[64];
         snprintf(spec, sizeof spec, "direct:kind=%s", names[kind]);

@@ -36,7 +36,7 @@ static const struct {
     {TARN_FEATURE_UNIFIED_MEMORY, "unified-memory"}, {TARN_FEATURE_PEER_ACCESS, "peer-access"},
     {TARN_FEATURE_NO_BACKING, "no-backing"},         {TARN_FEATURE_ALIASING, "aliasing"},
 };
-static const char *const kinds[TARN_MEMORY_KIND_COUNT] = {"device", "pinned", "managed", "host"};
+static const char *const kinds[TARN_MEMORY_KIND_COUNT] = {"device", "pinned", "managed", "host", "shared"};
 
 static json_t *feature_list(uint32_t bits) {
     json_t *list = json_array();

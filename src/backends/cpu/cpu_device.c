@@ -67,6 +67,7 @@ static void device_close(tarn_backend_device *device) {
     cpu_compute_trim();
     cpu_queue_end(&device->default_stream);
     cpu_virtual_end(device);
+    cpu_shared_end(device);
     pthread_mutex_destroy(&device->stream_lock);
     pthread_cond_destroy(&device->point_done);
     pthread_mutex_destroy(&device->point_lock);
@@ -84,7 +85,8 @@ static tarn_status device_properties(tarn_backend_device *device, tarn_device_pr
     out_properties->compute_units = base_processor_count();
     out_properties->features = TARN_FEATURE_VIRTUAL_MEMORY | TARN_FEATURE_HOST_ACCESS | TARN_FEATURE_UNIFIED_MEMORY;
     out_properties->memory_kinds = TARN_MEMORY_KIND_BIT(TARN_MEMORY_DEVICE) | TARN_MEMORY_KIND_BIT(TARN_MEMORY_PINNED) |
-                                   TARN_MEMORY_KIND_BIT(TARN_MEMORY_MANAGED) | TARN_MEMORY_KIND_BIT(TARN_MEMORY_HOST);
+                                   TARN_MEMORY_KIND_BIT(TARN_MEMORY_MANAGED) | TARN_MEMORY_KIND_BIT(TARN_MEMORY_HOST) |
+                                   TARN_MEMORY_KIND_BIT(TARN_MEMORY_SHARED);
     return TARN_OK;
 }
 
@@ -121,5 +123,6 @@ const tarn_backend cpu_backend = {
     .event_query = cpu_event_query,
     .event_synchronize = cpu_event_synchronize,
     .event_elapsed = cpu_event_elapsed,
+    .interprocess = &cpu_interprocess,
     .operations = &cpu_operations,
 };

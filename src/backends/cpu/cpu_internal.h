@@ -109,8 +109,9 @@ struct tarn_backend_device {
     size_t page_size;
     atomic_uint_fast64_t used; /* bytes handed out, touched or not. Relaxed: a figure */
 
-    pthread_mutex_t virtual_lock; /* protects the next two */
+    pthread_mutex_t virtual_lock; /* protects the next three */
     base_range *reservations;
+    base_range *shared;     /* allocations that are files; cpu_shared.c */
     base_granules granules; /* whose place is where their pages are; NULL: they have none yet */
 
     pthread_mutex_t point_lock;
@@ -155,6 +156,12 @@ tarn_status cpu_virtual_map(tarn_backend_device *device, void *address, size_t c
                             const tarn_backend_granule *granules);
 tarn_status cpu_virtual_unmap(tarn_backend_device *device, void *address, size_t count);
 void cpu_virtual_end(tarn_backend_device *device);
+
+/* cpu_shared.c. Sizes of whole pages, which are charged by the caller. */
+extern const tarn_backend_interprocess cpu_interprocess;
+tarn_status cpu_shared_allocate(tarn_backend_device *device, size_t pages, size_t alignment, void **out_address);
+tarn_status cpu_shared_free(tarn_backend_device *device, void *address, size_t pages);
+void cpu_shared_end(tarn_backend_device *device);
 
 /* cpu_event.c. A new point is not done and has one reference; NULL without memory. */
 cpu_point *cpu_point_create(void);

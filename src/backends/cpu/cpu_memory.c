@@ -86,9 +86,13 @@ static void *map_pages(size_t size, size_t alignment) {
     return NULL;
 }
 
+static tarn_status allocate_private(size_t pages, size_t alignment, void **out_address) {
+    *out_address = map_pages(pages, alignment);
+    return *out_address != NULL ? TARN_OK : cpu_fail_memory("mmap", pages, errno);
+}
+
 tarn_status cpu_memory_allocate(tarn_backend_device *device, tarn_memory_kind kind, size_t size, size_t alignment,
                                 void **out_address) {
-    (void)kind; /* all kinds are the host's memory */
     size_t pages;
     if (!checked_round_up(size, device->page_size, &pages)) {
         return cpu_fail(TARN_OUT_OF_MEMORY, "%zu bytes do not fit into the address space", size);
@@ -96,20 +100,24 @@ tarn_status cpu_memory_allocate(tarn_backend_device *device, tarn_memory_kind ki
     tarn_status status = cpu_charge(device, pages);
     if (status != TARN_OK) return status;
     size_t least = size >= CPU_GRANULE ? CPU_GRANULE : device->page_size;
-    void *address = map_pages(pages, alignment > least ? alignment : least);
-    if (address == NULL) {
-        int error = errno;
-        cpu_discharge(device, pages);
-        return cpu_fail_memory("mmap", pages, error);
-    }
-    *out_address = address;
-    return TARN_OK;
+    if (alignment < least) alignment = least;
+    void *address;
+    /* All kinds are the host's memory. */
+    status = kind == TARN_MEMORY_SHARED ? cpu_shared_allocate(device, pages, alignment, &address)
+                                        : allocate_private(pages, alignment, &address);
+    if (status == TARN_OK) *out_address = address;
+    else cpu_discharge(device, pages);
+    return status;
+}
+
+static tarn_status free_private(void *address, size_t pages) {
+    return munmap(address, pages) == 0 ? TARN_OK : cpu_fail_memory("munmap", pages, errno);
 }
 
 tarn_status cpu_memory_free(tarn_backend_device *device, tarn_memory_kind kind, void *address, size_t size) {
-    (void)kind;
     size_t pages = round_up(size, device->page_size);
-    if (munmap(address, pages) != 0) return cpu_fail_memory("munmap", pages, errno);
-    cpu_discharge(device, pages);
-    return TARN_OK;
+    tarn_status status =
+        kind == TARN_MEMORY_SHARED ? cpu_shared_free(device, address, pages) : free_private(address, pages);
+    if (status == TARN_OK) cpu_discharge(device, pages);
+    return status;
 }

@@ -1,0 +1,116 @@
+/* Sending exports over Unix sockets: plain data, and the descriptor beside it. A message has one size, so that whatever else comes over the
+ * socket is seen for what it is. */
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <tarn/interprocess.h>
+
+#include "base/status.h"
+#include "base/structure.h"
+
+/* What goes over the socket, between processes of one machine. */
+typedef struct wire_message {
+    char magic[8];
+    char backend[32];
+    uint64_t segment_size, offset, size, check;
+} wire_message;
+
+static const char magic[8] = {'t', 'a', 'r', 'n', 'm', 'e', 'm', '1'};
+
+/* Room for one descriptor, aligned as the system wants it. */
+typedef union descriptor_room {
+    char bytes[CMSG_SPACE(sizeof(int))];
+    struct cmsghdr header;
+} descriptor_room;
+
+static tarn_status send_rest(int socket, const char *bytes, size_t size) {
+    while (size > 0) {
+        ssize_t sent = send(socket, bytes, size, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EINTR) continue;
+        if (sent < 0) return base_fail(TARN_IO_ERROR, "sending an exported buffer: %s", strerror(errno));
+        bytes += sent;
+        size -= (size_t)sent;
+    }
+    return TARN_OK;
+}
+
+tarn_status tarn_interprocess_send(int socket, const tarn_exported_buffer *exported) {
+    tarn_exported_buffer read;
+    if (exported == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the export to send is NULL");
+    tarn_status status = base_read_structure("interprocess_send", exported, &read, sizeof read);
+    if (status != TARN_OK) return status;
+    if (read.descriptor < 0) return base_fail(TARN_INVALID_ARGUMENT, "the export to send is closed");
+    wire_message message = {
+        .segment_size = read.segment_size, .offset = read.offset, .size = read.size, .check = read.check};
+    memcpy(message.magic, magic, sizeof magic);
+    memcpy(message.backend, read.backend, sizeof message.backend);
+    descriptor_room room = {.bytes = {0}};
+    struct iovec data = {.iov_base = &message, .iov_len = sizeof message};
+    struct msghdr header = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = room.bytes, .msg_controllen = sizeof room.bytes};
+    struct cmsghdr *control = CMSG_FIRSTHDR(&header);
+    control->cmsg_level = SOL_SOCKET;
+    control->cmsg_type = SCM_RIGHTS;
+    control->cmsg_len = CMSG_LEN(sizeof(int));
+    memcpy(CMSG_DATA(control), &read.descriptor, sizeof read.descriptor);
+    ssize_t sent;
+    do sent = sendmsg(socket, &header, MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    if (sent < 0) return base_fail(TARN_IO_ERROR, "sending an exported buffer: %s", strerror(errno));
+    return send_rest(socket, (const char *)&message + sent, sizeof message - (size_t)sent);
+}
+
+/* The descriptor that came along, or -1. */
+static int descriptor_in(struct msghdr *header) {
+    int descriptor = -1;
+    const struct cmsghdr *control = CMSG_FIRSTHDR(header);
+    if (control != NULL && control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_RIGHTS &&
+        control->cmsg_len == CMSG_LEN(sizeof descriptor)) {
+        memcpy(&descriptor, CMSG_DATA(control), sizeof descriptor);
+    }
+    return descriptor;
+}
+
+/* Reads what is missing of a message that a stream brought in pieces; returns how much there is in all. */
+static size_t receive_rest(int socket, wire_message *message, size_t received) {
+    while (received < sizeof *message) {
+        ssize_t more = recv(socket, (char *)message + received, sizeof *message - received, 0);
+        if (more < 0 && errno == EINTR) continue;
+        if (more <= 0) break;
+        received += (size_t)more;
+    }
+    return received;
+}
+
+tarn_status tarn_interprocess_receive(int socket, tarn_exported_buffer *out_exported) {
+    if (out_exported == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the place for the export is NULL");
+    wire_message message;
+    descriptor_room room = {.bytes = {0}};
+    struct iovec data = {.iov_base = &message, .iov_len = sizeof message};
+    struct msghdr header = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = room.bytes, .msg_controllen = sizeof room.bytes};
+    ssize_t received;
+    do received = recvmsg(socket, &header, MSG_CMSG_CLOEXEC);
+    while (received < 0 && errno == EINTR);
+    if (received < 0) return base_fail(TARN_IO_ERROR, "receiving an exported buffer: %s", strerror(errno));
+    if (received == 0) return base_fail(TARN_IO_ERROR, "receiving an exported buffer: the other side has closed");
+    int descriptor = descriptor_in(&header);
+    size_t size = (header.msg_flags & MSG_TRUNC) == 0 ? receive_rest(socket, &message, (size_t)received) : 0;
+    tarn_status status = TARN_OK;
+    if (size != sizeof message || memcmp(message.magic, magic, sizeof magic) != 0 || descriptor < 0) {
+        status = base_fail(TARN_CORRUPT_DATA, "what came over the socket is no exported buffer");
+    } else {
+        tarn_exported_buffer full = {.struct_size = sizeof full,
+                                     .segment_size = message.segment_size,
+                                     .offset = message.offset,
+                                     .size = message.size,
+                                     .check = message.check,
+                                     .descriptor = descriptor};
+        memcpy(full.backend, message.backend, sizeof full.backend);
+        status = base_fill_structure(out_exported, &full, sizeof full, "tarn_exported_buffer");
+    }
+    if (status != TARN_OK && descriptor >= 0) close(descriptor);
+    return status;
+}
