@@ -35,6 +35,13 @@ tarn_status cuda_enter(const tarn_backend_device *device, cuda_scope *out_scope)
     return status;
 }
 
+cuda_scope cuda_enter_to_end(const tarn_backend_device *device) {
+    cuda_scope scope;
+    /* What ends a handle finds its context by itself, so it is worth trying also where this fails, as it does on a lost device. */
+    (void)cuda_enter(device, &scope);
+    return scope;
+}
+
 void cuda_leave(cuda_scope scope) {
     driver_context left = NULL;
     if (scope.is_pushed) CUDA_DISCARD(cuCtxPopCurrent, &left);
@@ -138,13 +145,11 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
 }
 
 static void device_close(tarn_backend_device *device) {
-    cuda_scope scope;
-    /* A lost device refuses; what is the host's is given back all the same. */
-    tarn_status status = cuda_enter(device, &scope);
+    cuda_scope scope = cuda_enter_to_end(device);
     cuda_virtual_end(device);
     cuda_events_end(device);
     CUDA_DISCARD(cuStreamDestroy, device->default_stream.handle);
-    if (status == TARN_OK) cuda_leave(scope);
+    cuda_leave(scope);
     CUDA_DISCARD(cuDevicePrimaryCtxRelease, device->handle);
     cuda_memory_end(device);
     pthread_mutex_destroy(&device->lock);

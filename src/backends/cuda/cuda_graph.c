@@ -216,10 +216,9 @@ static tarn_status graph_create(tarn_backend_device *device, const tarn_backend_
 }
 
 static void graph_destroy(tarn_backend_device *device, tarn_backend_graph *graph) {
-    cuda_scope scope;
-    tarn_status status = cuda_enter(device, &scope);
+    cuda_scope scope = cuda_enter_to_end(device);
     destroy_build(&graph->build);
-    if (status == TARN_OK) cuda_leave(scope);
+    cuda_leave(scope);
     free_graph(graph);
 }
 

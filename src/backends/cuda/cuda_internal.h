@@ -96,6 +96,8 @@ typedef struct cuda_scope {
     bool is_pushed;
 } cuda_scope;
 tarn_status cuda_enter(const tarn_backend_device *device, cuda_scope *out_scope);
+/* The same for functions that end something, and go on whatever happens. */
+cuda_scope cuda_enter_to_end(const tarn_backend_device *device);
 void cuda_leave(cuda_scope scope);
 
 /* cuda_memory.c */

@@ -23,11 +23,9 @@ tarn_status cuda_stream_create(tarn_backend_device *device, tarn_backend_stream 
 }
 
 void cuda_stream_destroy(tarn_backend_device *device, tarn_backend_stream *stream) {
-    cuda_scope scope;
-    if (cuda_enter(device, &scope) == TARN_OK) {
-        CUDA_DISCARD(cuStreamDestroy, stream->handle);
-        cuda_leave(scope);
-    }
+    cuda_scope scope = cuda_enter_to_end(device);
+    CUDA_DISCARD(cuStreamDestroy, stream->handle);
+    cuda_leave(scope);
     base_free(stream);
 }
 
