@@ -62,6 +62,8 @@ const test_device test_devices[] = {
     {"fake:8GiB", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS},
     {"fake:8GiB,aliasing", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS},
     {"fake:8GiB,flat", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS},
+    {"cuda:0", DEVICE_GATES | DEVICE_ON_REQUEST},
+    {"cuda:1", DEVICE_GATES | DEVICE_ON_REQUEST},
 };
 const size_t test_device_count = sizeof test_devices / sizeof test_devices[0];
 
@@ -85,6 +87,17 @@ static const test_exception exceptions[] = {
     {"one_large_request_reserves_what_it_needs", "pytorch:expandable_segments=True", NULL,
      "PyTorch reserves nine eighths of the device's memory for each pool"},
 };
+
+bool test_is_requested(const test_device *device) {
+    const char *names = getenv("TARN_TEST_DEVICE");
+    if (names == NULL || *names == '\0') return (device->abilities & DEVICE_ON_REQUEST) == 0;
+    size_t length = strlen(device->name);
+    for (const char *at = names; (at = strstr(at, device->name)) != NULL; at += length) {
+        bool begins = at == names || at[-1] == ',', ends = at[length] == ',' || at[length] == '\0';
+        if (begins && ends) return true;
+    }
+    return false;
+}
 
 unsigned test_abilities(const test_spec *spec, const test_device *device) {
     unsigned abilities = spec->abilities | device->abilities;

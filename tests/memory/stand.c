@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "fake.h"
+#include "fake_cuda.h"
 
 typedef struct test_combination {
     const conformance_test *test;
@@ -101,6 +102,11 @@ void stand_close(test_stand *stand) {
     const char *first;
     if (fake_violations(&first) != 0)
         fail_msg("%s on %s broke a rule of the driver: %s", stand->spec, stand->device_name, first);
+    const fake_cuda *cuda = fake_cuda_find();
+    if (cuda != NULL && cuda->violations(&first) != 0) {
+        cuda->forget_violations();
+        fail_msg("%s on %s used the driver wrongly: %s", stand->spec, stand->device_name, first);
+    }
     if (left != stand->memory_before)
         fail_msg("%s on %s kept %llu bytes of the device", stand->spec, stand->device_name,
                  (unsigned long long)(left - stand->memory_before));
@@ -254,6 +260,7 @@ int conformance_run(const char *group, const conformance_test *tests, size_t cou
             for (size_t s = 0; s < test_spec_count; s++) {
                 const test_spec *spec = &test_specs[s];
                 const test_device *device = &test_devices[d];
+                if (!test_is_requested(device)) continue;
                 if ((tests[t].needs & ~test_abilities(spec, device)) != 0) continue;
                 char name[256];
                 snprintf(name, sizeof name, "%s [%s on %s]", tests[t].name, spec->text, device->name);
