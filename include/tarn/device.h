@@ -1,7 +1,8 @@
 /* Devices and the backends that drive them.
  *
  * A device is named by text: "cpu", "sim:80GiB,lag=10ms", later "cuda:0". What stands before the colon is the
- * backend. The same name gives the same device in every thread, as long as somebody holds it. All functions may be
+ * backend: a built-in one, or a shared object. Those that the environment variable TARN_BACKEND_PATH lists (files, and folders with files
+ * libtarn-*.so, with colons between them) are loaded when Tarn is first used, and those in the folder "tarn-backends" beside the library. The same name gives the same device in every thread, as long as somebody holds it. All functions may be
  * called from any thread. */
 #ifndef TARN_DEVICE_H
 #define TARN_DEVICE_H

@@ -1,17 +1,30 @@
-/* Backends from shared objects: opened, looked over, and closed again when they are not whole. */
+/* Backends from shared objects: opened, looked over, and closed again when they are not whole.
+ *
+ * At first use those are loaded that TARN_BACKEND_PATH lists, and then those that lie in the folder of backends beside the object that the
+ * library is in: libtarn itself, or a program that has it inside. */
 #include <dirent.h>
 #include <dlfcn.h>
+#include <limits.h>
+#include <link.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/config.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "hal/registry.h"
 
 #define PATH_VARIABLE "TARN_BACKEND_PATH"
+#define FOLDER "tarn-backends"
+/* The folder of libraries, seen from that of programs, as they are installed. */
+#ifndef TARN_LIBRARY_FOLDER
+#define TARN_LIBRARY_FOLDER "../lib"
+#endif
 
 /* Opening anything but a file could block (a FIFO) or do something (a device). */
 static tarn_status check_is_file(const char *path) {
@@ -93,7 +106,41 @@ static void load_entry(const char *entry, complaints *out_complaints) {
     else if (hal_load(entry) != TARN_OK) add_complaint(out_complaints, tarn_last_error());
 }
 
-void hal_load_path(void) {
+/* Writes the folder of the object that this function is in; false where that is not known. */
+static bool find_own_folder(char *out_folder, size_t capacity) {
+    static const char anchor;
+    Dl_info info;
+    struct link_map *object = NULL;
+    if (dladdr1(&anchor, &info, (void **)&object, RTLD_DL_LINKMAP) == 0 || object == NULL) return false;
+    /* A program has no name there. */
+    ssize_t length = object->l_name[0] != '\0' ? snprintf(out_folder, capacity, "%s", object->l_name)
+                                               : readlink("/proc/self/exe", out_folder, capacity);
+    if (length <= 0 || (size_t)length >= capacity) return false;
+    out_folder[length] = '\0';
+    char *slash = strrchr(out_folder, '/');
+    if (slash == NULL) return false;
+    *slash = '\0';
+    return true;
+}
+
+/* What lies beside the library was put there with it, so that one that cannot be used is worth no more than a warning. One of a name
+ * that TARN_BACKEND_PATH has brought already is left alone. */
+static void load_beside(const char *own_folder, const char *folder) {
+    char path[PATH_MAX];
+    struct dirent **entries = NULL;
+    int length = snprintf(path, sizeof path, "%s/%s", own_folder, folder);
+    if (length < 0 || (size_t)length >= sizeof path) return;
+    int count = scandir(path, &entries, is_backend_file, alphasort);
+    for (int i = 0; i < count; i++) {
+        int end = snprintf(path + length, sizeof path - (size_t)length, "/%s", entries[i]->d_name);
+        tarn_status status = end > 0 && (size_t)end < sizeof path - (size_t)length ? hal_load(path) : TARN_OK;
+        if (status != TARN_OK && status != TARN_ALREADY_EXISTS) base_log(TARN_LOG_WARNING, "%s", tarn_last_error());
+        free(entries[i]);
+    }
+    if (count >= 0) free(entries);
+}
+
+static void load_listed(void) {
     const char *value = base_config_text(PATH_VARIABLE);
     if (value == NULL) return;
     complaints found = {.length = 0};
@@ -108,4 +155,12 @@ void hal_load_path(void) {
     }
     base_free(copy);
     if (found.length > 0) base_config_complain(PATH_VARIABLE, value, found.text);
+}
+
+void hal_load_path(void) {
+    char folder[PATH_MAX];
+    load_listed();
+    if (!find_own_folder(folder, sizeof folder)) return;
+    load_beside(folder, FOLDER);
+    load_beside(folder, TARN_LIBRARY_FOLDER "/" FOLDER);
 }

@@ -54,7 +54,8 @@ tarn_status hal_table_check(const tarn_backend *table);
 
 /* Loads a shared object and adds its table; the registry is ready and its lock is not held. */
 tarn_status hal_load(const char *path);
-/* Loads what TARN_BACKEND_PATH lists, and complains once about what cannot be loaded. */
+/* Loads what TARN_BACKEND_PATH lists, with one complaint about what cannot be loaded, and what lies in the folder tarn-backends beside
+ * the library. */
 void hal_load_path(void);
 
 /* Installs the handlers for fork and exit, once. UNAVAILABLE. */
