@@ -1,4 +1,4 @@
-# What is installed where, in the three parts that become three packages: runtime, development, tool.
+# What is installed where, in the parts that become packages: runtime, development, tool, and the backend for OpenCL.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS tarn EXPORT tarn_targets
@@ -23,6 +23,10 @@ file(RELATIVE_PATH prefix_from_pkgconfig ${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig 
 string(REGEX REPLACE "/$" "" prefix_from_pkgconfig "${prefix_from_pkgconfig}")
 configure_file(cmake/tarn.pc.in ${PROJECT_BINARY_DIR}/tarn.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/tarn.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT development)
+
+if(TARGET tarn_opencl)
+    install(TARGETS tarn_opencl LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/tarn-backends COMPONENT opencl)
+endif()
 
 if(TARN_BUILD_TOOL)
     if(TARGET tarn_tool)

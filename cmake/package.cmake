@@ -1,4 +1,4 @@
-# Debian packages: libtarn0, libtarn-dev and tarn, from the three parts of install.cmake.
+# Debian packages: libtarn0, libtarn-dev, tarn and tarn-opencl, from the parts of install.cmake.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME tarn)
 set(CPACK_PACKAGE_VENDOR "Tarn contributors")
@@ -19,6 +19,9 @@ set(CPACK_PACKAGE_DIRECTORY ${PROJECT_BINARY_DIR}/packages)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL runtime development tool)
+if(TARGET tarn_opencl)
+    list(APPEND CPACK_COMPONENTS_ALL opencl)
+endif()
 
 set(CPACK_DEB_COMPONENT_INSTALL ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
@@ -44,9 +47,14 @@ set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "${description}\nThis package holds the
 
 set(CPACK_DEBIAN_TOOL_PACKAGE_NAME tarn)
 set(CPACK_DEBIAN_TOOL_PACKAGE_SECTION devel)
-# Draws the plots of the benchmarks.
-set(CPACK_DEBIAN_TOOL_PACKAGE_RECOMMENDS "gnuplot-nox | gnuplot")
 set(CPACK_DEBIAN_TOOL_DESCRIPTION "${description}\nThis package holds the tarn command.")
+
+set(CPACK_DEBIAN_OPENCL_PACKAGE_NAME tarn-opencl)
+set(CPACK_DEBIAN_OPENCL_PACKAGE_SECTION libs)
+# It is opened by libtarn or by the command, and opens OpenCL's loader.
+set(CPACK_DEBIAN_OPENCL_PACKAGE_DEPENDS "ocl-icd-libopencl1 | libopencl1")
+set(CPACK_DEBIAN_OPENCL_PACKAGE_ENHANCES "libtarn${PROJECT_VERSION_MAJOR}, tarn")
+set(CPACK_DEBIAN_OPENCL_DESCRIPTION "${description}\nThis package holds the backend for OpenCL devices.")
 
 # What Debian wants beside the files, compressed: the changes of each package, and the manual page.
 find_program(GZIP gzip REQUIRED)
@@ -58,7 +66,7 @@ string(TIMESTAMP PACKAGE_DATE "%a, %d %b %Y %H:%M:%S +0000" UTC)
 configure_file(cmake/changelog.Debian.in ${PROJECT_BINARY_DIR}/changelog.Debian @ONLY)
 compress(${PROJECT_BINARY_DIR}/changelog.Debian changelog.Debian.gz)
 compress(${PROJECT_SOURCE_DIR}/CHANGELOG.md changelog.gz)
-foreach(component runtime development tool)
+foreach(component IN LISTS CPACK_COMPONENTS_ALL)
     string(TOUPPER ${component} upper)
     install(FILES cmake/copyright ${PROJECT_BINARY_DIR}/changelog.Debian.gz ${PROJECT_BINARY_DIR}/changelog.gz
         DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${CPACK_DEBIAN_${upper}_PACKAGE_NAME} COMPONENT ${component})

@@ -15,6 +15,8 @@ set(TARN_TEST_ENVIRONMENT
     TARN_BUILD_DIR=${PROJECT_BINARY_DIR}
     TARN_TOOL=${PROJECT_BINARY_DIR}/tarn
     TARN_RECORDER=${PROJECT_BINARY_DIR}/libtarn-record.so
+    # Only the tests of its backend start a driver.
+    TARN_OPENCL=off
     "ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1"
     "UBSAN_OPTIONS=print_stacktrace=1"
     "TSAN_OPTIONS=allocator_may_return_null=1:second_deadlock_stack=1")

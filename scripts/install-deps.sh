@@ -13,13 +13,15 @@ build,test,lint,bench,package  ninja-build           command -v ninja
 build,test,lint,bench,package  pkg-config            command -v pkg-config
 build,test,lint,bench,package  libjansson-dev        pkg-config --exists jansson
 build,test,lint,bench,package  libdnnl-dev           has_header oneapi/dnnl/dnnl.h
+build,test,lint,bench,package  ocl-icd-opencl-dev    has_header CL/cl.h
 test,lint                      libcmocka-dev         pkg-config --exists cmocka
 test,lint                      zlib1g-dev            pkg-config --exists zlib
 test                           g++                   command -v g++
 test                           python3               command -v python3
 test                           python3-numpy         /usr/bin/python3 -c 'import numpy'
 test                           python3-hypothesis    /usr/bin/python3 -c 'import hypothesis'
-test,bench                     gnuplot-nox           command -v gnuplot
+test                           pocl-opencl-icd       compgen -G '/etc/OpenCL/vendors/*.icd'
+test                           oclgrind              command -v oclgrind
 test                           python3-venv          /usr/bin/python3 -c 'import ensurepip'
 python                         python3-torch         /usr/bin/python3 -c 'import torch'
 lint                           clang                 command -v clang

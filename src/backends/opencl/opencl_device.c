@@ -1,0 +1,183 @@
+/* OpenCL devices: opening and closing, what they say of themselves, and the table of their functions.
+ *
+ * A device is named by its number and, after a comma, by how its memory is had: "0", "1,memory=buffer". */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/opencl/opencl_internal.h"
+
+/* What is asked for in a device's name. */
+typedef struct device_options {
+    int number;
+    bool wants_shared, wants_buffer;
+} device_options;
+
+static tarn_status read_option(const char *word, size_t length, device_options *options) {
+    static const char shared[] = "memory=svm", buffer[] = "memory=buffer";
+    options->wants_shared = length == strlen(shared) && memcmp(word, shared, length) == 0;
+    options->wants_buffer = length == strlen(buffer) && memcmp(word, buffer, length) == 0;
+    if (options->wants_shared || options->wants_buffer) return TARN_OK;
+    return opencl_fail(TARN_INVALID_ARGUMENT,
+                       "an OpenCL device has no option \"%.*s\": after its number stands memory=svm or memory=buffer",
+                       (int)length, word);
+}
+
+static tarn_status read_options(const char *arguments, device_options *out_options) {
+    *out_options = (device_options){.number = 0};
+    if (*arguments == '\0') return TARN_OK;
+    char *rest;
+    long number = *arguments >= '0' && *arguments <= '9' ? strtol(arguments, &rest, 10) : -1;
+    if (number < 0 || number > 9999 || (*rest != '\0' && *rest != ',')) {
+        return opencl_fail(TARN_INVALID_ARGUMENT, "\"%s\" is not the number of an OpenCL device", arguments);
+    }
+    out_options->number = (int)number;
+    while (*rest == ',') {
+        const char *word = rest + 1;
+        size_t length = strcspn(word, ",");
+        tarn_status status = read_option(word, length, out_options);
+        if (status != TARN_OK) return status;
+        rest += length + 1;
+    }
+    return TARN_OK;
+}
+
+static tarn_status ask(const tarn_backend_device *device, cl_device_info what, void *out_answer, size_t size) {
+    cl_int error = opencl.clGetDeviceInfo(device->id, what, size, out_answer, NULL);
+    return error == CL_SUCCESS ? TARN_OK : opencl_fail_call(error, "clGetDeviceInfo");
+}
+
+/* Chooses how memory is had: as asked, or shared virtual memory where the device has it. */
+static tarn_status choose_path(tarn_backend_device *device, const device_options *options) {
+    cl_device_svm_capabilities abilities = 0;
+    if (opencl.clSVMAlloc != NULL) {
+        /* Drivers of version 1.2 do not know the question. */
+        cl_int error =
+            opencl.clGetDeviceInfo(device->id, CL_DEVICE_SVM_CAPABILITIES, sizeof abilities, &abilities, NULL);
+        if (error != CL_SUCCESS) abilities = 0;
+    }
+    bool has_shared = (abilities & CL_DEVICE_SVM_COARSE_GRAIN_BUFFER) != 0;
+    if (options->wants_shared && !has_shared)
+        return opencl_fail(TARN_NOT_SUPPORTED, "%s has no shared virtual memory", device->name);
+    device->path = has_shared && !options->wants_buffer ? OPENCL_MEMORY_SHARED : OPENCL_MEMORY_BUFFER;
+    device->has_fine_grain = (abilities & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) != 0;
+    return TARN_OK;
+}
+
+static tarn_status describe(tarn_backend_device *device) {
+    cl_device_type type;
+    cl_ulong bytes;
+    cl_uint alignment_bits;
+    cl_bool has_compiler;
+    tarn_status status = ask(device, CL_DEVICE_TYPE, &type, sizeof type);
+    if (status == TARN_OK) status = ask(device, CL_DEVICE_GLOBAL_MEM_SIZE, &bytes, sizeof bytes);
+    if (status == TARN_OK) status = ask(device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, &alignment_bits, sizeof alignment_bits);
+    if (status == TARN_OK)
+        status = ask(device, CL_DEVICE_MAX_COMPUTE_UNITS, &device->compute_units, sizeof device->compute_units);
+    if (status == TARN_OK) status = ask(device, CL_DEVICE_COMPILER_AVAILABLE, &has_compiler, sizeof has_compiler);
+    if (status != TARN_OK) return status;
+    device->is_processor = (type & CL_DEVICE_TYPE_CPU) != 0;
+    device->capacity = device->is_processor ? opencl_limits_total() : bytes;
+    /* 64 bytes are the least that allocators count on for a processor's cache lines. */
+    device->alignment = 64;
+    while (device->alignment < alignment_bits / 8 && device->alignment < 4096) device->alignment *= 2;
+    return TARN_OK;
+}
+
+static tarn_status create_queues(tarn_backend_device *device) {
+    const cl_context_properties properties[] = {CL_CONTEXT_PLATFORM, (cl_context_properties)device->platform, 0};
+    cl_int error;
+    device->context = opencl.clCreateContext(properties, 1, &device->id, NULL, NULL, &error);
+    if (error != CL_SUCCESS) return opencl_fail_call(error, "clCreateContext");
+    device->mapping_queue = opencl.clCreateCommandQueue(device->context, device->id, 0, &error);
+    if (error != CL_SUCCESS) {
+        opencl.clReleaseContext(device->context);
+        return opencl_fail_call(error, "clCreateCommandQueue");
+    }
+    tarn_status status = opencl_stream_start(device, &device->default_stream);
+    if (status != TARN_OK) {
+        opencl.clReleaseCommandQueue(device->mapping_queue);
+        opencl.clReleaseContext(device->context);
+    }
+    return status;
+}
+
+static tarn_status device_open(const char *arguments, tarn_backend_device **out_device) {
+    device_options options;
+    tarn_status status = read_options(arguments, &options);
+    if (status != TARN_OK) return status;
+    tarn_backend_device *device = calloc(1, sizeof *device);
+    if (device == NULL) return opencl_fail(TARN_OUT_OF_MEMORY, "no host memory for the device");
+    status = opencl_driver_find(options.number, &device->platform, &device->id);
+    if (status == TARN_OK) status = ask(device, CL_DEVICE_NAME, device->name, sizeof device->name - 1);
+    if (status == TARN_OK) status = describe(device);
+    if (status == TARN_OK) status = choose_path(device, &options);
+    if (status == TARN_OK) status = create_queues(device);
+    if (status != TARN_OK) {
+        free(device);
+        return status;
+    }
+    pthread_rwlock_init(&device->block_lock, NULL);
+    pthread_mutex_init(&device->stream_lock, NULL);
+    *out_device = device;
+    return TARN_OK;
+}
+
+/* A device that was lost may have memory left, which goes with its context. */
+static void device_close(tarn_backend_device *device) {
+    opencl_stream_end(&device->default_stream);
+    opencl.clReleaseCommandQueue(device->mapping_queue);
+    opencl_memory_end(device);
+    opencl.clReleaseContext(device->context);
+    pthread_mutex_destroy(&device->stream_lock);
+    pthread_rwlock_destroy(&device->block_lock);
+    free(device);
+}
+
+static tarn_status device_properties(tarn_backend_device *device, tarn_device_properties *out_properties) {
+    uint64_t used = atomic_load_explicit(&device->used, memory_order_relaxed);
+    memcpy(out_properties->name, device->name, sizeof out_properties->name);
+    out_properties->memory_total = device->capacity;
+    out_properties->memory_free = device->is_processor ? opencl_limits_free() : device->capacity - used;
+    out_properties->alignment = device->alignment;
+    out_properties->maximum_alignment = OPENCL_MAXIMUM_ALIGNMENT;
+    out_properties->compute_units = device->compute_units;
+    out_properties->memory_kinds = TARN_MEMORY_KIND_BIT(TARN_MEMORY_DEVICE) | TARN_MEMORY_KIND_BIT(TARN_MEMORY_PINNED) |
+                                   TARN_MEMORY_KIND_BIT(TARN_MEMORY_HOST);
+    return TARN_OK;
+}
+
+static tarn_status start(const tarn_backend_host *host) {
+    opencl_host = host;
+    return opencl_driver_open();
+}
+
+TARN_API extern const tarn_backend tarn_backend_table;
+const tarn_backend tarn_backend_table = {
+    .abi_version = TARN_BACKEND_ABI_VERSION,
+    .struct_size = sizeof(tarn_backend),
+    .name = "opencl",
+    .type = TARN_DEVICE_OPENCL,
+    .start = start,
+    .device_count = opencl_driver_count,
+    .device_open = device_open,
+    .device_close = device_close,
+    .device_properties = device_properties,
+    .device_synchronize = opencl_device_synchronize,
+    .memory_allocate = opencl_memory_allocate,
+    .memory_free = opencl_memory_free,
+    .stream_default = opencl_stream_default,
+    .stream_create = opencl_stream_create,
+    .stream_destroy = opencl_stream_destroy,
+    .stream_synchronize = opencl_stream_synchronize,
+    .stream_host_function = opencl_stream_host_function,
+    .stream_copy = opencl_stream_copy,
+    .stream_fill = opencl_stream_fill,
+    .stream_wait = opencl_stream_wait,
+    .event_create = opencl_event_create,
+    .event_destroy = opencl_event_destroy,
+    .event_record = opencl_event_record,
+    .event_query = opencl_event_query,
+    .event_synchronize = opencl_event_synchronize,
+    .event_elapsed = opencl_event_elapsed,
+};

@@ -1,0 +1,165 @@
+/* The structures of an OpenCL device, and what its files offer each other.
+ *
+ * This backend is a plug-in: of Tarn it uses tarn/backend.h alone, and nothing of libtarn. */
+#ifndef OPENCL_INTERNAL_H
+#define OPENCL_INTERNAL_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tarn/backend.h>
+
+#include "backends/opencl/opencl_driver.h"
+
+#define OPENCL_MAXIMUM_ALIGNMENT ((size_t)2 << 20)
+
+/* What may be asked for by `memory=` in a device's name. */
+typedef enum opencl_memory_path {
+    OPENCL_MEMORY_SHARED, /* shared virtual memory: addresses are the driver's */
+    OPENCL_MEMORY_BUFFER  /* buffers: addresses are reserved and stand for a place in one */
+} opencl_memory_path;
+
+/* One allocation. Its addresses are its own even where there is nothing behind them. */
+typedef struct opencl_block {
+    uintptr_t address;
+    size_t size;
+    tarn_memory_kind kind;
+    cl_mem buffer;       /* NULL: shared virtual memory, or memory of the host */
+    void *base;          /* what the driver gave, or the reserved addresses */
+    size_t base_size;    /* of reserved addresses; 0: nothing is reserved */
+    bool is_for_kernels; /* kernels reach it */
+    bool is_for_host;    /* the host reaches it through the address */
+} opencl_block;
+
+/* A function for a host thread, in the order of a stream. */
+typedef struct opencl_host_task {
+    tarn_host_function function;
+    void *context;
+    cl_event before; /* complete when its turn has come */
+    cl_event after;  /* a user event; what comes behind waits for it */
+    struct opencl_host_task *next;
+} opencl_host_task;
+
+struct tarn_backend_stream {
+    tarn_backend_device *device;
+    cl_command_queue queue;
+    atomic_uint references;
+    struct tarn_backend_stream *next; /* protected by the device's stream_lock */
+
+    pthread_mutex_t watch_lock; /* protects the next five */
+    cl_event *watched;          /* of commands that may yet fail */
+    size_t watched_count, watched_capacity;
+    tarn_status failure; /* of work, not yet reported, with its sentence; TARN_OK: none */
+    char failure_sentence[256];
+
+    /* Held while a host function is enqueued too, so that tasks are in the queue's order. Protects all that follows. */
+    pthread_mutex_t host_lock;
+    pthread_cond_t host_changed;
+    opencl_host_task *first_task, **end_of_tasks;
+    pthread_t worker;
+    bool has_worker, is_stopping;
+};
+
+struct tarn_backend_event {
+    pthread_mutex_t lock;
+    cl_event marker; /* protected by lock; NULL: never recorded */
+};
+
+struct tarn_backend_device {
+    cl_platform_id platform;
+    cl_device_id id;
+    cl_context context;
+    char name[128];
+    opencl_memory_path path;
+    bool is_processor;   /* its memory is the machine's */
+    bool has_fine_grain; /* shared virtual memory that the host reaches without more ado */
+    uint64_t capacity;   /* bytes */
+    size_t alignment;    /* bytes */
+    cl_uint compute_units;
+    cl_command_queue mapping_queue; /* for what must not wait behind a stream's work */
+
+    atomic_uint_fast64_t used;   /* bytes. Relaxed: a figure */
+    pthread_rwlock_t block_lock; /* protects the next */
+    void *blocks;                /* of tsearch, by address */
+
+    pthread_mutex_t stream_lock; /* protects the next */
+    struct tarn_backend_stream *streams;
+    size_t stream_count;
+    struct tarn_backend_stream default_stream;
+};
+
+extern const tarn_backend_host *opencl_host;
+/* Keeps the sentence of a failure and returns its status, which static analysis is told, since it does not see that. */
+#ifdef __clang_analyzer__
+#define opencl_fail(status, ...) ((void)opencl_host->fail(status, __VA_ARGS__), (status))
+#else
+#define opencl_fail opencl_host->fail
+#endif
+
+/* opencl_driver.c */
+/* Opens the library and looks for a device. UNAVAILABLE. */
+tarn_status opencl_driver_open(void);
+tarn_status opencl_driver_count(int *out_count);
+/* NOT_FOUND. */
+tarn_status opencl_driver_find(int number, cl_platform_id *out_platform, cl_device_id *out_device);
+const char *opencl_error_name(cl_int error);
+tarn_status opencl_error_status(cl_int error);
+/* The failure of a function of OpenCL. */
+tarn_status opencl_fail_call(cl_int error, const char *call);
+
+/* opencl_limits.c: memory of the machine, or of the control group that limits this process, in bytes. */
+uint64_t opencl_limits_total(void);
+uint64_t opencl_limits_free(void);
+
+/* opencl_memory.c */
+tarn_status opencl_memory_allocate(tarn_backend_device *device, tarn_memory_kind kind, size_t size, size_t alignment,
+                                   void **out_address);
+tarn_status opencl_memory_free(tarn_backend_device *device, tarn_memory_kind kind, void *address, size_t size);
+/* Gives back what a device that was lost has left. */
+void opencl_memory_end(tarn_backend_device *device);
+/* The block that `address` lies in; false: it is none of the device's. */
+bool opencl_memory_find(tarn_backend_device *device, const void *address, opencl_block *out_block);
+
+/* opencl_stream.c */
+/* Sets up a stream that does not stand in the device's list, with a queue of its own. */
+tarn_status opencl_stream_start(tarn_backend_device *device, tarn_backend_stream *stream);
+void opencl_stream_end(tarn_backend_stream *stream);
+/* Has the device begin with what was enqueued, and takes over `event`, that of the last command, whose failure is reported by the next
+ * synchronisation. */
+void opencl_stream_began(tarn_backend_stream *stream, cl_event event);
+/* Keeps a failure for the next synchronisation, unless one is kept already. */
+void opencl_stream_keep_failure(tarn_backend_stream *stream, tarn_status status, const char *sentence);
+tarn_status opencl_device_synchronize(tarn_backend_device *device);
+tarn_backend_stream *opencl_stream_default(tarn_backend_device *device);
+tarn_status opencl_stream_create(tarn_backend_device *device, tarn_backend_stream **out_stream);
+void opencl_stream_destroy(tarn_backend_device *device, tarn_backend_stream *stream);
+tarn_status opencl_stream_synchronize(tarn_backend_device *device, tarn_backend_stream *stream);
+tarn_status opencl_stream_wait(tarn_backend_device *device, tarn_backend_stream *stream, tarn_backend_event *event);
+
+/* opencl_copy.c */
+tarn_status opencl_stream_copy(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                               const void *source, size_t size);
+tarn_status opencl_stream_fill(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                               const void *pattern, size_t pattern_size, size_t size);
+
+/* opencl_host.c */
+tarn_status opencl_stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream,
+                                        tarn_host_function function, void *context);
+/* Ends the stream's thread, which has nothing left to do. */
+void opencl_host_end(tarn_backend_stream *stream);
+
+/* opencl_event.c */
+/* What the event was recorded as, retained; NULL: never. */
+cl_event opencl_event_marker(tarn_backend_event *event);
+tarn_status opencl_event_create(tarn_backend_device *device, tarn_backend_event **out_event);
+void opencl_event_destroy(tarn_backend_device *device, tarn_backend_event *event);
+tarn_status opencl_event_record(tarn_backend_device *device, tarn_backend_event *event, tarn_backend_stream *stream);
+tarn_status opencl_event_query(tarn_backend_device *device, tarn_backend_event *event, int *out_complete);
+tarn_status opencl_event_synchronize(tarn_backend_device *device, tarn_backend_event *event);
+tarn_status opencl_event_elapsed(tarn_backend_device *device, tarn_backend_event *begin, tarn_backend_event *end,
+                                 int64_t *out_nanoseconds);
+
+#endif

@@ -1,0 +1,70 @@
+/* Opening the plug-in's devices for tests. */
+#include "device.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+tarn_device *opencl_device;
+
+void check_status(tarn_status answered, tarn_status expected, const char *call, const char *file, int line) {
+    if (answered == expected) return;
+    print_error("%s answered %s, not %s: \"%s\"\n", call, tarn_status_name(answered), tarn_status_name(expected),
+                tarn_last_error());
+    _fail(file, line);
+}
+
+void check_sentence(const char *text, const char *file, int line) {
+    if (strstr(tarn_last_error(), text) != NULL) return;
+    print_error("\"%s\" is not in the sentence \"%s\"\n", text, tarn_last_error());
+    _fail(file, line);
+}
+
+int has_opencl(void) {
+    tarn_backend_info info = {.struct_size = sizeof info};
+    if (tarn_backend_find("opencl", &info) != TARN_OK) {
+        print_message("skipped: the plug-in is not found; run by ctest, which says where it is\n");
+        return 0;
+    }
+    if (!info.is_available) print_message("skipped: %s\n", info.reason);
+    return info.is_available;
+}
+
+static int open_named(const char *name) {
+    if (!has_opencl()) skip();
+    tarn_status status = tarn_device_open(name, &opencl_device);
+    if (status == TARN_NOT_SUPPORTED) {
+        print_message("skipped: %s\n", tarn_last_error());
+        skip();
+    }
+    return status == TARN_OK ? 0 : -1;
+}
+
+int open_shared(void **state) {
+    (void)state;
+    return open_named("opencl:0,memory=svm");
+}
+
+int open_buffer(void **state) {
+    (void)state;
+    return open_named("opencl:0,memory=buffer");
+}
+
+int close_device(void **state) {
+    (void)state;
+    return tarn_device_release(opencl_device) == TARN_OK ? 0 : -1;
+}
+
+int exit_of_child(int (*body)(void *context), void *context) {
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        alarm(120);
+        _exit(body(context));
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}

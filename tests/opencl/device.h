@@ -1,0 +1,40 @@
+/* What tests of the OpenCL backend stand on: the plug-in, a device of it, and memory that is read back through copies. */
+#ifndef TESTS_OPENCL_DEVICE_H
+#define TESTS_OPENCL_DEVICE_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <tarn/tarn.h>
+
+#define assert_ok(call) check_status((call), TARN_OK, #call, __FILE__, __LINE__)
+#define assert_fails(call, status) check_status((call), (status), #call, __FILE__, __LINE__)
+/* The last sentence contains the text. */
+#define assert_sentence(text) check_sentence((text), __FILE__, __LINE__)
+
+void check_status(tarn_status answered, tarn_status expected, const char *call, const char *file, int line);
+void check_sentence(const char *text, const char *file, int line);
+
+/* The device under test, opened by the set-up functions: with shared virtual memory, and with buffers. They skip, with the reason, where there is
+ * no OpenCL. */
+extern tarn_device *opencl_device;
+int open_shared(void **state);
+int open_buffer(void **state);
+int close_device(void **state);
+/* Once with each kind of memory. */
+#define TEST_SHARED(function) \
+    { #function " [svm]", function, open_shared, close_device, NULL }
+#define TEST_BUFFER(function) \
+    { #function " [buffer]", function, open_buffer, close_device, NULL }
+#define TEST_BOTH(function) TEST_SHARED(function), TEST_BUFFER(function)
+
+/* Runs `body` in a child process that has not used Tarn; 0 when it returned 0. */
+int exit_of_child(int (*body)(void *context), void *context);
+/* Whether the backend can be used here; prints why not. */
+int has_opencl(void);
+
+#endif

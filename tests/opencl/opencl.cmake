@@ -1,0 +1,40 @@
+# The tests of the OpenCL backend find the plug-in where it was built, and so do suites of other rooms that are run on one of its devices.
+set(opencl_environment
+    TARN_OPENCL=
+    TARN_BACKEND_PATH=${PROJECT_BINARY_DIR}/tarn-backends
+    POCL_CACHE_DIR=${PROJECT_BINARY_DIR}/pocl-cache
+    XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/cache
+    LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/opencl/leaks.supp:print_suppressions=0
+    "TSAN_OPTIONS=allocator_may_return_null=1:second_deadlock_stack=1:suppressions=${PROJECT_SOURCE_DIR}/tests/opencl/threads.supp")
+file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/pocl-cache ${PROJECT_BINARY_DIR}/cache)
+
+file(GLOB opencl_programs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/opencl/test_*.c)
+foreach(program IN LISTS opencl_programs)
+    string(REGEX REPLACE ".*/test_([^/]*)\\.c$" "opencl.\\1" name ${program})
+    set_property(TEST ${name} APPEND PROPERTY ENVIRONMENT ${opencl_environment})
+endforeach()
+
+# Adds a test that runs the program of another room's test on a device of the backend.
+function(tarn_test_on_opencl name program device)
+    add_test(NAME opencl.${name} COMMAND ${program})
+    tarn_test_properties(opencl.${name})
+    set_property(TEST opencl.${name} APPEND PROPERTY ENVIRONMENT ${opencl_environment} TARN_TEST_DEVICE=${device})
+endfunction()
+
+if(TARGET tarn_opencl)
+    find_library(TARN_OPENCL_LIBRARY NAMES libOpenCL.so.1 OpenCL)
+endif()
+if(TARGET tarn_opencl AND TARN_OPENCL_LIBRARY)
+    add_library(test_opencl_faulty MODULE ${PROJECT_SOURCE_DIR}/tests/opencl/driver/faulty.c)
+    target_link_libraries(test_opencl_faulty PRIVATE tarn_options ${TARN_OPENCL_LIBRARY} ${CMAKE_DL_LIBS})
+    target_link_options(test_opencl_faulty PRIVATE -Wl,--no-as-needed)
+    set_target_properties(test_opencl_faulty PROPERTIES
+        OUTPUT_NAME OpenCL-faulty
+        LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/plugins)
+endif()
+if(TARGET tarn_opencl)
+    # The list of devices has commas, as the second device's name: both are tested.
+    foreach(suite contract streams statistics limits)
+        tarn_test_on_opencl(memory_${suite} test_memory_${suite} opencl:0,memory=buffer)
+    endforeach()
+endif()
