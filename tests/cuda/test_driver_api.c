@@ -43,7 +43,6 @@ static void handles_and_numbers_have_the_vendors_sizes(void **state) {
     SAME_SIZE(driver_granularity, CUmemAllocationGranularity_flags);
     SAME_SIZE(driver_capture_mode, CUstreamCaptureMode);
     SAME_SIZE(driver_pool_attribute, CUmemPool_attribute);
-    SAME_SIZE(driver_ipc_handle, CUipcMemHandle);
 }
 
 static void structures_have_the_vendors_layout(void **state) {
@@ -187,6 +186,7 @@ static void flags_have_the_vendors_values(void **state) {
     SAME_VALUE(DRIVER_HANDLE_NONE, CU_MEM_HANDLE_TYPE_NONE);
     SAME_VALUE(DRIVER_HANDLE_FILE_DESCRIPTOR, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
     SAME_VALUE(DRIVER_LOCATION_DEVICE, CU_MEM_LOCATION_TYPE_DEVICE);
+    SAME_VALUE(DRIVER_ACCESS_NONE, CU_MEM_ACCESS_FLAGS_PROT_NONE);
     SAME_VALUE(DRIVER_ACCESS_READ_WRITE, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
     SAME_VALUE(DRIVER_GRANULARITY_MINIMUM, CU_MEM_ALLOC_GRANULARITY_MINIMUM);
     SAME_VALUE(DRIVER_MEMORY_TYPE_UNIFIED, CU_MEMORYTYPE_UNIFIED);
@@ -195,7 +195,6 @@ static void flags_have_the_vendors_values(void **state) {
     SAME_VALUE(DRIVER_SYMBOL_NOT_FOUND, CU_GET_PROC_ADDRESS_SYMBOL_NOT_FOUND);
     SAME_VALUE(DRIVER_SYMBOL_VERSION_NOT_SUFFICIENT, CU_GET_PROC_ADDRESS_VERSION_NOT_SUFFICIENT);
     SAME_VALUE(DRIVER_POOL_RELEASE_THRESHOLD, CU_MEMPOOL_ATTR_RELEASE_THRESHOLD);
-    SAME_VALUE(DRIVER_IPC_LAZY_ENABLE_PEER_ACCESS, CU_IPC_MEM_LAZY_ENABLE_PEER_ACCESS);
 }
 
 int main(void) {

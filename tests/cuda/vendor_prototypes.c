@@ -29,7 +29,6 @@ typedef CUmemPoolProps driver_pool_properties;
 typedef CUDA_MEMCPY3D driver_copy;
 typedef CUDA_MEMSET_NODE_PARAMS driver_fill;
 typedef CUDA_HOST_NODE_PARAMS driver_host_node;
-typedef CUipcMemHandle driver_ipc_handle;
 
 /* The name is replaced by that of its version before the type is asked for. */
 /* NOLINTNEXTLINE(bugprone-macro-parentheses) */

@@ -104,6 +104,21 @@ static tarn_status read_fixed_properties(tarn_backend_device *device) {
     return status;
 }
 
+/* Whether another device can reach this one's memory. */
+static tarn_status look_for_peers(tarn_backend_device *device) {
+    int count = 0;
+    tarn_status status = device_count(&count);
+    for (int i = 0; i < count && status == TARN_OK && !device->has_peers; i++) {
+        driver_device other = 0;
+        int can = 0;
+        if (i == device->ordinal) continue;
+        status = CUDA_CALL(cuDeviceGet, &other, i);
+        if (status == TARN_OK) status = CUDA_CALL(cuDeviceCanAccessPeer, &can, other, device->handle);
+        device->has_peers = can != 0;
+    }
+    return status;
+}
+
 /* What needs the device's context: its granules, its default stream. */
 static tarn_status begin_in_context(tarn_backend_device *device) {
     cuda_scope scope;
@@ -111,7 +126,7 @@ static tarn_status begin_in_context(tarn_backend_device *device) {
     if (status != TARN_OK) return status;
     status = cuda_virtual_begin(device);
     if (status == TARN_OK) {
-        status = CUDA_CALL(cuStreamCreate, &device->default_stream.handle, DRIVER_STREAM_NON_BLOCKING);
+        status = cuda_stream_open(device, &device->default_stream);
     }
     cuda_leave(scope);
     return status;
@@ -120,6 +135,7 @@ static tarn_status begin_in_context(tarn_backend_device *device) {
 static tarn_status begin(tarn_backend_device *device) {
     tarn_status status = CUDA_CALL(cuDeviceGet, &device->handle, device->ordinal);
     if (status == TARN_OK) status = read_fixed_properties(device);
+    if (status == TARN_OK) status = look_for_peers(device);
     if (status == TARN_OK) status = CUDA_CALL(cuDevicePrimaryCtxRetain, &device->context, device->handle);
     if (status != TARN_OK) return status;
     status = begin_in_context(device);
@@ -140,6 +156,7 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
         return status;
     }
     pthread_mutex_init(&device->lock, NULL);
+    pthread_mutex_init(&device->mapping_lock, NULL);
     *out_device = device;
     return TARN_OK;
 }
@@ -152,6 +169,8 @@ static void device_close(tarn_backend_device *device) {
     cuda_leave(scope);
     CUDA_DISCARD(cuDevicePrimaryCtxRelease, device->handle);
     cuda_memory_end(device);
+    cuda_shared_end(device);
+    pthread_mutex_destroy(&device->mapping_lock);
     pthread_mutex_destroy(&device->lock);
     base_free(device);
 }
@@ -175,10 +194,18 @@ static tarn_status device_properties(tarn_backend_device *device, tarn_device_pr
     out_properties->features = 0;
     if (device->granule != 0) out_properties->features |= TARN_FEATURE_VIRTUAL_MEMORY | TARN_FEATURE_ALIASING;
     out_properties->memory_kinds = TARN_MEMORY_KIND_BIT(TARN_MEMORY_DEVICE) | TARN_MEMORY_KIND_BIT(TARN_MEMORY_PINNED);
+    if (device->has_peers) out_properties->features |= TARN_FEATURE_PEER_ACCESS;
+    if (device->granule != 0 && device->has_file_descriptors)
+        out_properties->memory_kinds |= TARN_MEMORY_KIND_BIT(TARN_MEMORY_SHARED);
     if (device->has_managed_memory) {
         out_properties->features |= TARN_FEATURE_UNIFIED_MEMORY;
         out_properties->memory_kinds |= TARN_MEMORY_KIND_BIT(TARN_MEMORY_MANAGED);
     }
+    return TARN_OK;
+}
+
+static tarn_status device_native(tarn_backend_device *device, void **out_native) {
+    *out_native = device->context;
     return TARN_OK;
 }
 
@@ -225,4 +252,9 @@ const tarn_backend cuda_backend = {
     .event_synchronize = cuda_event_synchronize,
     .event_elapsed = cuda_event_elapsed,
     .capture = &cuda_capture,
+    .peer = &cuda_peer,
+    .interprocess = &cuda_interprocess,
+    .stream_adopt = cuda_stream_adopt,
+    .stream_native = cuda_stream_native,
+    .device_native = device_native,
 };

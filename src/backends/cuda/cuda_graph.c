@@ -86,7 +86,7 @@ static tarn_status add_fill(const node_place *place, const tarn_graph_node_info 
 static tarn_status capture_operation(tarn_backend_device *device, const tarn_backend_operation *operation,
                                      driver_graph *out_graph) {
     struct tarn_backend_stream stream = {NULL};
-    tarn_status status = CUDA_CALL(cuStreamCreate, &stream.handle, DRIVER_STREAM_NON_BLOCKING);
+    tarn_status status = cuda_stream_open(device, &stream);
     if (status != TARN_OK) return status;
     driver_graph graph = NULL;
     status = CUDA_CALL(cuStreamBeginCapture, stream.handle, DRIVER_CAPTURE_RELAXED);

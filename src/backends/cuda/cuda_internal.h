@@ -59,6 +59,8 @@ void cuda_report_leak(driver_result result, const char *call);
 
 struct tarn_backend_stream {
     driver_stream handle;
+    tarn_backend_device *device;
+    bool is_adopted; /* another library's: never destroyed */
 };
 
 struct tarn_backend_event {
@@ -66,6 +68,21 @@ struct tarn_backend_event {
     atomic_bool is_recorded; /* since it was created or taken from the pool; relaxed: the driver orders the rest */
     struct tarn_backend_event *next; /* of the pool */
 };
+
+/* A reserved range of addresses, with a bit for each granule of it that is mapped. */
+typedef struct cuda_reservation {
+    base_range range; /* the first member: a range is cast back to its reservation */
+    uint64_t *mapped;
+} cuda_reservation;
+
+/* Devices that one device can let into its memory. */
+#define CUDA_MAXIMUM_PEERS 63
+
+/* One of them. */
+typedef struct cuda_accessor {
+    int ordinal;
+    bool was_let_in_here; /* its context reaches the owner's because of Tarn, not of another library */
+} cuda_accessor;
 
 /* What the operations keep of a device: kernels, library handles (operations/). */
 typedef struct cuda_operations_state cuda_operations_state;
@@ -78,11 +95,18 @@ struct tarn_backend_device {
     /* Fixed properties. */
     char name[128];
     int compute_units, major, minor;
-    bool has_unified_addresses, has_virtual_memory, has_file_descriptors, has_managed_memory, has_pools;
+    bool has_unified_addresses, has_virtual_memory, has_file_descriptors, has_managed_memory, has_pools, has_peers;
     size_t granule; /* bytes; 0 without virtual memory */
 
     struct tarn_backend_stream default_stream;
     cuda_operations_state *operations; /* NULL until the operations need it; theirs */
+
+    /* Protects what is mapped and who may reach it, and is held while the driver is called for either: cuda_access.c. Before `lock`. */
+    pthread_mutex_t mapping_lock;
+    base_range *reservations; /* cuda_reservation */
+    base_range *shared;       /* cuda_shared.c */
+    cuda_accessor accessors[CUDA_MAXIMUM_PEERS];
+    size_t accessor_count;
 
     pthread_mutex_t lock;      /* protects all that follows; the driver is not called with it held */
     driver_granule *leftovers; /* granules that the driver did not take back, for a later try */
@@ -107,7 +131,33 @@ tarn_status cuda_memory_free(tarn_backend_device *device, tarn_memory_kind kind,
 /* What the device keeps about allocations that were never given back. */
 void cuda_memory_end(tarn_backend_device *device);
 
+/* cuda_access.c. All but create and destroy must be called with the mapping lock held, except grant and withdraw, which take it. */
+/* Without an address yet; NULL when there is no host memory. */
+cuda_reservation *cuda_reservation_create(size_t granules);
+/* NULL is allowed. */
+void cuda_reservation_destroy(cuda_reservation *reservation);
+/* Notes whether granules inside a reservation are mapped. */
+void cuda_reservation_mark(tarn_backend_device *device, driver_pointer address, size_t count, bool are_mapped);
+/* Lets the device and its peers reach what has just been mapped. In the context's scope. */
+tarn_status cuda_access_open(tarn_backend_device *device, driver_pointer address, size_t size);
+/* Lets a device reach all that the owner has mapped and will map. */
+tarn_status cuda_access_grant(tarn_backend_device *owner, cuda_accessor accessor);
+/* No more, whatever the driver answers. Writes what the owner noted of the device of that number. */
+tarn_status cuda_access_withdraw(tarn_backend_device *owner, int ordinal, cuda_accessor *out_accessor);
+
+/* cuda_peer.c */
+extern const tarn_backend_peer cuda_peer;
+
+/* cuda_shared.c. In the context's scope. */
+tarn_status cuda_shared_allocate(tarn_backend_device *device, size_t size, size_t alignment, void **out_address);
+tarn_status cuda_shared_free(tarn_backend_device *device, void *address);
+/* Forgets what was never given back. */
+void cuda_shared_end(tarn_backend_device *device);
+extern const tarn_backend_interprocess cuda_interprocess;
+
 /* cuda_virtual.c */
+/* Physical memory of the device, which other processes can be given where the device does that. */
+driver_allocation cuda_granule_properties(const tarn_backend_device *device);
 /* Reads the size of the granules; a device without virtual memory has none. */
 tarn_status cuda_virtual_begin(tarn_backend_device *device);
 /* Tries for the last time to give back granules that the driver did not take. */
@@ -121,6 +171,8 @@ tarn_status cuda_virtual_map(tarn_backend_device *device, void *address, size_t 
 tarn_status cuda_virtual_unmap(tarn_backend_device *device, void *address, size_t count);
 
 /* cuda_stream.c */
+/* Opens the default stream. In the context's scope. */
+tarn_status cuda_stream_open(tarn_backend_device *device, tarn_backend_stream *stream);
 tarn_backend_stream *cuda_stream_default(tarn_backend_device *device);
 tarn_status cuda_stream_create(tarn_backend_device *device, tarn_backend_stream **out_stream);
 void cuda_stream_destroy(tarn_backend_device *device, tarn_backend_stream *stream);
@@ -132,6 +184,9 @@ tarn_status cuda_stream_copy(tarn_backend_device *device, tarn_backend_stream *s
 tarn_status cuda_stream_fill(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                              const void *pattern, size_t pattern_size, size_t size);
 tarn_status cuda_stream_wait(tarn_backend_device *device, tarn_backend_stream *stream, tarn_backend_event *event);
+
+tarn_status cuda_stream_adopt(tarn_backend_device *device, void *native, tarn_backend_stream **out_stream);
+tarn_status cuda_stream_native(tarn_backend_device *device, tarn_backend_stream *stream, void **out_native);
 
 /* cuda_event.c */
 tarn_status cuda_event_create(tarn_backend_device *device, tarn_backend_event **out_event);

@@ -67,7 +67,8 @@ tarn_status cuda_memory_allocate(tarn_backend_device *device, tarn_memory_kind k
     cuda_scope scope;
     tarn_status status = cuda_enter(device, &scope);
     if (status != TARN_OK) return status;
-    if (alignment > CUDA_ALIGNMENT) status = allocate_aligned(device, kind, size, alignment, out_address);
+    if (kind == TARN_MEMORY_SHARED) status = cuda_shared_allocate(device, size, alignment, out_address);
+    else if (alignment > CUDA_ALIGNMENT) status = allocate_aligned(device, kind, size, alignment, out_address);
     else status = allocate(kind, size, out_address);
     cuda_leave(scope);
     return status;
@@ -78,6 +79,11 @@ tarn_status cuda_memory_free(tarn_backend_device *device, tarn_memory_kind kind,
     cuda_scope scope;
     tarn_status status = cuda_enter(device, &scope);
     if (status != TARN_OK) return status;
+    if (kind == TARN_MEMORY_SHARED) {
+        status = cuda_shared_free(device, address);
+        cuda_leave(scope);
+        return status;
+    }
     pthread_mutex_lock(&device->lock);
     shifted_allocation *shifted = (shifted_allocation *)base_range_remove(&device->shifted, (uintptr_t)address);
     pthread_mutex_unlock(&device->lock);

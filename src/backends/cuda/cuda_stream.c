@@ -6,6 +6,11 @@
 #include "backends/cuda/cuda_internal.h"
 #include "base/memory.h"
 
+tarn_status cuda_stream_open(tarn_backend_device *device, tarn_backend_stream *stream) {
+    stream->device = device;
+    return CUDA_CALL(cuStreamCreate, &stream->handle, DRIVER_STREAM_NON_BLOCKING);
+}
+
 tarn_backend_stream *cuda_stream_default(tarn_backend_device *device) { return &device->default_stream; }
 
 tarn_status cuda_stream_create(tarn_backend_device *device, tarn_backend_stream **out_stream) {
@@ -14,7 +19,7 @@ tarn_status cuda_stream_create(tarn_backend_device *device, tarn_backend_stream 
     cuda_scope scope;
     tarn_status status = cuda_enter(device, &scope);
     if (status == TARN_OK) {
-        status = CUDA_CALL(cuStreamCreate, &stream->handle, DRIVER_STREAM_NON_BLOCKING);
+        status = cuda_stream_open(device, stream);
         cuda_leave(scope);
     }
     if (status == TARN_OK) *out_stream = stream;
@@ -22,9 +27,38 @@ tarn_status cuda_stream_create(tarn_backend_device *device, tarn_backend_stream 
     return status;
 }
 
+/* Whether a stream is one of the device's. The legacy stream is that of whichever context is current. */
+static tarn_status check_native(const tarn_backend_device *device, driver_stream native) {
+    cuda_scope scope;
+    driver_context context = NULL;
+    tarn_status status = cuda_enter(device, &scope);
+    if (status != TARN_OK) return status;
+    status = CUDA_CALL(cuStreamGetCtx, native, &context);
+    cuda_leave(scope);
+    if (status != TARN_OK || context == device->context) return status;
+    return cuda_fail(TARN_INVALID_ARGUMENT, "the stream %p is not one of the primary context of device %d",
+                     (void *)native, device->ordinal);
+}
+
+tarn_status cuda_stream_adopt(tarn_backend_device *device, void *native, tarn_backend_stream **out_stream) {
+    tarn_status status = check_native(device, native);
+    if (status != TARN_OK) return status;
+    tarn_backend_stream *stream = base_allocate(1, sizeof *stream);
+    if (stream == NULL) return cuda_fail(TARN_OUT_OF_MEMORY, "no host memory for a stream");
+    *stream = (tarn_backend_stream){.handle = native, .device = device, .is_adopted = true};
+    *out_stream = stream;
+    return TARN_OK;
+}
+
+tarn_status cuda_stream_native(tarn_backend_device *device, tarn_backend_stream *stream, void **out_native) {
+    (void)device;
+    *out_native = stream->handle;
+    return TARN_OK;
+}
+
 void cuda_stream_destroy(tarn_backend_device *device, tarn_backend_stream *stream) {
     cuda_scope scope = cuda_enter_to_end(device);
-    CUDA_DISCARD(cuStreamDestroy, stream->handle);
+    if (!stream->is_adopted) CUDA_DISCARD(cuStreamDestroy, stream->handle);
     cuda_leave(scope);
     base_free(stream);
 }

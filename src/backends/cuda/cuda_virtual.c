@@ -6,7 +6,7 @@
 #include "backends/cuda/cuda_internal.h"
 #include "base/memory.h"
 
-static driver_allocation granule_properties(const tarn_backend_device *device) {
+driver_allocation cuda_granule_properties(const tarn_backend_device *device) {
     return (driver_allocation){
         .type = DRIVER_ALLOCATION_PINNED,
         .handle_types = device->has_file_descriptors ? DRIVER_HANDLE_FILE_DESCRIPTOR : DRIVER_HANDLE_NONE,
@@ -16,7 +16,7 @@ static driver_allocation granule_properties(const tarn_backend_device *device) {
 
 tarn_status cuda_virtual_begin(tarn_backend_device *device) {
     if (!device->has_virtual_memory) return TARN_OK;
-    driver_allocation properties = granule_properties(device);
+    driver_allocation properties = cuda_granule_properties(device);
     size_t granule = 0;
     tarn_status status = CUDA_CALL(cuMemGetAllocationGranularity, &granule, &properties, DRIVER_GRANULARITY_MINIMUM);
     if (status == TARN_OK) device->granule = granule;
@@ -24,21 +24,38 @@ tarn_status cuda_virtual_begin(tarn_backend_device *device) {
 }
 
 tarn_status cuda_virtual_reserve(tarn_backend_device *device, size_t size, void **out_address) {
+    cuda_reservation *reservation = cuda_reservation_create(size / device->granule);
+    if (reservation == NULL) return cuda_fail(TARN_OUT_OF_MEMORY, "no host memory to describe a range of addresses");
     cuda_scope scope;
     driver_pointer address = 0;
     tarn_status status = cuda_enter(device, &scope);
-    if (status != TARN_OK) return status;
-    status = CUDA_CALL(cuMemAddressReserve, &address, size, device->granule, 0, 0);
-    cuda_leave(scope);
-    if (status == TARN_OK) *out_address = (void *)(uintptr_t)address;
-    return status;
+    if (status == TARN_OK) {
+        status = CUDA_CALL(cuMemAddressReserve, &address, size, device->granule, 0, 0);
+        cuda_leave(scope);
+    }
+    if (status != TARN_OK) {
+        cuda_reservation_destroy(reservation);
+        return status;
+    }
+    reservation->range.start = address;
+    reservation->range.size = size;
+    pthread_mutex_lock(&device->mapping_lock);
+    base_range_insert(&device->reservations, &reservation->range);
+    pthread_mutex_unlock(&device->mapping_lock);
+    *out_address = (void *)(uintptr_t)address;
+    return TARN_OK;
 }
 
 tarn_status cuda_virtual_release(tarn_backend_device *device, void *address, size_t size) {
     cuda_scope scope;
     tarn_status status = cuda_enter(device, &scope);
     if (status != TARN_OK) return status;
+    /* With the lock held, since the driver may hand out the addresses again at once. */
+    pthread_mutex_lock(&device->mapping_lock);
     status = CUDA_CALL(cuMemAddressFree, (uintptr_t)address, size);
+    if (status == TARN_OK)
+        cuda_reservation_destroy((cuda_reservation *)base_range_remove(&device->reservations, (uintptr_t)address));
+    pthread_mutex_unlock(&device->mapping_lock);
     cuda_leave(scope);
     return status;
 }
@@ -82,6 +99,10 @@ static void try_leftovers(tarn_backend_device *device) {
 }
 
 void cuda_virtual_end(tarn_backend_device *device) {
+    while (device->reservations != NULL) {
+        base_range *range = base_range_remove(&device->reservations, device->reservations->start);
+        cuda_reservation_destroy((cuda_reservation *)range);
+    }
     size_t count;
     driver_granule *leftovers = take_leftovers(device, &count);
     for (size_t i = 0; i < count; i++) CUDA_DISCARD(cuMemRelease, leftovers[i]);
@@ -90,7 +111,7 @@ void cuda_virtual_end(tarn_backend_device *device) {
 
 /* Must be called in the context's scope. */
 static tarn_status create_granules(tarn_backend_device *device, size_t count, driver_granule *granules) {
-    driver_allocation properties = granule_properties(device);
+    driver_allocation properties = cuda_granule_properties(device);
     tarn_status status = TARN_OK;
     size_t done = 0;
     for (; done < count; done++) {
@@ -140,7 +161,7 @@ tarn_status cuda_granules_release(tarn_backend_device *device, size_t count, con
     return status;
 }
 
-/* Must be called in the context's scope. */
+/* Must be called in the context's scope, with the mapping lock held. */
 static tarn_status map(tarn_backend_device *device, driver_pointer address, size_t count,
                        const tarn_backend_granule *granules) {
     tarn_status status = TARN_OK;
@@ -149,12 +170,9 @@ static tarn_status map(tarn_backend_device *device, driver_pointer address, size
         status = CUDA_CALL(cuMemMap, address + done * device->granule, device->granule, 0, granules[done], 0);
         if (status != TARN_OK) break;
     }
-    if (status == TARN_OK) {
-        driver_access access = {.location = {.type = DRIVER_LOCATION_DEVICE, .id = device->ordinal},
-                                .flags = DRIVER_ACCESS_READ_WRITE};
-        status = CUDA_CALL(cuMemSetAccess, address, count * device->granule, &access, 1);
-    }
-    if (status != TARN_OK && done > 0) CUDA_DISCARD(cuMemUnmap, address, done * device->granule);
+    if (status == TARN_OK) status = cuda_access_open(device, address, count * device->granule);
+    if (status == TARN_OK) cuda_reservation_mark(device, address, count, true);
+    else if (done > 0) CUDA_DISCARD(cuMemUnmap, address, done * device->granule);
     return status;
 }
 
@@ -163,7 +181,9 @@ tarn_status cuda_virtual_map(tarn_backend_device *device, void *address, size_t 
     cuda_scope scope;
     tarn_status status = cuda_enter(device, &scope);
     if (status != TARN_OK) return status;
+    pthread_mutex_lock(&device->mapping_lock);
     status = map(device, (uintptr_t)address, count, granules);
+    pthread_mutex_unlock(&device->mapping_lock);
     cuda_leave(scope);
     return status;
 }
@@ -173,7 +193,10 @@ tarn_status cuda_virtual_unmap(tarn_backend_device *device, void *address, size_
     tarn_status status = cuda_enter(device, &scope);
     if (status != TARN_OK) return status;
     /* A range of whole mappings goes in one call. */
+    pthread_mutex_lock(&device->mapping_lock);
     status = CUDA_CALL(cuMemUnmap, (uintptr_t)address, count * device->granule);
+    if (status == TARN_OK) cuda_reservation_mark(device, (uintptr_t)address, count, false);
+    pthread_mutex_unlock(&device->mapping_lock);
     cuda_leave(scope);
     return status;
 }

@@ -120,6 +120,7 @@ enum {
     DRIVER_HANDLE_NONE = 0,
     DRIVER_HANDLE_FILE_DESCRIPTOR = 1,
     DRIVER_LOCATION_DEVICE = 1,
+    DRIVER_ACCESS_NONE = 0,
     DRIVER_ACCESS_READ_WRITE = 3,
     DRIVER_GRANULARITY_MINIMUM = 0,
     DRIVER_MEMORY_TYPE_UNIFIED = 4,
@@ -127,8 +128,7 @@ enum {
     DRIVER_SYMBOL_FOUND = 0,
     DRIVER_SYMBOL_NOT_FOUND = 1,
     DRIVER_SYMBOL_VERSION_NOT_SUFFICIENT = 2,
-    DRIVER_POOL_RELEASE_THRESHOLD = 4,
-    DRIVER_IPC_LAZY_ENABLE_PEER_ACCESS = 1
+    DRIVER_POOL_RELEASE_THRESHOLD = 4
 };
 
 typedef struct driver_location {
@@ -192,9 +192,5 @@ typedef struct driver_host_node {
     driver_host_function function;
     void *context;
 } driver_host_node;
-
-typedef struct driver_ipc_handle {
-    char reserved[64];
-} driver_ipc_handle;
 
 #endif
