@@ -47,6 +47,8 @@ set(CPACK_DEBIAN_DEVELOPMENT_DESCRIPTION "${description}\nThis package holds the
 
 set(CPACK_DEBIAN_TOOL_PACKAGE_NAME tarn)
 set(CPACK_DEBIAN_TOOL_PACKAGE_SECTION devel)
+# Draws the plots of the benchmarks.
+set(CPACK_DEBIAN_TOOL_PACKAGE_RECOMMENDS "gnuplot-nox | gnuplot")
 set(CPACK_DEBIAN_TOOL_DESCRIPTION "${description}\nThis package holds the tarn command.")
 
 set(CPACK_DEBIAN_OPENCL_PACKAGE_NAME tarn-opencl)

@@ -20,6 +20,7 @@ test                           g++                   command -v g++
 test                           python3               command -v python3
 test                           python3-numpy         /usr/bin/python3 -c 'import numpy'
 test                           python3-hypothesis    /usr/bin/python3 -c 'import hypothesis'
+test,bench                     gnuplot-nox           command -v gnuplot
 test                           pocl-opencl-icd       compgen -G '/etc/OpenCL/vendors/*.icd'
 test                           oclgrind              command -v oclgrind
 test                           python3-venv          /usr/bin/python3 -c 'import ensurepip'

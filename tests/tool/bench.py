@@ -5,11 +5,21 @@ TARN_TOOL names the command. Uses nothing but Python's standard library.
 """
 import json
 import os
+import shutil
+import subprocess
 import sys
 import unittest
+import unittest.mock
+import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
 import command_line  # noqa: E402
+
+CONTENDERS = {"Tarn, 1 thread", "Tarn", "NumPy", "PyTorch, 1 thread", "PyTorch"}
+# What `ops` and `expr` measure, and what of it is Tarn's alone.
+TARN_ALONE = {"expr_gate_once", "expr_build", "expr_prepare", "expr_eager", "expr_run", "expr_launch", "expr_batch"}
+WORK = ["add", "add_row", "exp", "tanh", "sum", "sum_rows", "sum_columns", "softmax", "matmul", "matmul_batch", "conv2d_3", "conv2d_1",
+        "expr_relu", "expr_chain", "expr_squares", "expr_error", "expr_softmax", "expr_gate", "expr_linear", "expr_eval", *sorted(TARN_ALONE)]
 
 
 class Bench(command_line.ToolTest):
@@ -121,11 +131,103 @@ class Bench(command_line.ToolTest):
                 self.assertTrue(row["met"])
         self.assertEqual(self.check(command_line.tarn("bench", "graphs", "--data", self.path("nowhere")), 2).out, "")
 
-    def test_ops_measures_each_row_in_a_process_of_its_own(self):
-        """A whole run takes long: that process, on small tensors."""
-        out = self.check(command_line.tarn("bench", "--measure-operations=1000:1"), 0).out
-        self.assertEqual(len([float(line) for line in out.splitlines()]), 8)
-        self.check(command_line.tarn("bench", "--measure-operations=0:1"), 1)
+    def write(self, name, text):
+        with open(self.path(name), "w") as file:
+            file.write(text)
+        os.chmod(self.path(name), 0o755)
+
+    def without_torch(self):
+        """An environment in which Python finds no PyTorch, which takes long to load."""
+        self.write("torch.py", "raise ImportError\n")
+        return unittest.mock.patch.dict(os.environ, PYTHONPATH=self.folder)
+
+    def test_each_work_is_measured_in_a_process_of_its_own(self):
+        out = self.check(command_line.tarn("bench", "--measure-work", " ".join(f"{name}:1000:1:1" for name in WORK)), 0).out
+        self.assertEqual(len([float(line) for line in out.splitlines()]), len(WORK))
+        for wrong in ("add:0:1:1", "add:1000:1", "nothing:1000:1:1", "add:1000:1:1 x", ""):
+            with self.subTest(work=wrong):
+                self.check(command_line.tarn("bench", f"--measure-work={wrong}"), 1)
+
+    def test_the_peers_know_the_work(self):
+        script = os.path.join(os.environ["TARN_SOURCE_DIR"], "tools", "bench", "peers", "computing.py")
+        for library in ("numpy", "torch"):
+            with self.subTest(library=library):
+                points = " ".join(f"{name}:5000:1:1" for name in WORK)
+                peer = subprocess.run(["/usr/bin/python3", script, library, "1", points], capture_output=True, text=True, check=False)
+                if peer.returncode == 77:
+                    continue
+                self.assertEqual(peer.returncode, 0, peer.stderr)
+                unknown = {name for name, line in zip(WORK, peer.stdout.splitlines(), strict=True) if line == "-"}
+                self.assertEqual(unknown, {name for name in WORK if name in TARN_ALONE or library == "numpy" and "conv" in name})
+
+    def check_suite(self, suite, name, folder):
+        self.assertEqual(suite["benchmark"], name)
+        self.assertEqual(suite["elements"], 1000)
+        self.assertEqual(set(suite["limits"]), {"pass_gb_per_second", "read_gb_per_second", "gflop_per_second"})
+        for row in suite["results"]:
+            with self.subTest(row=row["row"]):
+                self.assertEqual(set(row), {"row", "work", "elements", "ns", "limit", "limit_ns", "against", "times_as_fast", "target", "met"})
+                self.assertEqual(set(row["ns"]), CONTENDERS)
+                self.assertGreater(min(row["ns"]["Tarn"], row["ns"]["Tarn, 1 thread"]), 0)
+                self.assertIsNone(row["ns"]["PyTorch"])
+                if row["against"] in ("memory", "arithmetic"):
+                    best = min(row["ns"]["Tarn"], row["ns"]["Tarn, 1 thread"])
+                    self.assertAlmostEqual(row["times_as_fast"] * best, row["limit_ns"], places=3)
+                if row["target"] is not None and row["times_as_fast"] is not None:
+                    self.assertEqual(row["met"], row["times_as_fast"] >= row["target"])
+        for plot in suite["plots"]:
+            self.assertEqual(plot["file"], os.path.join(folder, plot["family"] + ".svg"))
+            tree = xml.etree.ElementTree.parse(plot["file"])
+            self.assertEqual(tree.getroot().tag, "{http://www.w3.org/2000/svg}svg")
+            text = " ".join(tree.getroot().itertext())
+            self.assertIn(plot["panels"][0]["unit"], text)
+            for panel in plot["panels"]:
+                self.assertEqual(set(panel), {"work", "title", "unit", "limit", "points"})
+                for point in panel["points"]:
+                    self.assertEqual((set(point), set(point["ns"])), ({"elements", "amount", "ns"}, CONTENDERS))
+
+    def test_ops_and_expr_measure_over_sizes_and_draw_what_they_measure(self):
+        if shutil.which("gnuplot") is None:
+            self.skipTest("gnuplot is not installed")
+        folder = self.path("plots")
+        with self.without_torch():
+            result = self.check(command_line.tarn("bench", "ops", "expr", "--quick", "--largest=1000", "--json", "--svg", folder), 0)
+        ops, expr = json.loads(result.out)["benchmarks"]
+        self.check_suite(ops, "ops", folder)
+        self.check_suite(expr, "expr", folder)
+        self.assertEqual([plot["family"] for plot in ops["plots"]], ["elementwise", "reductions", "products", "convolution"])
+        self.assertEqual([plot["family"] for plot in expr["plots"]], ["expressions"])
+        self.assertEqual([point["elements"] for point in ops["plots"][0]["panels"][0]["points"]], [1000])
+        memory = expr["memory"]
+        self.assertEqual([row["allocator"] for row in memory["allocators"]], ["arena", "pool", "caching"])
+        self.assertLessEqual(memory["lower_bound"], memory["intermediate_bytes"])
+        self.assertLess(memory["intermediate_bytes"], memory["separate_bytes"])
+        self.assertLess(memory["separate_bytes"], memory["unfused_bytes"])
+        for row in memory["allocators"]:
+            self.assertGreaterEqual(row["expression_bytes"], memory["intermediate_bytes"] + memory["result_bytes"])
+            self.assertTrue(row["met"])
+
+    def test_plots_that_cannot_be_drawn_are_refused_before_anything_is_measured(self):
+        with unittest.mock.patch.dict(os.environ, PATH=self.path("nowhere")):
+            result = command_line.tarn("bench", "ops", "--svg", self.folder)
+        self.check_refused(result, 2)
+        self.assertIn("gnuplot-nox", result.err)
+        self.write("gnuplot", "#!/bin/sh\n[ \"$1\" = --version ]\n")
+        with unittest.mock.patch.dict(os.environ, PATH=self.folder):
+            for folder in (self.snapshot, os.path.join(self.snapshot, "plots"), self.path("no/such")):
+                with self.subTest(folder=folder):
+                    result = command_line.tarn("bench", "expr", "--svg", folder)
+                    self.check_refused(result, 2)
+                    self.assertIn(folder, result.err)
+            self.check(command_line.tarn("bench", "plan", "--svg", self.folder), 1)
+        self.check(command_line.tarn("bench", "ops", "--largest", "999"), 1)
+
+    def test_a_plot_that_gnuplot_does_not_draw_leaves_no_file(self):
+        self.write("gnuplot", "#!/bin/sh\n[ \"$1\" = --version ] || { echo half; exit 1; }\n")
+        with self.without_torch(), unittest.mock.patch.dict(os.environ, PATH=self.folder):
+            result = command_line.tarn("bench", "expr", "--quick", "--largest=1000", "--json", "--svg", self.path("plots"))
+        self.assertIn("expressions.svg", self.check(result, 2).err)
+        self.assertEqual((result.out, os.listdir(self.path("plots"))), ("", []))
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@
 #include <argp.h>
 #include <string.h>
 
+#include "computing.h"
 #include "harness.h"
-#include "operations.h"
 #include "peers.h"
 
-static const benchmark benchmarks[] = {{"alloc", bench_alloc},   {"stacks", bench_stacks}, {"replay", bench_replay},
-                                       {"record", bench_record}, {"shapes", bench_shapes}, {"plan", bench_plan},
-                                       {"graphs", bench_graphs}, {"ops", bench_operations}};
+static const benchmark benchmarks[] = {
+    {"alloc", bench_alloc, false},   {"stacks", bench_stacks, false}, {"replay", bench_replay, false},
+    {"record", bench_record, false}, {"shapes", bench_shapes, false}, {"plan", bench_plan, false},
+    {"graphs", bench_graphs, false}, {"ops", bench_operations, true}, {"expr", bench_expressions, true}};
 enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };
 
 typedef struct bench_settings {
@@ -18,7 +19,7 @@ typedef struct bench_settings {
     bool is_wanted[BENCHMARKS];
     bool any_named;
     const char *measure; /* this process is a contender's */
-    const char *measure_operations;
+    const char *measure_work;
 } bench_settings;
 
 enum {
@@ -26,8 +27,10 @@ enum {
     OPTION_QUICK = 'q',
     OPTION_DATA = 'd',
     OPTION_ALLOCATOR = 'a',
+    OPTION_SVG = 's',
+    OPTION_LARGEST = 'l',
     OPTION_MEASURE = 0x100,
-    OPTION_OPERATIONS
+    OPTION_WORK
 };
 
 static error_t parse_option(int key, char *argument, struct argp_state *state) {
@@ -41,26 +44,47 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
             argp_error(state, "at most %d allocators are compared", BENCH_MOST_SPECS);
         settings->options.specs[settings->options.spec_count++] = argument;
         return 0;
+    case OPTION_SVG: settings->options.plots = argument; return 0;
+    case OPTION_LARGEST:
+        settings->options.largest = (size_t)tool_number(state, "--largest", argument, 1000, 1000000000);
+        return 0;
     case OPTION_MEASURE: settings->measure = argument; return 0;
-    case OPTION_OPERATIONS: settings->measure_operations = argument; return 0;
+    case OPTION_WORK: settings->measure_work = argument; return 0;
     case ARGP_KEY_ARG:
         for (size_t i = 0; i < BENCHMARKS; i++) {
             if (strcmp(argument, benchmarks[i].name) != 0) continue;
             settings->is_wanted[i] = settings->any_named = true;
             return 0;
         }
-        argp_error(state,
-                   "no benchmark is called '%s'; there are alloc, stacks, replay, record, shapes, plan, graphs and ops",
-                   argument);
+        argp_error(
+            state,
+            "no benchmark is called '%s'; there are alloc, stacks, replay, record, shapes, plan, graphs, ops and expr",
+            argument);
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
 }
 
+static bool is_run(const bench_settings *settings, size_t index) {
+    return !settings->any_named || settings->is_wanted[index];
+}
+
+/* What the plots need is looked for before anything is measured. */
+static int check_plots(const bench_settings *settings) {
+    bool has_plots = false;
+    for (size_t i = 0; i < BENCHMARKS; i++) has_plots = has_plots || (is_run(settings, i) && benchmarks[i].has_plots);
+    if (settings->options.plots == NULL) return TOOL_DONE;
+    if (has_plots) return plots_check(settings->options.plots);
+    tool_say(BENCH_COMMAND, "--svg: of the benchmarks that are named none has plots; ops and expr have");
+    return TOOL_USAGE;
+}
+
 static int run_all(const bench_settings *settings) {
+    int checked = check_plots(settings);
+    if (checked != TOOL_DONE) return checked;
     json_t *results = json_array();
     for (size_t i = 0; i < BENCHMARKS; i++) {
-        if (settings->any_named && !settings->is_wanted[i]) continue;
+        if (!is_run(settings, i)) continue;
         json_t *result = NULL;
         int code = benchmarks[i].run(&settings->options, &result);
         if (code != TOOL_DONE) {
@@ -83,8 +107,13 @@ int bench_command(int argc, char **argv) {
         {"allocator", OPTION_ALLOCATOR, "SPEC", 0,
          "Measure this stack in `stacks`; may be given more than once, and the first is what the others are held against",
          0},
+        {"svg", OPTION_SVG, "FOLDER", 0,
+         "Measure `ops` and `expr` over sizes as well, and draw a plot of each family there", 0},
+        {"largest", OPTION_LARGEST, "ELEMENTS", 0,
+         "The largest tensors of `ops` and `expr`; what needs larger ones is left out (default: 100000000, with --quick 10000000)",
+         0},
         {PEER_OPTION, OPTION_MEASURE, "SPEC:BUDGET", OPTION_HIDDEN, NULL, 0},
-        {OPERATIONS_OPTION, OPTION_OPERATIONS, "ELEMENTS:ROUNDS", OPTION_HIDDEN, NULL, 0},
+        {COMPUTING_OPTION, OPTION_WORK, "WORK:ELEMENTS:ROUNDS:MILLISECONDS …", OPTION_HIDDEN, NULL, 0},
         {0}};
     static const struct argp argp = {
         .options = option_list,
@@ -94,13 +123,13 @@ int bench_command(int argc, char **argv) {
             "Runs the benchmarks that are named, or all: `alloc` measures the host's cost of an allocation and its free on Tarn "
             "and, in the same run, on malloc and the allocators installed here; `stacks` compares Tarn's own stacks; `replay` measures on recorded traces how much "
             "of the memory taken is in use; `record` measures what recording a NumPy program costs; `shapes` compares ways of "
-            "padding buffers whose shape varies; `plan` measures how low plans are, and how long they take; `ops` measures operations on tensors beside NumPy, PyTorch "
-            "and the speed of memory."
+            "padding buffers whose shape varies; `plan` measures how low plans are, and how long they take; `graphs` measures what plans save in captured graphs; `ops` measures operations on tensors "
+            "beside NumPy, PyTorch and the speed of memory and arithmetic; `expr` the same of expressions, and what they cost the host and need of memory."
             "\vExample:\n\n  tarn bench alloc --quick",
     };
     bench_settings settings = {0};
     if (argp_parse(&argp, argc, argv, 0, NULL, &settings) != 0) return TOOL_USAGE;
     if (settings.measure) return peer_child(settings.measure);
-    if (settings.measure_operations) return operations_child(settings.measure_operations);
+    if (settings.measure_work) return computing_child(settings.measure_work);
     return run_all(&settings);
 }

@@ -18,6 +18,8 @@ typedef struct bench_options {
     const char *data;                    /* folder with snapshots; NULL: none was named */
     const char *specs[BENCH_MOST_SPECS]; /* stacks to measure instead of the usual ones */
     size_t spec_count;
+    const char *plots; /* folder for plots; NULL: none are wanted */
+    size_t largest;    /* elements of the tensors that are computed with; 0: the usual number */
 } bench_options;
 
 /* A benchmark prints its table, unless JSON is asked for, and gives its JSON object. It returns an exit code of the tool, and
@@ -25,6 +27,7 @@ typedef struct bench_options {
 typedef struct benchmark {
     const char *name;
     int (*run)(const bench_options *options, json_t **out_result);
+    bool has_plots;
 } benchmark;
 
 int bench_alloc(const bench_options *options, json_t **out_result);
@@ -35,6 +38,7 @@ int bench_shapes(const bench_options *options, json_t **out_result);
 int bench_plan(const bench_options *options, json_t **out_result);
 int bench_graphs(const bench_options *options, json_t **out_result);
 int bench_operations(const bench_options *options, json_t **out_result);
+int bench_expressions(const bench_options *options, json_t **out_result);
 
 /* Calls `run` for each problem file and trace of the folder that the options name, else TARN_SHARED_DATA, until one does not return
  * TOOL_DONE, and returns that. TOOL_INPUT where the named folder has none; without a folder says that there are none. */

@@ -3,16 +3,13 @@
 #include "peers.h"
 
 #include <dlfcn.h>
-#include <errno.h>
 #include <glob.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include <sys/wait.h>
-
+#include "child.h"
 #include "harness.h"
 #include "patterns.h"
 
@@ -38,19 +35,26 @@ void peers_find(bench_peer *peers, size_t count) {
     }
 }
 
-static void become_child(const bench_peer *peer, double budget_ns, int output) {
+typedef struct measurement {
+    bench_peer *peer;
+    double budget_ns;
+    double *ns;
+} measurement;
+
+static void become_peer(const void *context) {
+    const measurement *this = context;
+    const bench_peer *peer = this->peer;
     char option[128];
-    snprintf(option, sizeof option, "--" PEER_OPTION "=%s:%.0f", peer->spec ? peer->spec : "", budget_ns);
+    snprintf(option, sizeof option, "--" PEER_OPTION "=%s:%.0f", peer->spec ? peer->spec : "", this->budget_ns);
     if (peer->library) setenv("LD_PRELOAD", peer->path, 1);
     else unsetenv("LD_PRELOAD");
-    signal(SIGPIPE, SIG_DFL);
-    if (dup2(output, STDOUT_FILENO) < 0) _exit(126);
     execl("/proc/self/exe", "tarn", "bench", option, (char *)NULL);
-    _exit(126);
 }
 
 /* The library that malloc came from in the child stands on the first line: a preload that did not work must not pass for one. */
-static bool read_figures(bench_peer *peer, FILE *input, double *out_ns) {
+static bool read_figures(void *context, FILE *input) {
+    const measurement *this = context;
+    bench_peer *peer = this->peer;
     char line[512];
     if (!fgets(line, sizeof line, input)) return false;
     const char *name = peer->library ? strrchr(peer->path, '/') + 1 : "libc";
@@ -61,32 +65,17 @@ static bool read_figures(bench_peer *peer, FILE *input, double *out_ns) {
     for (size_t i = 0; i < bench_pattern_count; i++) {
         if (!fgets(line, sizeof line, input)) return false;
         char *end;
-        out_ns[i] = strtod(line, &end);
+        this->ns[i] = strtod(line, &end);
         if (end == line) return false;
     }
     return true;
 }
 
 bool peer_measure(bench_peer *peer, double budget_ns, double *out_ns) {
-    int ends[2];
-    if (pipe(ends) != 0) {
-        snprintf(peer->reason, sizeof peer->reason, "no pipe: %s", strerror(errno));
-        return peer->is_present = false;
-    }
-    fflush(NULL);
-    pid_t child = fork();
-    if (child == 0) {
-        close(ends[0]);
-        become_child(peer, budget_ns, ends[1]);
-    }
-    close(ends[1]);
-    FILE *input = child > 0 ? fdopen(ends[0], "r") : NULL;
-    bool is_read = input && read_figures(peer, input, out_ns);
-    if (input) fclose(input);
-    else close(ends[0]);
-    int status = -1;
-    while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR) continue;
-    if (is_read && status == 0) return true;
+    measurement this = {.peer = peer, .budget_ns = budget_ns, .ns = out_ns};
+    int status = child_run(
+        &(bench_child){.become = become_peer, .become_context = &this, .read = read_figures, .read_context = &this});
+    if (status == 0) return true;
     if (peer->reason[0] == '\0') snprintf(peer->reason, sizeof peer->reason, "its process failed (status %d)", status);
     return peer->is_present = false;
 }

@@ -144,7 +144,7 @@ static tarn_status begin(tarn_backend_device *device) {
 }
 
 static tarn_status device_open(const char *arguments, tarn_backend_device **out_device) {
-    int ordinal;
+    int ordinal = 0;
     tarn_status status = parse_ordinal(arguments, &ordinal);
     if (status != TARN_OK) return status;
     tarn_backend_device *device = base_allocate(1, sizeof *device);
