@@ -1,0 +1,13 @@
+/* Earlier forms of functions, for programs compiled against an earlier version; cuda.h of version 13 hides these names. */
+#ifndef FAKECUDA_PROTOTYPES_OLD_H
+#define FAKECUDA_PROTOTYPES_OLD_H
+
+#pragma GCC visibility push(default)
+
+CUresult cuGetProcAddress(const char *name, void **function, int version, cuuint64_t flags);
+CUresult cuDeviceGetUuid(CUuuid *uuid, CUdevice ordinal);
+CUresult cuEventElapsedTime(float *milliseconds, CUevent start, CUevent end);
+
+#pragma GCC visibility pop
+
+#endif
