@@ -100,7 +100,7 @@ static void add_sizes(suite_results *results, const suite_panel *panel, bool qui
     for (size_t power = FIRST_SIZE; power <= panel->most; power *= 10) {
         for (size_t size = power; size <= (quick ? power : 3 * power); size *= 3) {
             if (size > panel->most || work_elements(work, size) > size) continue;
-            add_point(results, panel->work, size, quick ? 2 : 3, quick ? 4 : 10);
+            add_point(results, panel->work, size, quick ? 3 : 5, quick ? 4 : 10);
         }
     }
 }

@@ -147,6 +147,7 @@ static void put_key(FILE *script, const suite_results *results, const suite_pane
 }
 
 static void put_settings(FILE *script, const suite_results *results, const suite_panel *panels, double height) {
+    size_t most = panels[0].most < results->largest ? panels[0].most : results->largest;
     fprintf(script, "set terminal svg size %d,%.0f dynamic enhanced font 'sans-serif,13' background '#ffffff'\n",
             COLUMNS * PANEL_WIDTH, height);
     for (int c = 0; c < CONTENDERS; c++) fprintf(script, "set style line %d %s\n", c + 1, styles[c]);
@@ -157,7 +158,7 @@ static void put_settings(FILE *script, const suite_results *results, const suite
         "set lmargin 9\nset rmargin 3\nset logscale xy\nset format x '10^{%%L}'\nunset mxtics\nset xlabel 'elements'\n"
         "unset key\nset xrange [400:%.4g]\nset multiplot\n"
         "set label 1 '%s, float32, 1 thread and %u' at screen 0.5, %.4f center font ',17' noenhanced\n",
-        1.4 * (double)panels[0].most, panels[0].family, results->threads, 1 - 0.5 * TITLE_HEIGHT / height);
+        1.4 * (double)most, panels[0].family, results->threads, 1 - 0.5 * TITLE_HEIGHT / height);
 }
 
 /* NULL without memory. The caller frees it. */
