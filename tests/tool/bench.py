@@ -24,7 +24,7 @@ WORK = ["add", "add_row", "exp", "tanh", "sum", "sum_rows", "sum_columns", "soft
 
 class Bench(command_line.ToolTest):
     def run_one(self, name, *arguments):
-        benchmarks = json.loads(self.check(command_line.tarn("bench", name, "--quick", "--json", *arguments), 0).out)["benchmarks"]
+        benchmarks = json.loads(self.check(command_line.tarn("bench", name, "-qq", "--json", *arguments), 0).out)["benchmarks"]
         self.assertEqual([benchmark["benchmark"] for benchmark in benchmarks], [name])
         return benchmarks[0]
 
@@ -55,7 +55,7 @@ class Bench(command_line.ToolTest):
             self.assertEqual(stack["target"], 1.05 if judged else None)
             self.assertEqual(stack["met"], stack["written_step_against_first"] <= 1.05 if judged else None)
             self.assertAlmostEqual(stack["written_step_against_first"] * first, stack["ns"]["training step, written"], places=3)
-        self.assertIn("nonsense", self.check(command_line.tarn("bench", "stacks", "--quick", "--allocator", "nonsense"), 2).err)
+        self.assertIn("nonsense", self.check(command_line.tarn("bench", "stacks", "-qq", "--allocator", "nonsense"), 2).err)
 
     def test_replay_measures_each_trace_of_the_folder(self):
         result = self.run_one("replay", "--data", self.folder)
@@ -191,7 +191,7 @@ class Bench(command_line.ToolTest):
             self.skipTest("gnuplot is not installed")
         folder = self.path("plots")
         with self.without_torch():
-            result = self.check(command_line.tarn("bench", "ops", "expr", "--quick", "--largest=1000", "--json", "--svg", folder), 0)
+            result = self.check(command_line.tarn("bench", "ops", "expr", "-qq", "--json", "--svg", folder), 0)
         ops, expr = json.loads(result.out)["benchmarks"]
         self.check_suite(ops, "ops", folder)
         self.check_suite(expr, "expr", folder)
@@ -225,7 +225,7 @@ class Bench(command_line.ToolTest):
     def test_a_plot_that_gnuplot_does_not_draw_leaves_no_file(self):
         self.write("gnuplot", "#!/bin/sh\n[ \"$1\" = --version ] || { echo half; exit 1; }\n")
         with self.without_torch(), unittest.mock.patch.dict(os.environ, PATH=self.folder):
-            result = command_line.tarn("bench", "expr", "--quick", "--largest=1000", "--json", "--svg", self.path("plots"))
+            result = command_line.tarn("bench", "expr", "-qq", "--json", "--svg", self.path("plots"))
         self.assertIn("expressions.svg", self.check(result, 2).err)
         self.assertEqual((result.out, os.listdir(self.path("plots"))), ("", []))
 

@@ -160,9 +160,9 @@ int bench_alloc(const bench_options *options, json_t **out_result) {
     alloc_figures *figures = calloc(1, sizeof *figures);
     if (!figures) return tool_no_memory(BENCH_COMMAND);
     memcpy(figures->peers, all_peers, sizeof all_peers);
-    figures->rounds = options->quick ? 3 : MOST_ROUNDS;
+    figures->rounds = options->trial ? 1 : options->quick ? 3 : MOST_ROUNDS;
     peers_find(figures->peers, PEERS);
-    run_rounds(figures, options->quick ? 3e6 : 1e7);
+    run_rounds(figures, options->trial ? 1e5 : options->quick ? 3e6 : 1e7);
     if (!options->as_json) print_table(figures);
     *out_result = to_json(figures);
     free(figures);

@@ -108,7 +108,9 @@ static void add_sizes(suite_results *results, const suite_panel *panel, bool qui
 static void choose_points(const bench_suite *suite, const bench_options *options, suite_results *results) {
     for (size_t i = 0; i < suite->row_count; i++) {
         const suite_row *row = &suite->rows[i];
-        size_t elements = row->elements > 0 ? row->elements : results->largest, round_ms = options->quick ? 10 : 50;
+        size_t elements = row->elements > 0 ? row->elements : results->largest, round_ms = options->trial   ? 1
+                                                                                           : options->quick ? 10
+                                                                                                            : 50;
         add_point(results, row->work, elements, results->rounds, round_ms);
         if (row->other != NULL) add_point(results, row->other, elements, results->rounds, round_ms);
     }
@@ -117,9 +119,14 @@ static void choose_points(const bench_suite *suite, const bench_options *options
 }
 
 bool suite_measure(const bench_suite *suite, const bench_options *options, suite_results *out_results) {
-    static const size_t usual = 100000000, quick = 10000000;
-    *out_results = (suite_results){
-        .largest = options->quick ? quick : usual, .rounds = options->quick ? 3 : 9, .threads = base_processor_count()};
+    static const size_t usual = 100000000, quick = 10000000, trial = 1000;
+    *out_results = (suite_results){.largest = options->trial   ? trial
+                                              : options->quick ? quick
+                                                               : usual,
+                                   .rounds = options->trial   ? 1
+                                             : options->quick ? 3
+                                                              : 9,
+                                   .threads = base_processor_count()};
     if (options->largest > 0) out_results->largest = options->largest;
     choose_points(suite, options, out_results);
     char *points = points_to_text(out_results);

@@ -8,7 +8,7 @@
 #include "computing.h"
 
 /* How much longer than planned a point may take, where each call is longer than a round. */
-enum { MOST_ROUNDS = 31, PATIENCE = 4 };
+enum { MOST_ROUNDS = 31, PATIENCE = 2 };
 /* The dimensions that operands have. */
 enum { ROW = 1000, BATCH_SIDE = 64, IMAGES = 8, CHANNELS = 64, LEAST_ELEMENTS = CHANNELS * CHANNELS * 9 };
 

@@ -14,6 +14,7 @@
 
 typedef struct bench_options {
     bool quick;
+    bool trial; /* everything as short as it can be, only to see that it works; `quick` is set as well */
     bool as_json;
     const char *data;                    /* folder with snapshots; NULL: none was named */
     const char *specs[BENCH_MOST_SPECS]; /* stacks to measure instead of the usual ones */

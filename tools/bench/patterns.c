@@ -24,6 +24,8 @@
 #define LANE 4096u /* places of a lane; a power of two */
 #define BATCH 64u  /* blocks handed over at once */
 #define WARM_UP_PAIRS ((size_t)1 << 17)
+/* Warming up takes so many times the time that is measured for, but no longer than this. */
+#define WARM_UP_BUDGETS 50
 #define WARM_UP_NS 1.5e8
 #define SETTLING_STEPS 6u
 
@@ -278,19 +280,21 @@ static tarn_status time_once(const bench_pattern *pattern, tarn_allocator *alloc
 /* What is measured is an allocator that has come to rest: each contender first does the same without writing, so many pairs or so
  * long; a few at a time at first, since there are stacks that write to what they hand out. Then memory is touched for the first
  * time, and where sizes are mixed, blocks move about for some steps more, unless a step takes very long. */
-static tarn_status warm_up(const bench_pattern *pattern, tarn_allocator *allocator, const training_step *training) {
+static tarn_status warm_up(const bench_pattern *pattern, tarn_allocator *allocator, const training_step *training,
+                           double budget_ns) {
+    double most_ns = fmin(WARM_UP_NS, WARM_UP_BUDGETS * budget_ns);
     bench_pattern unwritten = *pattern;
     unwritten.written = false;
     tarn_status status = TARN_OK;
     double elapsed, spent = 0;
     size_t done = 0;
-    for (size_t pairs = 1; done < WARM_UP_PAIRS && spent < WARM_UP_NS && status == TARN_OK; pairs *= 2) {
+    for (size_t pairs = 1; done < WARM_UP_PAIRS && spent < most_ns && status == TARN_OK; pairs *= 2) {
         status = time_once(&unwritten, allocator, training, pairs, &elapsed);
         done += pairs_done(pattern, pairs);
         spent += elapsed;
     }
     unsigned steps = pattern->kind == PATTERN_TRAINING ? SETTLING_STEPS : 1;
-    for (unsigned i = 0; i < steps && (i == 0 || spent < 2 * WARM_UP_NS) && status == TARN_OK; i++) {
+    for (unsigned i = 0; i < steps && (i == 0 || spent < 2 * most_ns) && status == TARN_OK; i++) {
         status = time_once(pattern, allocator, training, 1, &elapsed);
         spent += elapsed;
     }
@@ -304,7 +308,7 @@ static tarn_status measure(const bench_pattern *pattern, tarn_allocator *allocat
     prepare_training(&training);
     double elapsed, spent = 0, best = INFINITY;
     size_t pairs = 1;
-    tarn_status status = warm_up(pattern, allocator, &training);
+    tarn_status status = warm_up(pattern, allocator, &training, budget_ns);
     while (status == TARN_OK && spent < 2 * budget_ns) {
         status = time_once(pattern, allocator, &training, pairs, &elapsed);
         if (elapsed < budget_ns / 2 && spent == 0) {

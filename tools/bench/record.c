@@ -134,7 +134,7 @@ int bench_record(const bench_options *options, json_t **out_result) {
         return TOOL_INPUT;
     }
     snprintf(trace, sizeof trace, "%s/trace", folder);
-    size_t rounds = options->quick ? 3 : MOST_ROUNDS;
+    size_t rounds = options->trial ? 1 : options->quick ? 3 : MOST_ROUNDS;
     double seconds[WAYS];
     bool is_measured = false;
     for (size_t i = 0; i < sizeof interpreters / sizeof interpreters[0] && !is_measured; i++) {

@@ -12,7 +12,6 @@
 #include "tarn/progress.h"
 
 /* For one round of one pattern, beside its warm-up. All of them take less than a minute. */
-static const double budget_ns = 1e7;
 
 /* Of the patterns, those that one thread goes through: an arena is for one. */
 static const char *const measured[] = {"64 B", "64 KiB", "1 MiB", "16 MiB", "training step", "training step, written"};
@@ -59,7 +58,7 @@ static const bench_pattern *pattern_named(const char *name) {
     return &bench_patterns[i];
 }
 
-static tarn_status measure_stack(stack_figures *stack) {
+static tarn_status measure_stack(stack_figures *stack, double budget_ns) {
     for (size_t k = 0; k < MEASURED; k++) {
         double ns;
         tarn_status status = bench_measure(pattern_named(measured[k]), stack->spec, budget_ns, &ns);
@@ -69,13 +68,13 @@ static tarn_status measure_stack(stack_figures *stack) {
     return TARN_OK;
 }
 
-static int run_rounds(stack_figures *stacks, size_t count, size_t rounds) {
+static int run_rounds(stack_figures *stacks, size_t count, size_t rounds, double budget_ns) {
     tool_progress progress = {.total_runs = rounds};
     for (size_t round = 0; round < rounds; round++) {
         progress_begin(&progress, "stacks", "round", count);
         for (size_t i = 0; i < count; i++) {
             progress_step(&progress);
-            tarn_status status = measure_stack(&stacks[i]);
+            tarn_status status = measure_stack(&stacks[i], budget_ns);
             if (status != TARN_OK) return tool_fail(BENCH_COMMAND, stacks[i].spec, status);
         }
         progress_end(&progress);
@@ -123,7 +122,7 @@ int bench_stacks(const bench_options *options, json_t **out_result) {
     bool is_named = options->spec_count > 0;
     const char *const *specs = is_named ? options->specs : usual;
     size_t count = is_named ? options->spec_count : sizeof usual / sizeof usual[0];
-    size_t rounds = options->quick ? 2 : 7;
+    size_t rounds = options->trial ? 1 : options->quick ? 2 : 7;
     stack_figures *stacks = calloc(count, sizeof *stacks);
     if (!stacks) return tool_no_memory(BENCH_COMMAND);
     for (size_t i = 0; i < count; i++) {
@@ -131,7 +130,7 @@ int bench_stacks(const bench_options *options, json_t **out_result) {
         for (size_t k = 0; k < TARGETS; k++)
             if (strcmp(specs[i], targets[k].spec) == 0) stacks[i].limit = targets[k].limit;
     }
-    int code = run_rounds(stacks, count, rounds);
+    int code = run_rounds(stacks, count, rounds, options->trial ? 1e5 : 1e7);
     if (code == TOOL_DONE) {
         if (!options->as_json) print_table(stacks, count, rounds);
         *out_result = to_json(stacks, count, rounds);

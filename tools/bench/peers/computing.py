@@ -19,7 +19,7 @@ def median(function, rounds, seconds):
         once = time.perf_counter_ns() - began
     calls = max(1, int(seconds * 1e9 / max(1, once)))
     times = []
-    patience = 4e9 * seconds * rounds
+    patience = 2e9 * seconds * rounds
     while len(times) < rounds and patience > 0:
         began = time.perf_counter_ns()
         for _ in range(calls):
