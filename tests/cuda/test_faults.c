@@ -3,6 +3,7 @@
  * succeeds afterwards. And devices that are lost, and children of forks. */
 #include "gpu.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,11 +76,12 @@ static void use_events(run *self) {
     TRY(tarn_stream_record(self->stream, &begin));
     if (begin != NULL) TRY(tarn_stream_wait(self->second, begin));
     TRY(tarn_stream_record(self->second, &end));
-    if (end != NULL) {
+    if (begin != NULL && end != NULL) {
         TRY(tarn_event_is_complete(end, &is_complete));
-        TRY(tarn_event_synchronize(end));
+        bool are_done = TRY(tarn_event_synchronize(begin)) == TARN_OK;
+        are_done = TRY(tarn_event_synchronize(end)) == TARN_OK && are_done;
+        if (are_done) TRY(tarn_event_elapsed(begin, end, &elapsed));
     }
-    if (begin != NULL && end != NULL) TRY(tarn_event_elapsed(begin, end, &elapsed));
     assert_ok(tarn_event_release(begin));
     assert_ok(tarn_event_release(end));
 }
@@ -143,47 +145,48 @@ static void count_losses(void *context, tarn_log_level level, const char *senten
     if (strstr(sentence, "is lost") != NULL) losses++;
 }
 
-/* One call of the script fails. What the driver has afterwards that it did not have before has been logged. */
-static unsigned play_with_fault(const fake_cuda *fake, const char *schedule, tarn_status wanted) {
+/* One call of the script fails, unless it has fewer. What the driver has afterwards that it did not have before has been logged. */
+static bool play_with_fault(const fake_cuda *fake, const char *schedule, tarn_status wanted, unsigned *inout_noticed) {
     unsigned long long before = fake->live_objects(NULL);
     losses = 0;
     assert_int_equal(fake->fault(schedule), 0);
-    unsigned failures = play(wanted);
+    *inout_noticed += play(wanted) > 0;
     unsigned long long reached = fake->faults_done();
     assert_int_equal(fake->fault(NULL), 0);
-    if (reached != 1) fail_msg("%s: %llu faults happened", schedule, reached);
     const char *sentence = NULL;
+    /* What the driver did not take back ends with its context. */
+    if (losses > 0 && fake->violations(&sentence) == 1 && strstr(sentence, "a context ends with") != NULL)
+        fake->forget_violations();
     if (fake->violations(&sentence) != 0) fail_msg("after %s the driver was used wrongly: %s", schedule, sentence);
     if (fake->live_objects(&sentence) > before + losses) fail_msg("after %s the driver has %s", schedule, sentence);
-    return failures;
+    return reached > 0;
 }
 
 /* Fails each call of the script in turn; `moment`: before or after its effect. */
 static void sweep(const char *error, const char *moment, tarn_status wanted) {
     const fake_cuda *fake = gpu_fake();
     tarn_log_set(count_losses, NULL, TARN_LOG_WARNING);
-    assert_int_equal(fake->fault(NULL), 0);
-    assert_int_equal(play(TARN_OK), 0);
-    unsigned long long calls = fake->calls(NULL), noticed = 0;
-    for (unsigned long long k = 1; k <= calls; k++) {
+    unsigned calls = 0, noticed = 0;
+    for (bool was_reached = true; was_reached; calls += was_reached) {
         char schedule[96];
-        snprintf(schedule, sizeof schedule, "any:%llu:%s:once:%s", k, error, moment);
-        noticed += play_with_fault(fake, schedule, wanted) > 0;
+        snprintf(schedule, sizeof schedule, "any:%u:%s:once:%s", calls + 1, error, moment);
+        was_reached = play_with_fault(fake, schedule, wanted, &noticed);
         assert_int_equal(play(TARN_OK), 0);
     }
+    assert_true(calls > 50);
     tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
-    print_message("error %s, %s the effect: %llu of %llu calls of the driver failed, %llu were noticed by the caller\n",
-                  error, moment, calls, calls, noticed);
+    print_message("%s, %s the effect: %u of %u calls of the driver failed, %u were noticed by the caller\n", error,
+                  moment, calls, calls, noticed);
 }
 
 static void each_call_may_find_no_memory(void **state) {
     (void)state;
-    sweep("2", "before", TARN_OUT_OF_MEMORY);
+    sweep("CUDA_ERROR_OUT_OF_MEMORY", "before", TARN_OUT_OF_MEMORY);
 }
 
 static void each_call_may_fail_without_a_reason(void **state) {
     (void)state;
-    sweep("999", "before", TARN_INTERNAL);
+    sweep("CUDA_ERROR_UNKNOWN", "before", TARN_INTERNAL);
 }
 
 int main(void) {

@@ -142,8 +142,10 @@ static void a_graph_that_cannot_be_made_leaves_everything_as_it_was(void **state
     (void)state;
     begin();
     const fake_cuda *fake = gpu_fake();
-    const char *const faults[] = {"cuGraphCreate:1:2", "cuGraphAddMemsetNode:1:2", "cuGraphAddMemcpyNode:1:2",
-                                  "cuGraphAddHostNode:1:2", "cuGraphInstantiateWithFlags:1:2"};
+    const char *const faults[] = {
+        "cuGraphCreate:1:CUDA_ERROR_OUT_OF_MEMORY", "cuGraphAddMemsetNode:1:CUDA_ERROR_OUT_OF_MEMORY",
+        "cuGraphAddMemcpyNode:1:CUDA_ERROR_OUT_OF_MEMORY", "cuGraphAddHostNode:1:CUDA_ERROR_OUT_OF_MEMORY",
+        "cuGraphInstantiateWithFlags:1:CUDA_ERROR_OUT_OF_MEMORY"};
     tarn_graph *graph = NULL;
     assert_ok(tarn_stream_begin_capture(stream, TARN_CAPTURE_GLOBAL));
     assert_ok(tarn_stream_fill(stream, memory, "m", 1, SIZE));
@@ -161,7 +163,10 @@ static void a_graph_that_cannot_be_made_leaves_everything_as_it_was(void **state
         assert_ok(tarn_graph_instantiate(graph, &instance));
         assert_ok(tarn_graph_instance_launch(instance, stream));
         /* A change that cannot be made changes nothing. */
-        assert_int_equal(fake->fault("cuGraphExecMemsetNodeSetParams:1:910,cuGraphInstantiateWithFlags:1:2"), 0);
+        assert_int_equal(
+            fake->fault(
+                "cuGraphExecMemsetNodeSetParams:1:CUDA_ERROR_GRAPH_EXEC_UPDATE_FAILURE,cuGraphInstantiateWithFlags:1:CUDA_ERROR_OUT_OF_MEMORY"),
+            0);
         assert_fails(tarn_graph_instance_set_fill(instance, 0, memory, "n", 1, SIZE), TARN_OUT_OF_MEMORY);
         assert_int_equal(fake->fault(NULL), 0);
         assert_ok(tarn_graph_instance_launch(instance, stream));

@@ -28,10 +28,27 @@ void cuda_reservation_destroy(cuda_reservation *reservation) {
     base_free(reservation);
 }
 
-void cuda_reservation_mark(tarn_backend_device *device, driver_pointer address, size_t count, bool are_mapped) {
+/* The reservation that holds a range of granules, and the number of the first. */
+static cuda_reservation *find_granules(tarn_backend_device *device, driver_pointer address, size_t *out_first) {
     cuda_reservation *reservation = (cuda_reservation *)base_range_containing(device->reservations, address);
-    if (reservation == NULL) return;
-    size_t first = (address - reservation->range.start) / device->granule;
+    *out_first = (address - reservation->range.start) / device->granule;
+    return reservation;
+}
+
+tarn_status cuda_reservation_check(tarn_backend_device *device, driver_pointer address, size_t count, bool are_mapped) {
+    size_t first;
+    const cuda_reservation *reservation = find_granules(device, address, &first);
+    for (size_t i = 0; i < count; i++) {
+        if (is_mapped(reservation, first + i) == are_mapped) continue;
+        return cuda_fail(TARN_INVALID_ARGUMENT, "granule %zu of the range is %s", i,
+                         are_mapped ? "not mapped" : "mapped already");
+    }
+    return TARN_OK;
+}
+
+void cuda_reservation_mark(tarn_backend_device *device, driver_pointer address, size_t count, bool are_mapped) {
+    size_t first;
+    cuda_reservation *reservation = find_granules(device, address, &first);
     for (size_t i = first; i < first + count; i++) {
         uint64_t bit = UINT64_C(1) << i % BITS;
         if (are_mapped) reservation->mapped[i / BITS] |= bit;

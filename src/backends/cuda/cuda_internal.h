@@ -136,7 +136,9 @@ void cuda_memory_end(tarn_backend_device *device);
 cuda_reservation *cuda_reservation_create(size_t granules);
 /* NULL is allowed. */
 void cuda_reservation_destroy(cuda_reservation *reservation);
-/* Notes whether granules inside a reservation are mapped. */
+/* INVALID_ARGUMENT unless the granules, which lie in one reservation, are all mapped, or all are not. */
+tarn_status cuda_reservation_check(tarn_backend_device *device, driver_pointer address, size_t count, bool are_mapped);
+/* Notes whether they are. */
 void cuda_reservation_mark(tarn_backend_device *device, driver_pointer address, size_t count, bool are_mapped);
 /* Lets the device and its peers reach what has just been mapped. In the context's scope. */
 tarn_status cuda_access_open(tarn_backend_device *device, driver_pointer address, size_t size);

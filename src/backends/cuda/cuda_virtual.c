@@ -164,7 +164,8 @@ tarn_status cuda_granules_release(tarn_backend_device *device, size_t count, con
 /* Must be called in the context's scope, with the mapping lock held. */
 static tarn_status map(tarn_backend_device *device, driver_pointer address, size_t count,
                        const tarn_backend_granule *granules) {
-    tarn_status status = TARN_OK;
+    tarn_status status = cuda_reservation_check(device, address, count, false);
+    if (status != TARN_OK) return status;
     size_t done = 0;
     for (; done < count; done++) {
         status = CUDA_CALL(cuMemMap, address + done * device->granule, device->granule, 0, granules[done], 0);
@@ -194,7 +195,8 @@ tarn_status cuda_virtual_unmap(tarn_backend_device *device, void *address, size_
     if (status != TARN_OK) return status;
     /* A range of whole mappings goes in one call. */
     pthread_mutex_lock(&device->mapping_lock);
-    status = CUDA_CALL(cuMemUnmap, (uintptr_t)address, count * device->granule);
+    status = cuda_reservation_check(device, (uintptr_t)address, count, true);
+    if (status == TARN_OK) status = CUDA_CALL(cuMemUnmap, (uintptr_t)address, count * device->granule);
     if (status == TARN_OK) cuda_reservation_mark(device, (uintptr_t)address, count, false);
     pthread_mutex_unlock(&device->mapping_lock);
     cuda_leave(scope);
