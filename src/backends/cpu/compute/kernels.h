@@ -48,6 +48,9 @@ typedef struct cpu_folds {
     void (*into_i64[CPU_FOLD_COUNT])(int64_t *values, const int64_t *lanes, size_t count);
 } cpu_folds;
 
+/* `from` has `rows` rows of `columns` elements that lie side by side, which become the columns of `to`. Strides are bytes from row to row. */
+typedef void cpu_turn(char *to, int64_t to_stride, const char *from, int64_t from_stride, size_t rows, size_t columns);
+
 struct cpu_product_kernels; /* product.h */
 struct cpu_rows;            /* rows.h */
 struct cpu_normalizing;     /* normalizing.h */
@@ -60,6 +63,7 @@ typedef struct cpu_kernels {
     const cpu_step_table *arithmetic, *functions;
     const cpu_conversions *conversions;
     const cpu_folds *folds;
+    cpu_turn *const *turns; /* of elements of 1, 2, 4 and 8 bytes */
     const struct cpu_product_kernels *product;
     const struct cpu_rows *rows;
     const struct cpu_normalizing *normalizing;

@@ -9,8 +9,7 @@
 
 /* Rows shorter than this are put into tiles of several. */
 #define SHORT_ROW 256
-/* Columns and rows of tiles for operands that run along different dimensions: a few cache lines each way. */
-#define TURNED_COLUMNS 64
+/* Rows of tiles for operands that run along different dimensions, where there are as many: a few cache lines each way. */
 #define TURNED_ROWS 64
 /* Lanes of a tile whose results go past the caches: so few that reading and writing take turns before the memory notices. */
 #define STREAMED_TILE 512
@@ -86,8 +85,9 @@ static void set_access(cpu_plan *plan, const cpu_order *order, uint32_t i) {
     access->data = operand->data;
     access->element = tarn_element_size(operand->type);
     access->lane = cpu_lane_of(operand->type);
-    access->convert =
-        i < plan->operation->output_count ? conversions->stores[operand->type] : conversions->loads[operand->type];
+    access->convert = plan->moves                         ? NULL
+                      : i < plan->operation->output_count ? conversions->stores[operand->type]
+                                                          : conversions->loads[operand->type];
     access->is_direct = false;
     int64_t size = (int64_t)access->element;
     int64_t any = 0;
@@ -384,25 +384,37 @@ static uint32_t assign_slots(cpu_plan *plan) {
     return slots.used;
 }
 
+/* Columns of a tile whose operands run along different dimensions: about as many as rows. */
+static int64_t turned_columns(const cpu_plan *plan, int64_t most) {
+    int64_t side = TURNED_ROWS, rows = plan->dims[plan->rank - 2];
+    while (side * side > most) side /= 2;
+    int64_t columns = most / (rows < side ? rows : side);
+    return columns > CPU_TILE_LEAST ? columns & ~(int64_t)(CPU_TILE_LEAST - 1) : columns;
+}
+
+static size_t slot_lane_size(const cpu_plan *plan) {
+    if (plan->moves) return plan->accesses[0].element;
+    for (uint32_t i = 0; i < plan->register_count; i++) {
+        if (plan->slots[i] != CPU_NO_SLOT && cpu_lane_size(plan->lanes[i]) == 8) return 8;
+    }
+    return 4;
+}
+
 static void set_tiles(cpu_plan *plan, uint32_t slot_count, const cpu_order *order) {
     bool is_turned = order->is_turned;
-    size_t lane = 4;
-    for (uint32_t i = 0; i < plan->register_count; i++) {
-        if (plan->slots[i] != CPU_NO_SLOT && cpu_lane_size(plan->lanes[i]) == 8) lane = 8;
-    }
-    int64_t most = order->most > 0 ? order->most : CPU_TILE_MOST;
-    if (plan->streams && most > STREAMED_TILE) most = STREAMED_TILE;
+    size_t lane = slot_lane_size(plan);
+    int64_t most = order->most > 0 ? order->most : plan->moves ? (int64_t)(CPU_TILE_MOVED / lane) : CPU_TILE_MOST;
+    if (plan->streams && !is_turned && most > STREAMED_TILE) most = STREAMED_TILE;
     if (slot_count > 0) {
         int64_t fits = (int64_t)(CPU_SCRATCH / (slot_count * lane)) & ~(int64_t)(CPU_TILE_LEAST - 1);
         if (fits < most) most = fits;
     }
     plan->slot_size = (size_t)most * lane;
     int64_t columns = plan->dims[plan->rank - 1], rows = plan->dims[plan->rank - 2];
-    int64_t most_columns = is_turned && most > TURNED_COLUMNS ? TURNED_COLUMNS : most;
+    int64_t most_columns = is_turned ? turned_columns(plan, most) : most;
     plan->tile_columns = columns < most_columns ? columns : most_columns;
     if (plan->tile_rows > 1) {
         plan->tile_rows = most / plan->tile_columns;
-        if (is_turned && plan->tile_rows > TURNED_ROWS) plan->tile_rows = TURNED_ROWS;
         /* Rows lie side by side only when they are whole. */
         if (!is_turned && plan->tile_columns < columns) plan->tile_rows = 1;
     }
@@ -434,12 +446,29 @@ static bool is_past_caches(const cpu_plan *plan) {
     return bytes >= (cache < LARGE_CACHE ? cache : LARGE_CACHE) / 2;
 }
 
+static bool is_single(const tarn_operand *operand) {
+    int64_t any = 0;
+    for (uint32_t i = 0; i < operand->rank; i++) any |= operand->strides[i];
+    return any == 0;
+}
+
+/* A copy without a cast; one element for the whole space is a lane that is spread. */
+static bool is_move(const tarn_backend_operation *operation) {
+    const tarn_program *program = operation->program;
+    const tarn_step *step = &program->steps[0];
+    return program->step_count == 1 && program->reduction == TARN_OPERATION_COPY && operation->output_count == 1 &&
+           operation->input_count == 1 && step->operation == TARN_OPERATION_COPY &&
+           step->values[0].source == TARN_SOURCE_INPUT && step->type == operation->operands[0].type &&
+           step->type == operation->operands[1].type && !is_single(&operation->operands[1]);
+}
+
 tarn_status cpu_plan_make(cpu_plan *plan, const tarn_backend_operation *operation, const cpu_order *order,
                           bool with_outputs) {
     plan->kernels = cpu_kernels_get();
     plan->operation = operation;
     plan->access_count = operation->output_count + operation->input_count;
     plan->lane_cost = 0.1;
+    plan->moves = is_move(operation);
     set_space(plan, order);
     bool has_rows = !order->has_one_row && (order->is_turned || plan->dims[plan->rank - 1] < SHORT_ROW);
     plan->tile_rows = has_rows ? plan->dims[plan->rank - 2] : 1;

@@ -13,6 +13,8 @@
 /* Lanes of a tile at most, and at least however many registers there are. */
 #define CPU_TILE_MOST 4096
 #define CPU_TILE_LEAST 16
+/* Bytes of a tile that is only moved. */
+#define CPU_TILE_MOVED ((size_t)16 << 10)
 /* Bytes of scratch memory; what is left of the first cache is for the operands. */
 #define CPU_SCRATCH ((size_t)24 << 10)
 
@@ -60,6 +62,8 @@ typedef struct cpu_plan {
     uint32_t access_count, output_count;
     cpu_access accesses[TARN_PROGRAM_MAXIMUM_OPERANDS]; /* outputs first */
     bool streams;                                       /* outputs go past the caches */
+    bool
+        moves; /* the program is a copy without a cast: elements are moved as they are, whatever lanes they would have */
 
     uint32_t instruction_count, register_count;
     cpu_instruction instructions[CPU_MOST_INSTRUCTIONS];

@@ -5,65 +5,22 @@
 #include <emmintrin.h>
 #endif
 
+#include "backends/cpu/compute/grid.h"
 #include "backends/cpu/compute/plan.h"
 
 /* Bytes of a cache line. */
 #define LINE ((size_t)64)
 
-/* A rectangle of elements: how to get from one to the next along and across, in bytes. */
-typedef struct grid {
-    char *data;
-    int64_t along, across;
-} grid;
-
-/* One function for each size of elements, since a copy of known size is an instruction. */
-#define COPY_GRID(name, type)                                           \
-    static void name(grid to, grid from, size_t rows, size_t columns) { \
-        for (size_t r = 0; r < rows; r++) {                             \
-            char *target = to.data + (int64_t)r * to.across;            \
-            const char *source = from.data + (int64_t)r * from.across;  \
-            for (size_t c = 0; c < columns; c++) {                      \
-                memcpy(target, source, sizeof(type));                   \
-                target += to.along;                                     \
-                source += from.along;                                   \
-            }                                                           \
-        }                                                               \
-    }
-
-COPY_GRID(copy_grid_1, uint8_t)
-COPY_GRID(copy_grid_2, uint16_t)
-COPY_GRID(copy_grid_4, uint32_t)
-COPY_GRID(copy_grid_8, uint64_t)
-
-static int64_t magnitude(int64_t value) { return value < 0 ? -value : value; }
-
-/* Copies elements in the order in which they lie in `outside`, the memory of an operand; the other side is in the first cache. */
-static void copy_grid(grid to, grid from, const grid *outside, size_t rows, size_t columns, size_t element) {
-    if (rows > 1 && magnitude(outside->across) < magnitude(outside->along)) {
-        to = (grid){to.data, to.across, to.along};
-        from = (grid){from.data, from.across, from.along};
-        size_t turned = rows;
-        rows = columns;
-        columns = turned;
-    }
-    switch (element) {
-    case 1: copy_grid_1(to, from, rows, columns); break;
-    case 2: copy_grid_2(to, from, rows, columns); break;
-    case 4: copy_grid_4(to, from, rows, columns); break;
-    default: copy_grid_8(to, from, rows, columns); break;
-    }
-}
-
-static grid grid_of(const cpu_evaluation *evaluation, const cpu_access *access) {
+static cpu_grid grid_of(const cpu_evaluation *evaluation, const cpu_access *access) {
     const cpu_plan *plan = evaluation->plan;
     char *data = access->data;
     for (uint32_t i = 0; i < plan->rank; i++) data += evaluation->place[i] * access->strides[i];
-    return (grid){data, access->strides[plan->rank - 1], access->strides[plan->rank - 2]};
+    return (cpu_grid){data, access->strides[plan->rank - 1], access->strides[plan->rank - 2]};
 }
 
 /* The same rectangle packed into scratch memory. */
-static grid packed_grid(const cpu_evaluation *evaluation, void *data, size_t element) {
-    return (grid){data, (int64_t)element, (int64_t)(evaluation->columns * element)};
+static cpu_grid packed_grid(const cpu_evaluation *evaluation, void *data, size_t element) {
+    return (cpu_grid){data, (int64_t)element, (int64_t)(evaluation->columns * element)};
 }
 
 static void *slot_of(cpu_evaluation *evaluation, uint8_t slot) {
@@ -72,7 +29,7 @@ static void *slot_of(cpu_evaluation *evaluation, uint8_t slot) {
 
 static void load(cpu_evaluation *evaluation, const cpu_access *access) {
     size_t count = evaluation->rows * evaluation->columns;
-    grid from = grid_of(evaluation, access);
+    cpu_grid from = grid_of(evaluation, access);
     if (access->is_direct) {
         evaluation->registers[access->reg] = from.data;
         return;
@@ -84,19 +41,11 @@ static void load(cpu_evaluation *evaluation, const cpu_access *access) {
         return;
     }
     void *packed = access->convert != NULL ? slot_of(evaluation, evaluation->plan->raw_slot) : lanes;
-    if (from.along == (int64_t)access->element) {
-        size_t row = evaluation->columns * access->element;
-        for (size_t r = 0; r < evaluation->rows; r++) {
-            memcpy((char *)packed + r * row, from.data + (int64_t)r * from.across, row);
-        }
-    } else {
-        copy_grid(packed_grid(evaluation, packed, access->element), from, &from, evaluation->rows, evaluation->columns,
-                  access->element);
-    }
+    cpu_grid_copy(evaluation->plan->kernels, packed_grid(evaluation, packed, access->element), from, &from,
+                  evaluation->rows, evaluation->columns, access->element);
     if (access->convert != NULL) access->convert(lanes, packed, NULL, NULL, count);
 }
 
-#if defined(__SSE2__)
 /* Where inputs go on that are read in place, and by as many bytes as the output is written. */
 static size_t find_ahead(const cpu_evaluation *evaluation, size_t element, const char **out_ahead) {
     const cpu_plan *plan = evaluation->plan;
@@ -109,15 +58,12 @@ static size_t find_ahead(const cpu_evaluation *evaluation, size_t element, const
     }
     return count;
 }
-#endif
 
 /* Writes past the caches: what is read again only after much else has been would only push other things out of them. While that
- * keeps the memory busy in one direction, the inputs of the next tile are fetched in the other. */
-static void stream_out(const cpu_evaluation *evaluation, size_t element, char *to, const char *from, size_t size) {
+ * keeps the memory busy in one direction, what is ahead is fetched in the other. */
+static void stream_out(char *to, const char *from, size_t size, const char *const *ahead, size_t ahead_count) {
     size_t done = 0;
 #if defined(__SSE2__)
-    const char *ahead[TARN_PROGRAM_MAXIMUM_OPERANDS];
-    size_t ahead_count = find_ahead(evaluation, element, ahead);
     done = (size_t)(-(uintptr_t)to & (LINE - 1)); /* whole lines need no reading */
     if (done > size) done = size;
     memcpy(to, from, done);
@@ -129,16 +75,35 @@ static void stream_out(const cpu_evaluation *evaluation, size_t element, char *t
         }
     }
 #else
-    (void)evaluation;
-    (void)element;
+    (void)ahead;
+    (void)ahead_count;
 #endif
     memcpy(to + done, from + done, size - done);
+}
+
+/* A tile whose elements lie side by side. */
+static void store_whole(const cpu_evaluation *evaluation, size_t element, char *to, const char *packed) {
+    size_t size = evaluation->rows * evaluation->columns * element;
+    if (evaluation->plan->streams) {
+        const char *ahead[TARN_PROGRAM_MAXIMUM_OPERANDS];
+        stream_out(to, packed, size, ahead, find_ahead(evaluation, element, ahead));
+    } else {
+        memmove(to, packed, size);
+    }
+}
+
+/* A tile with elements side by side in its rows. */
+static void stream_rows(const cpu_evaluation *evaluation, size_t element, cpu_grid to, const char *packed) {
+    size_t row = evaluation->columns * element;
+    for (size_t r = 0; r < evaluation->rows; r++) {
+        stream_out(to.data + (int64_t)r * to.across, packed + r * row, row, NULL, 0);
+    }
 }
 
 static void store(cpu_evaluation *evaluation, const cpu_access *access) {
     const cpu_plan *plan = evaluation->plan;
     size_t count = evaluation->rows * evaluation->columns;
-    grid to = grid_of(evaluation, access);
+    cpu_grid to = grid_of(evaluation, access);
     void *lanes = evaluation->registers[access->reg];
     bool is_whole = access->reach == CPU_REACH_WHOLE;
     if (is_whole && access->convert != NULL && !plan->streams) {
@@ -150,17 +115,14 @@ static void store(cpu_evaluation *evaluation, const cpu_access *access) {
         packed = slot_of(evaluation, plan->raw_slot);
         access->convert(packed, lanes, NULL, NULL, count);
     }
-    if (is_whole) {
-        if (plan->streams) stream_out(evaluation, access->element, to.data, packed, count * access->element);
-        else memmove(to.data, packed, count * access->element);
-    } else if (to.along == (int64_t)access->element) {
-        size_t row = evaluation->columns * access->element;
-        for (size_t r = 0; r < evaluation->rows; r++) {
-            memcpy(to.data + (int64_t)r * to.across, (const char *)packed + r * row, row);
-        }
+    int64_t element = (int64_t)access->element;
+    if (is_whole || (to.along == element && to.across == (int64_t)evaluation->columns * element)) {
+        store_whole(evaluation, access->element, to.data, packed);
+    } else if (plan->streams && to.along == element) {
+        stream_rows(evaluation, access->element, to, packed);
     } else {
-        copy_grid(to, packed_grid(evaluation, packed, access->element), &to, evaluation->rows, evaluation->columns,
-                  access->element);
+        cpu_grid_copy(plan->kernels, to, packed_grid(evaluation, packed, access->element), &to, evaluation->rows,
+                      evaluation->columns, access->element);
     }
 }
 

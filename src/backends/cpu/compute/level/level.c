@@ -8,6 +8,7 @@ const cpu_kernels AT_LEVEL(cpu_kernels) = {
     .functions = &AT_LEVEL(cpu_functions),
     .conversions = &AT_LEVEL(cpu_conversions),
     .folds = &AT_LEVEL(cpu_folds),
+    .turns = AT_LEVEL(cpu_turns),
     .product = &AT_LEVEL(cpu_product_kernels),
     .rows = &AT_LEVEL(cpu_rows),
     .normalizing = &AT_LEVEL(cpu_normalizing),

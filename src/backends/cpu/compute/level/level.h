@@ -36,6 +36,7 @@ extern const cpu_step_table AT_LEVEL(cpu_arithmetic), AT_LEVEL(cpu_functions);
 extern cpu_kernel *const AT_LEVEL(cpu_multiply_adds)[CPU_LANE_COUNT];
 extern const cpu_conversions AT_LEVEL(cpu_conversions);
 extern const cpu_folds AT_LEVEL(cpu_folds);
+extern cpu_turn *const AT_LEVEL(cpu_turns)[4];
 extern const cpu_product_kernels AT_LEVEL(cpu_product_kernels);
 extern const cpu_rows AT_LEVEL(cpu_rows);
 extern const cpu_normalizing AT_LEVEL(cpu_normalizing);
