@@ -45,7 +45,7 @@ static void a_captured_evaluation_computes_at_each_launch(void **state) {
     static const float inputs[][4] = {{0, 0, 0, 0}, {5, 1, 2, 9}, {-3, 0.5f, 4, -2}};
     test_bench bench;
     captured_evaluation captured;
-    bench_open(&bench, "cpu", "caching");
+    bench_open(&bench, bench_device(), "caching");
     capture(&bench, &captured);
     void *address = tarn_tensor_data(captured.result);
     for (int i = 0; i < 3; i++) {
@@ -75,7 +75,7 @@ static void one_evaluation_runs_on_several_streams(void **state) {
     tarn_evaluation *evaluation = NULL;
     tarn_stream *streams[3] = {NULL};
     tarn_tensor *results[3] = {NULL};
-    bench_open(&bench, "cpu", "caching");
+    bench_open(&bench, bench_device(), "caching");
     tarn_tensor *input = counting(&bench, SHAPE(1, 4));
     tarn_expr *expr = build(input);
     EXPECT_OK(tarn_evaluation_create(&expr, 1, &evaluation));

@@ -23,6 +23,11 @@ static uint64_t memory_of(tarn_device *device) {
     return counters.memory_in_use;
 }
 
+const char *bench_device(void) {
+    const char *named = getenv("TARN_TEST_DEVICE");
+    return named != NULL ? named : "cpu";
+}
+
 void bench_open(test_bench *bench, const char *device, const char *spec) {
     EXPECT_OK(tarn_device_open(device, &bench->device));
     bench->memory_before = memory_of(bench->device);
@@ -51,21 +56,41 @@ tarn_tensor *counting(test_bench *bench, const tarn_shape *shape) {
     return tensor;
 }
 
-/* Element by element, by the tensor's own strides. */
-void expect_floats(tarn_tensor *tensor, const float *wanted, size_t count, const char *file, int line) {
+static bool is_reached_by_host(tarn_tensor *tensor) {
+    tarn_device_properties properties = {.struct_size = sizeof properties};
+    EXPECT_OK(tarn_device_properties_get(tarn_tensor_device(tensor), &properties));
+    return (properties.features & TARN_FEATURE_HOST_ACCESS) != 0;
+}
+
+void *elements_of(tarn_tensor *tensor) {
     const tarn_shape *shape = tarn_tensor_shape(tensor);
     const int64_t *strides = tarn_tensor_strides(tensor);
+    size_t count = tarn_tensor_elements(tensor), size = tarn_element_size(tarn_tensor_type(tensor));
+    char *elements = malloc(count * size + 1);
+    assert_non_null(elements);
+    if (!is_reached_by_host(tensor)) {
+        EXPECT_OK(tarn_tensor_read(tensor, NULL, elements, count * size));
+        return elements;
+    }
     int64_t place[TARN_MAXIMUM_RANK] = {0};
-    bool is_right = tarn_tensor_elements(tensor) == count && tarn_tensor_type(tensor) == TARN_ELEMENT_F32;
-    if (!is_right) print_error("%zu elements instead of %zu\n", tarn_tensor_elements(tensor), count);
-    for (size_t i = 0; i < count && is_right; i++) {
+    for (size_t i = 0; i < count; i++) {
         int64_t offset = 0;
         for (size_t d = 0; d < shape->rank; d++) offset += place[d] * strides[d];
-        float got = ((const float *)tarn_tensor_data(tensor))[offset];
-        is_right = got == wanted[i] || (isnan(got) && isnan(wanted[i]));
-        if (!is_right) print_error("element %zu is %g instead of %g\n", i, (double)got, (double)wanted[i]);
+        memcpy(elements + i * size, (const char *)tarn_tensor_data(tensor) + offset * (int64_t)size, size);
         for (size_t d = shape->rank; d-- > 0 && ++place[d] == shape->dims[d];) place[d] = 0;
     }
+    return elements;
+}
+
+void expect_floats(tarn_tensor *tensor, const float *wanted, size_t count, const char *file, int line) {
+    bool is_right = tarn_tensor_elements(tensor) == count && tarn_tensor_type(tensor) == TARN_ELEMENT_F32;
+    if (!is_right) print_error("%zu elements instead of %zu\n", tarn_tensor_elements(tensor), count);
+    float *elements = is_right ? elements_of(tensor) : NULL;
+    for (size_t i = 0; i < count && is_right; i++) {
+        is_right = elements[i] == wanted[i] || (isnan(elements[i]) && isnan(wanted[i]));
+        if (!is_right) print_error("element %zu is %g instead of %g\n", i, (double)elements[i], (double)wanted[i]);
+    }
+    free(elements);
     if (!is_right) _fail(file, line);
 }
 

@@ -18,6 +18,8 @@ typedef struct test_bench {
     uint64_t memory_before; /* of the device */
 } test_bench;
 
+/* The device that tests run on which can run on any: TARN_TEST_DEVICE, or else the cpu. */
+const char *bench_device(void);
 /* Opens the device and creates the allocator on it. */
 void bench_open(test_bench *bench, const char *device, const char *spec);
 /* Releases them; the test fails where a buffer is left, or memory of the device. */
@@ -29,6 +31,9 @@ void bench_close(test_bench *bench);
 
 /* 0, 1, 2, … in row-major order, in F32; made on the default stream. */
 tarn_tensor *counting(test_bench *bench, const tarn_shape *shape);
+/* The elements in row-major order, from malloc: read by the tensor's own strides where the host reaches them, else by tarn_tensor_read. Their
+ * work has finished. */
+void *elements_of(tarn_tensor *tensor);
 /* Fails unless the elements, read as F32 tensors are, are those. */
 void expect_floats(tarn_tensor *tensor, const float *wanted, size_t count, const char *file, int line);
 #define EXPECT_FLOATS(tensor, ...)                                                                            \

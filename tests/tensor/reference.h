@@ -28,7 +28,7 @@ void reference_store(tarn_element_type type, reference_number number, void *out_
 /* A number of one type as one of another; floats are rounded where `rounds`. */
 reference_number reference_cast(reference_number number, tarn_element_type from, tarn_element_type to, bool rounds);
 
-/* The elements of a tensor that the host can read and whose work has finished. */
+/* The elements of a tensor whose work has finished. */
 reference_tensor reference_read(tarn_tensor *tensor);
 reference_tensor reference_make(tarn_element_type type, const tarn_shape *shape);
 reference_tensor reference_of_scalar(tarn_scalar scalar, tarn_element_type type);

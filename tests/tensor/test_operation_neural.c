@@ -273,8 +273,11 @@ static void an_index_out_of_range_is_told_and_gives_zeros(void **state) {
     tarn_tensor *x = counting(bench, SHAPE(3)), *indices, *result = NULL;
     EXPECT_OK(tarn_tensor_from_data(bench->allocator, SHAPE(3), TARN_ELEMENT_I64, (const int64_t[]){2, 3, -1}, NULL,
                                     &indices));
-    EXPECT(TARN_INVALID_ARGUMENT, tarn_gather(x, indices, 0, NULL, &result));
-    assert_null(result);
+    /* The cpu's default stream has done its work when the call returns. */
+    if (tarn_device_type_of(bench->device) == TARN_DEVICE_CPU) {
+        EXPECT(TARN_INVALID_ARGUMENT, tarn_gather(x, indices, 0, NULL, &result));
+        assert_null(result);
+    }
     tarn_operation_options options = {.struct_size = sizeof options, .stream = trials->worker};
     EXPECT_OK(tarn_gather(x, indices, 0, &options, &result));
     EXPECT(TARN_INVALID_ARGUMENT, tarn_stream_synchronize(trials->worker));

@@ -101,11 +101,13 @@ static void nothing_reduces_to_what_changes_nothing(void **state) {
     EXPECT_OK(tarn_tensor_release(result));
     result = NULL;
     EXPECT_OK(tarn_mean(x, NULL, 0, 1, NULL, &result));
-    assert_true(isnan(*(float *)tarn_tensor_data(result)));
+    float mean;
+    EXPECT_OK(tarn_tensor_read(result, NULL, &mean, sizeof mean));
+    assert_true(isnan(mean));
     EXPECT_OK(tarn_tensor_release(result));
     result = NULL;
     EXPECT(TARN_INVALID_ARGUMENT, tarn_max(x, (const int[]){1}, 1, 0, NULL, &result));
-    EXPECT_SENTENCE("cpu: max: over no elements of the shape [2, 0]");
+    EXPECT_SENTENCE("max: over no elements of the shape [2, 0]");
     EXPECT(TARN_INVALID_ARGUMENT, tarn_min(x, NULL, 0, 0, NULL, &result));
     assert_null(result);
     EXPECT_OK(tarn_tensor_release(x));

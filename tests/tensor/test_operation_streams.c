@@ -8,7 +8,7 @@
 
 static int begin(void **state) {
     static test_bench bench;
-    bench_open(&bench, "cpu", "caching");
+    bench_open(&bench, bench_device(), "caching");
     *state = &bench;
     return 0;
 }

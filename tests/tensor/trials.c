@@ -11,7 +11,7 @@
 int trials_begin(void **state) {
     test_trials *begun = calloc(1, sizeof *begun);
     if (begun == NULL) return -1;
-    bench_open(&begun->bench, "cpu", "caching");
+    bench_open(&begun->bench, bench_device(), "caching");
     EXPECT_OK(tarn_stream_create(begun->bench.device, &begun->worker));
     begun->seed = 20261121;
     begun->every = getenv("TARN_TEST_SLOWNESS") != NULL ? 10 : 1;
