@@ -2,13 +2,14 @@
 configure_file(${PROJECT_SOURCE_DIR}/include/tarn/version.h.in ${PROJECT_BINARY_DIR}/include/tarn/version.h @ONLY)
 
 include(cmake/kernels.cmake)
+include(cmake/cuda.cmake)
 file(GLOB_RECURSE library_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/*.c)
 list(REMOVE_ITEM library_sources ${kernel_sources})
 list(FILTER library_sources EXCLUDE REGEX "/backends/opencl/")
 if(NOT TARN_HAS_ONEDNN)
     list(FILTER library_sources EXCLUDE REGEX "/onednn_[^/]*\\.c$")
 endif()
-add_library(tarn_objects OBJECT ${library_sources})
+add_library(tarn_objects OBJECT ${library_sources} ${PROJECT_BINARY_DIR}/cuda_embedded.c)
 target_link_libraries(tarn_objects PRIVATE tarn_options)
 # Where programs that have the library inside find what is installed beside libtarn.
 file(RELATIVE_PATH library_folder ${CMAKE_INSTALL_FULL_BINDIR} ${CMAKE_INSTALL_FULL_LIBDIR})

@@ -4,6 +4,7 @@
 
 #include "backends/cuda/cuda.h"
 #include "backends/cuda/cuda_internal.h"
+#include "backends/cuda/operations/operations.h"
 #include "base/memory.h"
 
 /* Bytes: allocations are shifted to what the driver does not align to by itself (cuda_memory.c). */
@@ -150,8 +151,10 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
     tarn_backend_device *device = base_allocate(1, sizeof *device);
     if (device == NULL) return cuda_fail(TARN_OUT_OF_MEMORY, "no host memory for the device");
     device->ordinal = ordinal;
-    status = begin(device);
+    status = cuda_operations_begin(device);
+    if (status == TARN_OK) status = begin(device);
     if (status != TARN_OK) {
+        cuda_operations_end(device);
         base_free(device);
         return status;
     }
@@ -164,6 +167,7 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
 static void device_close(tarn_backend_device *device) {
     cuda_scope scope = cuda_enter_to_end(device);
     cuda_virtual_end(device);
+    cuda_operations_end(device);
     cuda_events_end(device);
     CUDA_DISCARD(cuStreamDestroy, device->default_stream.handle);
     cuda_leave(scope);
@@ -215,7 +219,7 @@ static tarn_status device_synchronize(tarn_backend_device *device) {
     if (status != TARN_OK) return status;
     status = cuda_answer(cuda_driver.cuCtxSynchronize(), "cuCtxSynchronize");
     cuda_leave(scope);
-    return status;
+    return status == TARN_OK ? cuda_workspace_take_failure(device, NULL) : status;
 }
 
 const tarn_backend cuda_backend = {
@@ -251,6 +255,7 @@ const tarn_backend cuda_backend = {
     .event_query = cuda_event_query,
     .event_synchronize = cuda_event_synchronize,
     .event_elapsed = cuda_event_elapsed,
+    .operations = &cuda_operations,
     .capture = &cuda_capture,
     .peer = &cuda_peer,
     .interprocess = &cuda_interprocess,

@@ -10,6 +10,7 @@
 #include "base/config.h"
 
 cuda_driver_functions cuda_driver;
+int cuda_driver_version;
 
 typedef driver_result (*version_function)(int *out_version);
 typedef driver_result (*address_function)(const char *name, void **out_function, int version, uint64_t flags,
@@ -87,6 +88,7 @@ tarn_status cuda_driver_load(void) {
     tarn_status status = check_version(library, &version);
     if (status == TARN_OK) status = find_functions(library, version);
     if (status != TARN_OK) dlclose(library);
+    else cuda_driver_version = version;
     return status;
 }
 

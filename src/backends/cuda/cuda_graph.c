@@ -10,6 +10,7 @@
 
 #include "backends/cuda/cuda.h"
 #include "backends/cuda/cuda_internal.h"
+#include "backends/cuda/operations/operations.h"
 #include "base/memory.h"
 
 typedef struct graph_piece {
@@ -27,6 +28,8 @@ typedef struct graph_build {
 
 struct tarn_backend_graph {
     graph_build build;
+    struct tarn_backend_stream
+        captured; /* has the workspace of the operations; its handle is that of the capture that is going on */
     size_t count;
     graph_piece *pieces;
     size_t *numbers; /* what the pieces come after */
@@ -38,6 +41,7 @@ typedef struct node_place {
     const driver_graph_node *after;
     size_t after_count;
     driver_context context;
+    struct tarn_backend_stream *captured; /* the graph's */
 } node_place;
 
 static driver_copy copy_of(const tarn_graph_node_info *work) {
@@ -82,21 +86,20 @@ static tarn_status add_fill(const node_place *place, const tarn_graph_node_info 
     return CUDA_CALL(cuGraphAddMemsetNode, out_end, place->graph, &first, 1, &fills[1], place->context);
 }
 
-/* Captures an operation alone. The stream is of this call, so that nobody else's work gets into it. */
-static tarn_status capture_operation(tarn_backend_device *device, const tarn_backend_operation *operation,
-                                     driver_graph *out_graph) {
-    struct tarn_backend_stream stream = {NULL};
-    tarn_status status = cuda_stream_open(device, &stream);
+/* Captures an operation alone. The driver's stream is of this call, so that nobody else's work gets into it. */
+static tarn_status capture_operation(tarn_backend_device *device, struct tarn_backend_stream *stream,
+                                     const tarn_backend_operation *operation, driver_graph *out_graph) {
+    tarn_status status = cuda_stream_open(device, stream);
     if (status != TARN_OK) return status;
     driver_graph graph = NULL;
-    status = CUDA_CALL(cuStreamBeginCapture, stream.handle, DRIVER_CAPTURE_RELAXED);
+    status = CUDA_CALL(cuStreamBeginCapture, stream->handle, DRIVER_CAPTURE_RELAXED);
     if (status == TARN_OK) {
-        status = cuda_backend.operations->enqueue(device, &stream, operation);
+        status = cuda_backend.operations->enqueue(device, stream, operation);
         /* A capture is ended also where its work was refused; then the reason stands already. */
-        driver_result result = cuda_driver.cuStreamEndCapture(stream.handle, &graph);
+        driver_result result = cuda_driver.cuStreamEndCapture(stream->handle, &graph);
         if (status == TARN_OK) status = cuda_answer(result, "cuStreamEndCapture");
     }
-    CUDA_DISCARD(cuStreamDestroy, stream.handle);
+    CUDA_DISCARD(cuStreamDestroy, stream->handle);
     if (status == TARN_OK) *out_graph = graph;
     else if (graph != NULL) CUDA_DISCARD(cuGraphDestroy, graph);
     return status;
@@ -105,7 +108,7 @@ static tarn_status capture_operation(tarn_backend_device *device, const tarn_bac
 static tarn_status add_operation(tarn_backend_device *device, const node_place *place, const tarn_graph_node_info *work,
                                  driver_graph_node *out_end) {
     driver_graph child = NULL;
-    tarn_status status = capture_operation(device, work->operation, &child);
+    tarn_status status = capture_operation(device, place->captured, work->operation, &child);
     if (status != TARN_OK) return status;
     status = CUDA_CALL(cuGraphAddChildGraphNode, out_end, place->graph, place->after, place->after_count, child);
     CUDA_DISCARD(cuGraphDestroy, child);
@@ -144,26 +147,27 @@ static void destroy_build(graph_build *build) {
     *build = (graph_build){NULL};
 }
 
-static tarn_status add_pieces(tarn_backend_device *device, const tarn_backend_graph *graph, graph_build *build,
+static tarn_status add_pieces(tarn_backend_device *device, tarn_backend_graph *graph, graph_build *build,
                               driver_graph_node *after) {
     tarn_status status = TARN_OK;
     for (size_t i = 0; i < graph->count && status == TARN_OK; i++) {
         const graph_piece *piece = &graph->pieces[i];
         for (size_t k = 0; k < piece->after_count; k++) after[k] = build->ends[piece->after[k]];
-        const node_place place = {build->graph, after, piece->after_count, device->context};
+        const node_place place = {build->graph, after, piece->after_count, device->context, &graph->captured};
         status = add_piece(device, &place, &piece->work, &build->ends[i]);
     }
     return status;
 }
 
 /* Makes the driver's graph of all pieces. Must be called in the context's scope. */
-static tarn_status build_graph(tarn_backend_device *device, const tarn_backend_graph *graph, graph_build *out_build) {
+static tarn_status build_graph(tarn_backend_device *device, tarn_backend_graph *graph, graph_build *out_build) {
     graph_build build = {.ends = base_allocate(graph->count + 1, sizeof(driver_graph_node))};
     driver_graph_node *after = base_allocate(graph->count + 1, sizeof *after);
     tarn_status status = TARN_OK;
     if (build.ends == NULL || after == NULL) {
         status = cuda_fail(TARN_OUT_OF_MEMORY, "no host memory for a graph of %zu pieces", graph->count);
     }
+    if (status == TARN_OK) status = cuda_workspace_capture(device, &graph->captured);
     if (status == TARN_OK) status = CUDA_CALL(cuGraphCreate, &build.graph, 0);
     if (status == TARN_OK) status = add_pieces(device, graph, &build, after);
     if (status == TARN_OK) status = CUDA_CALL(cuGraphInstantiateWithFlags, &build.executable, build.graph, 0);
@@ -208,6 +212,7 @@ static tarn_status graph_create(tarn_backend_device *device, const tarn_backend_
     tarn_status status = cuda_enter(device, &scope);
     if (status == TARN_OK) {
         status = build_graph(device, graph, &graph->build);
+        if (status != TARN_OK) cuda_workspace_end(device, &graph->captured);
         cuda_leave(scope);
     }
     if (status == TARN_OK) *out_graph = graph;
@@ -218,6 +223,7 @@ static tarn_status graph_create(tarn_backend_device *device, const tarn_backend_
 static void graph_destroy(tarn_backend_device *device, tarn_backend_graph *graph) {
     cuda_scope scope = cuda_enter_to_end(device);
     destroy_build(&graph->build);
+    cuda_workspace_end(device, &graph->captured);
     cuda_leave(scope);
     free_graph(graph);
 }
@@ -276,6 +282,7 @@ static tarn_status graph_launch(tarn_backend_device *device, tarn_backend_graph 
     tarn_status status = cuda_enter(device, &scope);
     if (status != TARN_OK) return status;
     status = CUDA_CALL(cuGraphLaunch, graph->build.executable, stream->handle);
+    if (status == TARN_OK) status = cuda_workspace_forward(device, &graph->captured, stream);
     cuda_leave(scope);
     return status;
 }

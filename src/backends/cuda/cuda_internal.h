@@ -28,6 +28,7 @@ typedef struct cuda_driver_functions {
 #define CUDA_ALIGNMENT 256
 
 extern cuda_driver_functions cuda_driver;
+extern int cuda_driver_version; /* of the interface that the driver offers, 12040; constant once it is loaded */
 extern const tarn_backend_host *cuda_host;
 
 /* Keeps the sentence of a failure and returns its status, which static analysis is told, since it does not see that. */
@@ -60,7 +61,8 @@ void cuda_report_leak(driver_result result, const char *call);
 struct tarn_backend_stream {
     driver_stream handle;
     tarn_backend_device *device;
-    bool is_adopted; /* another library's: never destroyed */
+    bool is_adopted;                  /* another library's: never destroyed */
+    struct cuda_workspace *workspace; /* the operations'; NULL until they need it. Protected by their lock */
 };
 
 struct tarn_backend_event {
@@ -99,7 +101,7 @@ struct tarn_backend_device {
     size_t granule; /* bytes; 0 without virtual memory */
 
     struct tarn_backend_stream default_stream;
-    cuda_operations_state *operations; /* NULL until the operations need it; theirs */
+    cuda_operations_state *operations; /* theirs */
 
     /* Protects what is mapped and who may reach it, and is held while the driver is called for either: cuda_access.c. Before `lock`. */
     pthread_mutex_t mapping_lock;

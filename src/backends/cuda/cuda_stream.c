@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "backends/cuda/cuda_internal.h"
+#include "backends/cuda/operations/operations.h"
 #include "base/memory.h"
 
 tarn_status cuda_stream_open(tarn_backend_device *device, tarn_backend_stream *stream) {
@@ -58,6 +59,7 @@ tarn_status cuda_stream_native(tarn_backend_device *device, tarn_backend_stream 
 
 void cuda_stream_destroy(tarn_backend_device *device, tarn_backend_stream *stream) {
     cuda_scope scope = cuda_enter_to_end(device);
+    cuda_workspace_end(device, stream);
     if (!stream->is_adopted) CUDA_DISCARD(cuStreamDestroy, stream->handle);
     cuda_leave(scope);
     base_free(stream);
@@ -69,7 +71,7 @@ tarn_status cuda_stream_synchronize(tarn_backend_device *device, tarn_backend_st
     if (status != TARN_OK) return status;
     status = CUDA_CALL(cuStreamSynchronize, stream->handle);
     cuda_leave(scope);
-    return status;
+    return status == TARN_OK ? cuda_workspace_take_failure(device, stream) : status;
 }
 
 tarn_status cuda_stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream,

@@ -1,0 +1,133 @@
+/* What the host hands to kernels: plain structures that C, nvcc, NVRTC and the emulation of the tests lay out alike. Nothing is included,
+ * since NVRTC has no headers. Each is below the 4 KiB that a kernel's parameters may have. */
+#ifndef CUDA_KERNELS_PARAMETERS_H
+#define CUDA_KERNELS_PARAMETERS_H
+
+#define CUDA_MOST_OPERANDS 16
+#define CUDA_MOST_CONSTANTS 16
+#define CUDA_MOST_STEPS 64
+#define CUDA_MOST_RANK 8
+
+/* Registers of the interpreter: inputs, constants, the index, the steps. */
+#define CUDA_FIRST_CONSTANT CUDA_MOST_OPERANDS
+#define CUDA_INDEX_REGISTER (CUDA_FIRST_CONSTANT + CUDA_MOST_CONSTANTS)
+#define CUDA_FIRST_STEP (CUDA_INDEX_REGISTER + 1)
+#define CUDA_REGISTERS (CUDA_FIRST_STEP + CUDA_MOST_STEPS)
+
+/* A space and how operands lie in it. Dimensions that a reduction keeps come first. Types are those of tarn_element_type. */
+typedef struct cuda_space {
+    long long kept;    /* elements of the dimensions that are kept: of the outputs */
+    long long reduced; /* elements of the others: 1 without a reduction */
+    long long first_index;
+    long long dims[CUDA_MOST_RANK];
+    long long index_strides[CUDA_MOST_RANK];
+    unsigned kept_rank, rank;
+    unsigned output_count, operand_count;
+    void *data[CUDA_MOST_OPERANDS]; /* outputs first */
+    long long strides[CUDA_MOST_OPERANDS][CUDA_MOST_RANK];
+    unsigned char types[CUDA_MOST_OPERANDS];
+} cuda_space;
+
+/* A step: registers, and the types of what it takes and gives. */
+typedef struct cuda_step {
+    unsigned char operation; /* tarn_operation */
+    unsigned char type, taken_type;
+    unsigned char values[3];
+    unsigned char unused[2];
+} cuda_step;
+
+/* Eight bytes: what a register of the interpreter holds. Floats of up to 32 bits are `single`, integers and truth values `integer`. */
+typedef union cuda_lane {
+    float single;
+    double real;
+    long long integer;
+} cuda_lane;
+
+typedef struct cuda_program {
+    cuda_space space;
+    cuda_lane constants[CUDA_MOST_CONSTANTS];
+    cuda_step steps[CUDA_MOST_STEPS];
+    unsigned step_count, constant_count;
+    unsigned char results[CUDA_MOST_OPERANDS];      /* registers */
+    unsigned char result_types[CUDA_MOST_OPERANDS]; /* of their values */
+} cuda_program;
+
+/* The constants of a program that was compiled for its steps. */
+typedef struct cuda_constants {
+    cuda_lane values[CUDA_MOST_CONSTANTS];
+} cuda_constants;
+
+/* How the threads of a block share the work of a reduction: `outputs` × `threads` of them, both powers of two, and `slices` blocks for each
+ * group of outputs. Neighbouring threads are neighbours along what lies side by side in memory. */
+typedef struct cuda_reduction {
+    unsigned operation; /* SUM … MIN */
+    unsigned outputs, threads, slices;
+    unsigned runs_along_kept; /* neighbouring threads have neighbouring outputs */
+    unsigned unused;
+    void *partial; /* slices > 1: cuda_partial[output][slice] */
+} cuda_reduction;
+
+/* What a reduction has so far. `error` is what a sum of floats has lost by rounding. */
+typedef struct cuda_partial {
+    cuda_lane value, error;
+} cuda_partial;
+
+/* Where kernels leave a failure for the host: memory that both see. Who sets `is_taken` writes it, and `is_set` last. */
+typedef struct cuda_failure {
+    unsigned is_set;
+    unsigned is_taken;
+    long long number, limit; /* a number that is not one of `limit` slices */
+} cuda_failure;
+
+typedef struct cuda_gather {
+    long long count; /* elements of the result */
+    long long dims[CUDA_MOST_RANK];
+    long long out_strides[CUDA_MOST_RANK], in_strides[CUDA_MOST_RANK], index_strides[CUDA_MOST_RANK];
+    long long slices, slice_stride;
+    void *out;
+    const void *in, *indices;
+    cuda_failure *failure;
+    unsigned rank;
+    unsigned wide_indices; /* I64, not I32 */
+} cuda_gather;
+
+/* Rows along one dimension (softmax), or along the last ones (layer norm): dimensions of rows first, then those within a row. */
+typedef struct cuda_rows {
+    long long rows, length;
+    long long dims[CUDA_MOST_RANK];
+    long long out_strides[CUDA_MOST_RANK], in_strides[CUDA_MOST_RANK];
+    long long weight_strides[CUDA_MOST_RANK], bias_strides[CUDA_MOST_RANK];
+    void *out;
+    const void *in, *weight, *bias; /* NULL: none */
+    double epsilon;
+    unsigned row_rank, rank;
+    unsigned block_rows, threads; /* rows of a block, threads of a row; powers of two */
+} cuda_rows;
+
+typedef struct cuda_matmul {
+    long long rows, columns, inner; /* m, n, k */
+    long long batch_dims[CUDA_MOST_RANK];
+    unsigned batch_rank, activation;
+    void *out;
+    const void *a, *b, *bias; /* bias NULL: none */
+    long long out_strides[CUDA_MOST_RANK], a_strides[CUDA_MOST_RANK], b_strides[CUDA_MOST_RANK];
+    long long bias_strides[CUDA_MOST_RANK]; /* all: of the batch's dimensions, then of the matrix, at 6 and 7 */
+} cuda_matmul;
+
+/* Places of strides of the matrices themselves. */
+#define CUDA_ROW_STRIDE (CUDA_MOST_RANK - 2)
+#define CUDA_COLUMN_STRIDE (CUDA_MOST_RANK - 1)
+
+/* Convolutions and pooling: [batch, channels, height, width]. */
+typedef struct cuda_window {
+    long long batch, channels, groups; /* channels of the result */
+    long long in_channels;             /* of a group */
+    long long in_height, in_width, out_height, out_width, kernel_height, kernel_width;
+    long long stride[2], padding[2], dilation[2];
+    long long out_strides[4], in_strides[4], weight_strides[4], bias_stride;
+    void *out;
+    const void *in, *weight, *bias; /* NULL: none */
+    unsigned activation, unused;
+} cuda_window;
+
+#endif

@@ -1,0 +1,44 @@
+/* Loading modules. */
+#include "backends/cuda/operations/image.h"
+
+#include <string.h>
+
+#include "base/memory.h"
+
+static const char *find_source(const char *name) {
+    for (size_t i = 0; i < cuda_source_count; i++)
+        if (strcmp(cuda_sources[i].name, name) == 0) return cuda_sources[i].text;
+    return NULL;
+}
+
+tarn_status cuda_image_compile(tarn_backend_device *device, const char *name, const char *text,
+                               driver_module *out_module) {
+    if (!cuda_compiler_is_there()) {
+        return cuda_fail(TARN_NOT_SUPPORTED, "%s has to be compiled, and NVRTC is not there", name);
+    }
+    char key[CUDA_CACHE_KEY], architecture[64];
+    cuda_binary binary = {NULL};
+    cuda_compiler_architecture(device, architecture, sizeof architecture);
+    cuda_cache_key(device, text, architecture, key);
+    /* What is on disk may be unreadable for reasons that its sum does not show: then it is compiled once more. */
+    if (cuda_cache_read(key, &binary)) {
+        driver_result result = cuda_driver.cuModuleLoadData(out_module, binary.bytes);
+        base_free(binary.bytes);
+        if (result == DRIVER_SUCCESS) return TARN_OK;
+    }
+    tarn_status status = cuda_compiler_run(name, text, architecture, &binary);
+    if (status != TARN_OK) return status;
+    status = CUDA_CALL(cuModuleLoadData, out_module, binary.bytes);
+    if (status == TARN_OK) cuda_cache_write(key, &binary);
+    base_free(binary.bytes);
+    return status;
+}
+
+tarn_status cuda_image_load(tarn_backend_device *device, driver_module *out_module) {
+    if (cuda_kernel_image != NULL) {
+        driver_result result = cuda_driver.cuModuleLoadData(out_module, cuda_kernel_image);
+        bool is_for_others = result == DRIVER_ERROR_NO_BINARY_FOR_GPU || result == DRIVER_ERROR_UNSUPPORTED_PTX_VERSION;
+        if (!is_for_others || !cuda_compiler_is_there()) return cuda_answer(result, "cuModuleLoadData");
+    }
+    return cuda_image_compile(device, "all.cu", find_source("all.cu"), out_module);
+}

@@ -1,0 +1,112 @@
+/* Matrix products, convolutions and pooling by our own kernels. */
+#include "backends/cuda/operations/operations.h"
+
+/* Elements along the sides of the tile that a block computes, and its threads: as in kernels/product.cu. */
+#define TILE 64
+#define THREADS 256
+/* Blocks along the second and third dimensions of a grid. */
+#define MOST_BLOCKS 65535
+
+static long long tiles(long long elements) { return (elements + TILE - 1) / TILE; }
+
+static tarn_status fail_size(const cuda_task *task) {
+    return cuda_fail(TARN_NOT_SUPPORTED, "%s of this size", tarn_operation_name(task->operation->operation));
+}
+
+/* Strides of the batch's dimensions first, then of the matrix. */
+static void copy_strides(const tarn_operand *operand, long long *out_strides) {
+    for (uint32_t d = 0; d + 2 < operand->rank; d++) out_strides[d] = operand->strides[d];
+    out_strides[CUDA_ROW_STRIDE] = operand->strides[operand->rank - 2];
+    out_strides[CUDA_COLUMN_STRIDE] = operand->strides[operand->rank - 1];
+}
+
+static tarn_status enqueue_product(const cuda_task *task) {
+    const tarn_matmul_attributes *attributes = &task->operation->attributes.matmul;
+    const tarn_operand *out = &task->operation->operands[0], *a = out + 1, *b = out + 2, *bias = out + 3;
+    cuda_matmul product = {.rows = out->dims[out->rank - 2],
+                           .columns = out->dims[out->rank - 1],
+                           .inner = a->dims[a->rank - 1],
+                           .batch_rank = out->rank - 2,
+                           .activation = (unsigned)attributes->activation,
+                           .out = out->data,
+                           .a = a->data,
+                           .b = b->data};
+    long long batches = 1;
+    for (uint32_t d = 0; d < product.batch_rank; d++) batches *= product.batch_dims[d] = out->dims[d];
+    copy_strides(out, product.out_strides);
+    copy_strides(a, product.a_strides);
+    copy_strides(b, product.b_strides);
+    if (attributes->has_bias) {
+        product.bias = bias->data;
+        copy_strides(bias, product.bias_strides);
+    }
+    long long blocks = tiles(product.rows) * tiles(product.columns), layers = (batches + MOST_BLOCKS - 1) / MOST_BLOCKS;
+    if (blocks > INT32_MAX || layers > MOST_BLOCKS) return fail_size(task);
+    cuda_grid grid = {(unsigned)blocks, (unsigned)((batches + layers - 1) / layers), (unsigned)layers, THREADS};
+    return cuda_launch(task, cuda_kernel_of(tarn_matmul_f32_kernel, out->type), grid, (void *[]){&product});
+}
+
+tarn_status cuda_matmul_enqueue(const cuda_task *task) { return enqueue_product(task); }
+
+static void copy_four(const int64_t *from, long long *to) {
+    for (int i = 0; i < 4; i++) to[i] = from[i];
+}
+
+static void copy_two(const int64_t *from, long long *to) {
+    for (int i = 0; i < 2; i++) to[i] = from[i];
+}
+
+/* What convolutions and pooling have in common. */
+static cuda_window window_of(const tarn_operand *out, const tarn_operand *in) {
+    cuda_window window = {.batch = out->dims[0],
+                          .channels = out->dims[1],
+                          .in_height = in->dims[2],
+                          .in_width = in->dims[3],
+                          .out_height = out->dims[2],
+                          .out_width = out->dims[3],
+                          .out = out->data,
+                          .in = in->data};
+    copy_four(out->strides, window.out_strides);
+    copy_four(in->strides, window.in_strides);
+    return window;
+}
+
+tarn_status cuda_conv2d_enqueue(const cuda_task *task) {
+    const tarn_conv2d_attributes *attributes = &task->operation->attributes.conv2d;
+    const tarn_operand *out = &task->operation->operands[0], *in = out + 1, *weight = out + 2, *bias = out + 3;
+    cuda_window window = window_of(out, in);
+    window.groups = attributes->groups;
+    window.in_channels = weight->dims[1];
+    window.kernel_height = weight->dims[2];
+    window.kernel_width = weight->dims[3];
+    window.weight = weight->data;
+    window.activation = (unsigned)attributes->activation;
+    copy_two(attributes->stride, window.stride);
+    copy_two(attributes->padding, window.padding);
+    copy_two(attributes->dilation, window.dilation);
+    copy_four(weight->strides, window.weight_strides);
+    if (attributes->has_bias) {
+        window.bias = bias->data;
+        window.bias_stride = bias->strides[0];
+    }
+    long long places = window.batch * window.out_height * window.out_width;
+    long long blocks = tiles(window.channels / window.groups) * tiles(places);
+    if (blocks > INT32_MAX) return fail_size(task);
+    long long groups = window.groups < MOST_BLOCKS ? window.groups : MOST_BLOCKS;
+    cuda_grid grid = {(unsigned)blocks, (unsigned)groups, 1, THREADS};
+    return cuda_launch(task, cuda_kernel_of(tarn_conv2d_f32_kernel, out->type), grid, (void *[]){&window});
+}
+
+tarn_status cuda_max_pool2d_enqueue(const cuda_task *task) {
+    const tarn_pool2d_attributes *attributes = &task->operation->attributes.pool2d;
+    const tarn_operand *out = &task->operation->operands[0], *in = out + 1;
+    cuda_window window = window_of(out, in);
+    window.kernel_height = attributes->kernel[0];
+    window.kernel_width = attributes->kernel[1];
+    copy_two(attributes->stride, window.stride);
+    copy_two(attributes->padding, window.padding);
+    copy_two(attributes->dilation, window.dilation);
+    long long count = window.batch * window.channels * window.out_height * window.out_width;
+    return cuda_launch(task, cuda_kernel_of(tarn_max_pool2d_f32_kernel, out->type), cuda_grid_for(task->device, count),
+                       (void *[]){&window});
+}
