@@ -1,4 +1,5 @@
-# What is installed where, in the parts that become packages: runtime, development, tool, and the backend for OpenCL.
+# What is installed where, in the parts that become packages: runtime, development, tool, the backend for OpenCL, the
+# plug-in for PyTorch.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS tarn EXPORT tarn_targets
@@ -34,6 +35,9 @@ if(TARN_BUILD_TOOL)
     endif()
     if(TARGET tarn_record)
         install(TARGETS tarn_record LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/tarn COMPONENT tool)
+    endif()
+    if(TARGET tarn_torch)
+        install(TARGETS tarn_torch LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/tarn COMPONENT torch)
     endif()
     if(EXISTS ${PROJECT_SOURCE_DIR}/docs/tarn.1 AND NOT TARN_PACKAGE)
         install(FILES docs/tarn.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT tool)

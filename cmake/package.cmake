@@ -1,4 +1,4 @@
-# Debian packages: libtarn0, libtarn-dev, tarn and tarn-opencl, from the parts of install.cmake.
+# Debian packages: libtarn0, libtarn-dev, tarn, tarn-opencl and tarn-torch, from the parts of install.cmake.
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME tarn)
 set(CPACK_PACKAGE_VENDOR "Tarn contributors")
@@ -21,6 +21,9 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_COMPONENTS_ALL runtime development tool)
 if(TARGET tarn_opencl)
     list(APPEND CPACK_COMPONENTS_ALL opencl)
+endif()
+if(TARGET tarn_torch)
+    list(APPEND CPACK_COMPONENTS_ALL torch)
 endif()
 
 set(CPACK_DEB_COMPONENT_INSTALL ON)
@@ -57,6 +60,13 @@ set(CPACK_DEBIAN_OPENCL_PACKAGE_SECTION libs)
 set(CPACK_DEBIAN_OPENCL_PACKAGE_DEPENDS "ocl-icd-libopencl1 | libopencl1")
 set(CPACK_DEBIAN_OPENCL_PACKAGE_ENHANCES "libtarn${PROJECT_VERSION_MAJOR}, tarn")
 set(CPACK_DEBIAN_OPENCL_DESCRIPTION "${description}\nThis package holds the backend for OpenCL devices.")
+
+set(CPACK_DEBIAN_TORCH_PACKAGE_NAME tarn-torch)
+set(CPACK_DEBIAN_TORCH_PACKAGE_SECTION libs)
+set(CPACK_DEBIAN_TORCH_PACKAGE_DEPENDS "libtarn${PROJECT_VERSION_MAJOR} (= ${PROJECT_VERSION}-1)")
+set(CPACK_DEBIAN_TORCH_DESCRIPTION "${description}\nThis package holds the plug-in for PyTorch.")
+# Where libtarn is found, which this package leaves to its dependency.
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${PROJECT_BINARY_DIR})
 
 # What Debian wants beside the files, compressed: the changes of each package, and the manual page.
 find_program(GZIP gzip REQUIRED)

@@ -19,7 +19,7 @@ BEGIN {
     allowed["trace"] = "include base plan hal shape memory"
     allowed["tensor"] = "include base plan hal shape memory"
     allowed["expr"] = "include base plan hal shape memory tensor"
-    allowed["tools"] = "include base plan hal shape memory tensor expr trace tarn bench workload record"
+    allowed["tools"] = "include base plan hal shape memory tensor expr trace tarn bench workload record torch"
     split("backend backend_operations shape export log size status", names, " ")
     for (i in names) for_backends["tarn/" names[i] ".h"] = 1
     split("sys linux asm arpa netinet sanitizer valgrind oneapi/dnnl CL", names, " ")

@@ -16,7 +16,7 @@ build,test,lint,bench,package  libdnnl-dev           has_header oneapi/dnnl/dnnl
 build,test,lint,bench,package  ocl-icd-opencl-dev    has_header CL/cl.h
 test,lint                      libcmocka-dev         pkg-config --exists cmocka
 test,lint                      zlib1g-dev            pkg-config --exists zlib
-test                           g++                   command -v g++
+build,test,package             g++                   command -v g++
 test                           python3               command -v python3
 test                           python3-numpy         /usr/bin/python3 -c 'import numpy'
 test                           python3-hypothesis    /usr/bin/python3 -c 'import hypothesis'
