@@ -1,0 +1,144 @@
+"""Tarn as PyTorch's allocator of CUDA memory.
+
+    import tarn.torch
+    tarn.torch.install()        # before anything of PyTorch's touches CUDA
+    import torch
+    ...
+    print(tarn.torch.allocator(0).stats())
+
+It is for the whole process and for good. What libtarn-torch.so reads from the environment stands in tools/torch/torch.h.
+"""
+
+import ctypes
+import glob
+import os
+import warnings
+
+from . import errors, library
+from .allocators import Allocator
+
+# PyTorch's setters, the plug-in's functions for them, and what is lost where PyTorch has no such setter.
+_HOOKS = (
+    ("set_init_fn", "tarn_torch_init", "a check of the number of devices"),
+    ("set_reset_fn", "tarn_torch_reset", "torch.cuda.empty_cache"),
+    ("set_memory_fraction_fn", "tarn_torch_memory_fraction", "torch.cuda.set_per_process_memory_fraction"),
+    ("set_base_alloc_fn", "tarn_torch_base_allocation", "base addresses"),
+    ("set_record_stream_fn", "tarn_torch_record_stream", "Tensor.record_stream"),
+    ("set_begin_allocate_to_pool", "tarn_torch_begin_allocate_to_pool", "CUDA graphs"),
+    ("set_end_allocate_to_pool_fn", "tarn_torch_end_allocate_to_pool", "CUDA graphs"),
+    ("set_release_pool", "tarn_torch_release_pool", "CUDA graphs"),
+)
+
+_plugin = None
+_installed = None
+
+
+def _library_folder():
+    """Where libtarn lies; what was found by its name alone, the system's loader found."""
+    path = library.library_path()
+    if os.sep not in path:
+        with open("/proc/self/maps", encoding="utf-8", errors="replace") as mapped:
+            files = [line.split(None, 5)[5].rstrip() for line in mapped if "/libtarn.so" in line]
+        path = files[0] if files else path
+    return os.path.dirname(os.path.abspath(path))
+
+
+def _candidates(name):
+    folder = _library_folder()
+    for place in (os.path.dirname(os.path.abspath(__file__)), folder, os.path.join(folder, "tarn"),
+                  os.path.join(folder, "torch")):
+        yield from sorted(glob.glob(os.path.join(place, name)))
+    yield name
+
+
+def plugin_path():
+    """Where libtarn-torch.so is: what TARN_TORCH_LIBRARY names, else beside this package or beside libtarn."""
+    return os.environ.get("TARN_TORCH_LIBRARY") or next(_candidates("libtarn-torch.so"))
+
+
+def _load():
+    global _plugin
+    if _plugin is None:
+        try:
+            loaded = ctypes.CDLL(plugin_path())
+        except OSError as error:
+            raise errors.NotFound("the plug-in for PyTorch is not there (TARN_TORCH_LIBRARY names it): %s" % error)
+        loaded.tarn_torch_allocator.restype = ctypes.c_void_p
+        loaded.tarn_torch_allocator.argtypes = [ctypes.c_int]
+        loaded.tarn_torch_last_error.restype = ctypes.c_char_p
+        _plugin = loaded
+    return _plugin
+
+
+def allocator(device=0):
+    """Tarn's allocator of PyTorch's device of that number: for its statistics, its limit, its cache."""
+    plugin = _load()
+    pointer = plugin.tarn_torch_allocator(device)
+    if not pointer:
+        raise errors.Unavailable(plugin.tarn_torch_last_error().decode("utf-8", "replace"))
+    return Allocator._borrow(pointer)
+
+
+def _check_pytorch():
+    import torch
+    if not hasattr(torch.cuda.memory, "CUDAPluggableAllocator"):
+        raise errors.NotSupported("PyTorch %s takes no allocators of others: 2.0 is the first that does"
+                                  % torch.__version__)
+    return torch
+
+
+def pluggable():
+    """A torch.cuda.memory.CUDAPluggableAllocator on Tarn, with all hooks that this PyTorch has; not yet PyTorch's own. With
+    TARN_TORCH_ALLOCATOR=direct it can serve the segments of a torch.cuda.MemPool."""
+    torch, plugin = _check_pytorch(), _load()
+    made = torch.cuda.memory.CUDAPluggableAllocator(plugin_path(), "tarn_torch_malloc", "tarn_torch_free")
+    inner, missing = made.allocator(), []
+    for setter, function, purpose in _HOOKS:
+        if hasattr(inner, setter):
+            getattr(inner, setter)(ctypes.cast(getattr(plugin, function), ctypes.c_void_p).value)
+        elif purpose not in missing:
+            missing.append(purpose)
+    if missing:
+        warnings.warn("PyTorch %s has no hooks for %s: with Tarn these do nothing" % (torch.__version__, ", ".join(missing)))
+    return made
+
+
+def _shim_path(torch):
+    """The shim that was built for this PyTorch, or None."""
+    beside = os.path.join(os.path.dirname(os.path.abspath(plugin_path())),
+                          "libtarn-torch-shim-%s.so" % torch.__version__.split("+")[0])
+    return beside if os.path.exists(beside) else None
+
+
+def install(spec=None, shim=None):
+    """Makes Tarn PyTorch's allocator of CUDA memory, for the whole process.
+
+    `spec` is the stack of allocators on each device; None takes TARN_TORCH_ALLOCATOR, else a cache. The shim, which keeps
+    PyTorch's statistics, snapshots and exceptions, is taken where one was built for this PyTorch; `shim` True asks for it, False for the
+    plug-in. Returns which it is: "shim" or "plug-in". Raises InvalidState when CUDA has been started already, or another spec
+    was installed.
+    """
+    global _installed
+    torch = _check_pytorch()
+    if _installed is not None:
+        if spec not in (None, _installed[0]):
+            raise errors.InvalidState("Tarn is PyTorch's allocator already, as %r" % (_installed[0],))
+        return _installed[1]
+    if torch.cuda.is_initialized():
+        raise errors.InvalidState("PyTorch has started CUDA: tarn.torch.install() comes first")
+    path = _shim_path(torch) if shim is not False else None
+    if shim and path is None:
+        raise errors.NotFound("no shim was built for PyTorch %s" % torch.__version__)
+    if spec is not None:
+        os.environ["TARN_TORCH_ALLOCATOR"] = spec
+    if path is not None:
+        _load()
+        loaded = ctypes.CDLL(path)
+        if loaded.tarn_torch_shim_install() != 0:
+            raise errors.InvalidState("PyTorch has used its allocator already: tarn.torch.install() comes first")
+        kind = "shim"
+    else:
+        torch.cuda.memory.change_current_allocator(pluggable())
+        kind = "plug-in"
+    _installed = (spec, kind)
+    return kind
