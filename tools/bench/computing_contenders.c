@@ -118,6 +118,15 @@ static void choose_points(const bench_suite *suite, const bench_options *options
     for (size_t i = 0; i < suite->panel_count; i++) add_sizes(results, &suite->panels[i], options->quick);
 }
 
+/* What fits the caches says nothing about memory. */
+static void measure_limits(const bench_options *options, suite_results *results) {
+    static const size_t least_elements = 4000000, least_rounds = 7;
+    size_t elements = results->largest, rounds = results->rounds;
+    if (elements < least_elements && !options->trial) elements = least_elements;
+    if (rounds < least_rounds && !options->trial) rounds = least_rounds;
+    limits_measure(elements, rounds, results->threads, results->limits);
+}
+
 bool suite_measure(const bench_suite *suite, const bench_options *options, suite_results *out_results) {
     static const size_t usual = 100000000, quick = 10000000, trial = 1000;
     *out_results = (suite_results){.largest = options->trial   ? trial
@@ -131,7 +140,7 @@ bool suite_measure(const bench_suite *suite, const bench_options *options, suite
     choose_points(suite, options, out_results);
     char *points = points_to_text(out_results);
     if (points == NULL) return false;
-    limits_measure(out_results->largest, out_results->rounds, out_results->threads, out_results->limits);
+    measure_limits(options, out_results);
     bool is_measured = measure(TARN_ONE, points, out_results) && measure(TARN_ALL, points, out_results);
     for (suite_contender other = NUMPY; is_measured && other < CONTENDERS; other++) measure(other, points, out_results);
     free(points);

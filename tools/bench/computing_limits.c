@@ -12,14 +12,7 @@
 #include "base/clock.h"
 #include "computing.h"
 
-enum {
-    MOST_THREADS = 64,
-    MOST_ROUNDS = 31,
-    MOST_CHAINS = 12,
-    STEPS = 1000000,
-    LEAST_ELEMENTS = 4000000,
-    LEAST_ROUNDS = 7
-};
+enum { MOST_THREADS = 64, MOST_ROUNDS = 31, MOST_CHAINS = 12, STEPS = 1000000 };
 
 typedef struct share {
     const float *a, *b;
@@ -132,9 +125,6 @@ void limits_measure(size_t elements, size_t rounds, unsigned threads, double out
     static void (*const loops[LIMITS])(share *) = {
         [LIMIT_PASS] = pass_over, [LIMIT_READ] = read_over, [LIMIT_ARITHMETIC] = compute};
     static const double bytes[LIMITS] = {[LIMIT_PASS] = 12, [LIMIT_READ] = 4};
-    /* What fits the caches says nothing about memory. */
-    if (elements < LEAST_ELEMENTS) elements = LEAST_ELEMENTS;
-    if (rounds < LEAST_ROUNDS) rounds = LEAST_ROUNDS;
     share parts[MOST_THREADS], like = {.a = allocate(elements), .b = allocate(elements), .out = allocate(elements)};
     float *a = (float *)like.a, *b = (float *)like.b;
     bool has_memory = a != NULL && b != NULL && like.out != NULL;

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 /* Rows of the input, its columns, and those between the last two products. */
-enum { ROWS = 512, COLUMNS = 256, WIDE = 1024 };
+enum { ROWS = 256, COLUMNS = 128, WIDE = 512 };
 
 typedef enum step_kind { INPUT, MATMUL, TRANSPOSE, SCALE, SOFTMAX, NORM, UNARY, BINARY } step_kind;
 
