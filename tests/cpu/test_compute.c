@@ -183,6 +183,40 @@ static void reductions_are_the_same_with_any_number_of_threads(void **state) {
     free(values);
 }
 
+/* In whichever of the rows it is, beside numbers in all others; and the sums of those columns without one are as ever. */
+static void a_column_with_a_nan_has_no_extreme(void **state) {
+    (void)state;
+    enum { ROWS = 83, COLUMNS = 300 };
+    static const tarn_operation reductions[] = {TARN_OPERATION_MAX, TARN_OPERATION_MIN, TARN_OPERATION_SUM};
+    float *values = allocate((size_t)ROWS * COLUMNS, sizeof *values), results[COLUMNS];
+    for (int row = 0; row < ROWS; row++)
+        for (int column = 0; column < COLUMNS; column++)
+            values[row * COLUMNS + column] = row == column ? NAN : (float)row;
+    for (size_t level = 0; level < cpu_kernels_level_count(); level++) {
+        cpu_kernels_use(cpu_kernels_level(level));
+        for (size_t i = 0; i < sizeof reductions / sizeof reductions[0]; i++) {
+            static const float expected[] = {82, 0, 3403};
+            test_program program;
+            program_reduce(&program, reductions[i], TARN_ELEMENT_F32, 1, results, values);
+            for (int operand = 0; operand < 2; operand++) {
+                tarn_operand *matrix = &program.operands[operand];
+                matrix->rank = 2;
+                matrix->dims[0] = ROWS;
+                matrix->dims[1] = COLUMNS;
+                matrix->strides[0] = operand == 0 ? 0 : COLUMNS;
+                matrix->strides[1] = 1;
+            }
+            assert_int_equal(program_run(&program), TARN_OK);
+            for (int column = 0; column < COLUMNS; column++) {
+                if (column < ROWS) assert_true(isnan(results[column]));
+                else assert_true(results[column] == expected[i]);
+            }
+        }
+    }
+    cpu_kernels_use(NULL);
+    free(values);
+}
+
 static void a_reduction_in_pieces_fails_without_memory(void **state) {
     (void)state;
     float *values = allocate(MANY, sizeof *values), sum = 7;
@@ -321,6 +355,7 @@ int main(void) {
         cmocka_unit_test(sums_of_many_floats_err_by_few_units),
         cmocka_unit_test(sums_of_doubles_keep_what_their_additions_lose),
         cmocka_unit_test(reductions_are_the_same_with_any_number_of_threads),
+        cmocka_unit_test(a_column_with_a_nan_has_no_extreme),
         cmocka_unit_test(a_reduction_in_pieces_fails_without_memory),
         cmocka_unit_test(large_results_are_whole),
         cmocka_unit_test(a_sum_of_a_product_is_rounded_twice),

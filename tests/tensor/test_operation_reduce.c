@@ -60,7 +60,8 @@ static void long_reductions_match_the_reference(void **state) {
         uint32_t mask;
     } cases[] = {{{.rank = 1, .dims = {20011}}, 1},     {{.rank = 2, .dims = {5, 4099}}, 2},
                  {{.rank = 2, .dims = {4099, 5}}, 1},   {{.rank = 2, .dims = {4099, 5}}, 2},
-                 {{.rank = 3, .dims = {9, 33, 65}}, 2}, {{.rank = 3, .dims = {9, 33, 65}}, 5}};
+                 {{.rank = 3, .dims = {9, 33, 65}}, 2}, {{.rank = 3, .dims = {9, 33, 65}}, 5},
+                 {{.rank = 2, .dims = {131, 601}}, 1},  {{.rank = 3, .dims = {2, 77, 1030}}, 2}};
     trials->stream = NULL;
     for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
         for (size_t j = 0; j < sizeof types / sizeof types[0]; j++) {

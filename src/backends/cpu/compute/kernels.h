@@ -43,6 +43,9 @@ typedef struct cpu_folds {
     double (*f32[CPU_FOLD_COUNT])(const void *lanes, size_t count); /* NULL: as F64 */
     double (*f64[CPU_FOLD_COUNT])(const void *lanes, size_t count);
     int64_t (*i64[CPU_FOLD_COUNT])(const void *lanes, size_t count);
+    /* Rows of `count` lanes, `stride` bytes apart, column by column to one row, sums in pairs of pairs; NULL: not here. */
+    void (*columns_f32[CPU_FOLD_COUNT])(void *out, const char *lanes, int64_t stride, size_t rows, size_t count);
+    void (*columns_f64[CPU_FOLD_COUNT])(void *out, const char *lanes, int64_t stride, size_t rows, size_t count);
     /* Lane by lane into accumulators; sums of F64 keep in `errors` what they lose. */
     void (*into_f64[CPU_FOLD_COUNT])(double *values, double *errors, const double *lanes, size_t count);
     void (*into_i64[CPU_FOLD_COUNT])(int64_t *values, const int64_t *lanes, size_t count);

@@ -7,8 +7,6 @@
 
 #include "backends/cpu/cpu_internal.h"
 
-/* Rows shorter than this are put into tiles of several. */
-#define SHORT_ROW 256
 /* Rows of tiles for operands that run along different dimensions, where there are as many: a few cache lines each way. */
 #define TURNED_ROWS 64
 /* Lanes of a tile whose results go past the caches: so few that reading and writing take turns before the memory notices. */
@@ -98,7 +96,7 @@ static void set_access(cpu_plan *plan, const cpu_order *order, uint32_t i) {
     }
     int64_t along = access->strides[plan->rank - 1], across = access->strides[plan->rank - 2];
     bool has_rows_side_by_side =
-        plan->tile_rows == 1 || (!order->is_turned && across == plan->dims[plan->rank - 1] * size);
+        plan->tile_rows == 1 || (!order->is_turned && !order->has_rows && across == plan->dims[plan->rank - 1] * size);
     /* An output with one element is the space. */
     if (any == 0 && i >= plan->operation->output_count) access->reach = CPU_REACH_SINGLE;
     else if ((along == size || plan->dims[plan->rank - 1] == 1) && has_rows_side_by_side)
@@ -411,12 +409,14 @@ static void set_tiles(cpu_plan *plan, uint32_t slot_count, const cpu_order *orde
     }
     plan->slot_size = (size_t)most * lane;
     int64_t columns = plan->dims[plan->rank - 1], rows = plan->dims[plan->rank - 2];
-    int64_t most_columns = is_turned ? turned_columns(plan, most) : most;
+    int64_t most_columns = is_turned                                               ? turned_columns(plan, most)
+                           : order->most_columns > 0 && order->most_columns < most ? order->most_columns
+                                                                                   : most;
     plan->tile_columns = columns < most_columns ? columns : most_columns;
     if (plan->tile_rows > 1) {
         plan->tile_rows = most / plan->tile_columns;
         /* Rows lie side by side only when they are whole. */
-        if (!is_turned && plan->tile_columns < columns) plan->tile_rows = 1;
+        if (!is_turned && !order->has_rows && plan->tile_columns < columns) plan->tile_rows = 1;
     }
     if (plan->tile_rows > rows) plan->tile_rows = rows;
     plan->tile_count = (size_t)((columns + plan->tile_columns - 1) / plan->tile_columns) *
@@ -470,7 +470,8 @@ tarn_status cpu_plan_make(cpu_plan *plan, const tarn_backend_operation *operatio
     plan->lane_cost = 0.1;
     plan->moves = is_move(operation);
     set_space(plan, order);
-    bool has_rows = !order->has_one_row && (order->is_turned || plan->dims[plan->rank - 1] < SHORT_ROW);
+    bool has_rows =
+        !order->has_one_row && (order->is_turned || order->has_rows || plan->dims[plan->rank - 1] < CPU_SHORT_ROW);
     plan->tile_rows = has_rows ? plan->dims[plan->rank - 2] : 1;
     for (uint32_t i = 0; i < plan->access_count; i++) set_access(plan, order, i);
     tarn_status status = add_steps(plan);

@@ -13,6 +13,8 @@
 /* Lanes of a tile at most, and at least however many registers there are. */
 #define CPU_TILE_MOST 4096
 #define CPU_TILE_LEAST 16
+/* Rows shorter than this are put into tiles of several. */
+#define CPU_SHORT_ROW 256
 /* Bytes of a tile that is only moved. */
 #define CPU_TILE_MOVED ((size_t)16 << 10)
 /* Bytes of scratch memory; what is left of the first cache is for the operands. */
@@ -82,9 +84,11 @@ typedef struct cpu_plan {
 typedef struct cpu_order {
     uint32_t count;
     uint32_t dims[TARN_MAXIMUM_RANK];
-    bool is_turned;   /* some operand runs along the rows: tiles are as high as wide */
-    bool has_one_row; /* tiles have one row */
-    int64_t most;     /* lanes of a tile; 0: as many as fit */
+    bool is_turned;       /* some operand runs along the rows: tiles are as high as wide */
+    bool has_one_row;     /* tiles have one row */
+    bool has_rows;        /* tiles have several, however long they are: parts of rows then, which are packed */
+    int64_t most;         /* lanes of a tile; 0: as many as fit */
+    int64_t most_columns; /* of a tile; 0: as many as it has lanes */
 } cpu_order;
 
 /* The order for a program without a reduction. */

@@ -16,6 +16,9 @@
 
 /* Accumulators of a group, and lanes that are made wide at once. */
 #define MOST_RESULTS 1024
+/* Columns of a tile that is in scratch memory, so that it has several rows, and rows of one that is where its elements are. */
+#define PACKED_COLUMNS 512
+#define ROWS_IN_PLACE 65
 /* Columns shorter than this are not worth a row of their own. */
 #define SHORT_COLUMNS 32
 /* Lanes of a tile that is folded to one number, as far as scratch memory has room for them: to go on to the next tile costs as much as to
@@ -43,11 +46,13 @@ typedef struct dim_list {
 
 typedef struct reduction {
     cpu_plan plan;
-    unsigned fold;          /* the reduction, counted from SUM on */
-    uint8_t reg;            /* of the value that is reduced */
-    bool is_floating;       /* the accumulators are */
-    bool keeps_columns;     /* and the rows are reduced */
-    bool keeps_rows;        /* and the columns are reduced */
+    unsigned fold;      /* the reduction, counted from SUM on */
+    uint8_t reg;        /* of the value that is reduced */
+    bool is_floating;   /* the accumulators are */
+    bool keeps_columns; /* and the rows are reduced */
+    bool keeps_rows;    /* and the columns are reduced */
+    const cpu_access
+        *in_place; /* an input whose elements are lanes and what is reduced, with columns side by side; else NULL */
     dim_list kept, reduced; /* of the plan */
     double count;           /* elements of one result */
     size_t groups, tiles;   /* tiles of one group */
@@ -112,18 +117,24 @@ static void find_order(const tarn_backend_operation *operation, cpu_order *order
     bool keeps_columns = kept_stride < reduced_stride;
     if (keeps_columns && kept_extent < SHORT_COLUMNS && reduced_extent > kept_extent) keeps_columns = false;
     else if (!keeps_columns && reduced_extent < SHORT_COLUMNS && kept_extent > reduced_extent) keeps_columns = true;
-    *order = (cpu_order){.most = MOST_RESULTS};
+    *order = (cpu_order){.most = MOST_RESULTS, .most_columns = MOST_RESULTS};
     work->keeps_columns = keeps_columns || reduced.count == 0;
     const dim_list *columns = work->keeps_columns ? &kept : &reduced, *rows = work->keeps_columns ? &reduced : &kept;
     order->has_one_row = work->keeps_columns && rows->count == 0;
     order->is_turned = rows->count > 0 && columns->count > 0 &&
                        (work->keeps_columns ? reduced_stride < kept_stride : kept_stride < reduced_stride);
+    if (work->keeps_columns && rows->count > 0 && !order->is_turned) {
+        order->most = 0;
+        order->most_columns = PACKED_COLUMNS;
+        order->has_rows = kept_extent >= CPU_SHORT_ROW;
+    }
     take_dims(order, columns, columns->count > 0 ? columns->count - 1 : 0);
     take_dims(order, rows, rows->count);
     if (columns->count > 0) order->dims[order->count++] = columns->dims[columns->count - 1];
     if (!work->keeps_columns && reduced_extent >= MOST_RESULTS && !order->is_turned) {
         order->has_one_row = true;
         order->most = LONG_ROW;
+        order->most_columns = 0;
     }
     uint32_t padding = order->count < 2 ? 2 - order->count : 0;
     for (uint32_t i = 0; i < padding; i++) add_dim(&work->kept, i);
@@ -197,7 +208,7 @@ static void fold_row(const reduction *work, accumulators *into, size_t result, c
 }
 
 /* Lane by lane. */
-static void fold_columns(const reduction *work, accumulators *into, const char *lanes, size_t count) {
+static void fold_lanes(const reduction *work, accumulators *into, const char *lanes, size_t count) {
     const cpu_plan *plan = &work->plan;
     cpu_kernel *widen =
         plan->kernels->conversions->lanes[plan->lanes[work->reg]][work->is_floating ? CPU_LANE_F64 : CPU_LANE_I64];
@@ -206,16 +217,44 @@ static void fold_columns(const reduction *work, accumulators *into, const char *
     accumulate(work, into->values, into->errors, widen != NULL ? (const void *)wide : lanes, count);
 }
 
-static void fold_tile(const reduction *work, const cpu_evaluation *evaluation, accumulators *into) {
-    const char *lanes = evaluation->registers[work->reg];
-    size_t row = evaluation->columns * cpu_lane_size(work->plan.lanes[work->reg]);
-    if (!work->keeps_columns && !work->keeps_rows) {
-        fold_row(work, into, 0, lanes, evaluation->rows * evaluation->columns);
+/* Row by row, floats first among themselves. Rows are `stride` bytes apart. */
+static void fold_columns(const reduction *work, accumulators *into, const char *lanes, int64_t stride,
+                         const cpu_evaluation *evaluation) {
+    const cpu_folds *folds = work->plan.kernels->folds;
+    cpu_lane lane = work->plan.lanes[work->reg];
+    void (*fold)(void *, const char *, int64_t, size_t, size_t) = lane == CPU_LANE_F32 ? folds->columns_f32[work->fold]
+                                                                  : lane == CPU_LANE_F64
+                                                                      ? folds->columns_f64[work->fold]
+                                                                      : NULL;
+    if (fold != NULL && evaluation->rows > 1) {
+        accumulator row[MOST_RESULTS];
+        fold(row, lanes, stride, evaluation->rows, evaluation->columns);
+        fold_lanes(work, into, (const char *)row, evaluation->columns);
         return;
     }
     for (size_t r = 0; r < evaluation->rows; r++) {
-        if (work->keeps_columns) fold_columns(work, into, lanes + r * row, evaluation->columns);
-        else fold_row(work, into, r, lanes + r * row, evaluation->columns);
+        fold_lanes(work, into, lanes + (int64_t)r * stride, evaluation->columns);
+    }
+}
+
+/* Computes the tile and folds it. */
+static void fold_tile(const reduction *work, cpu_evaluation *evaluation, accumulators *into) {
+    const cpu_plan *plan = &work->plan;
+    if (work->in_place != NULL) {
+        const char *lanes = work->in_place->data;
+        for (uint32_t i = 0; i < plan->rank; i++) lanes += evaluation->place[i] * work->in_place->strides[i];
+        fold_columns(work, into, lanes, work->in_place->strides[plan->rank - 2], evaluation);
+        return;
+    }
+    cpu_evaluation_compute(evaluation);
+    const char *lanes = evaluation->registers[work->reg];
+    size_t row = evaluation->columns * cpu_lane_size(plan->lanes[work->reg]);
+    if (work->keeps_columns) {
+        fold_columns(work, into, lanes, (int64_t)row, evaluation);
+    } else if (work->keeps_rows) {
+        for (size_t r = 0; r < evaluation->rows; r++) fold_row(work, into, r, lanes + r * row, evaluation->columns);
+    } else {
+        fold_row(work, into, 0, lanes, evaluation->rows * evaluation->columns);
     }
 }
 
@@ -280,7 +319,6 @@ static void reduce_pieces(void *context, size_t begin, size_t end) {
         for (size_t tile = first; tile < last; tile++) {
             seek(&work->plan, evaluation.place, &work->reduced, tile);
             cpu_evaluation_measure(&evaluation);
-            cpu_evaluation_compute(&evaluation);
             fold_tile(work, &evaluation, &into);
         }
         if (work->pieces == 1) finish(work, &evaluation, &into);
@@ -307,6 +345,21 @@ static void join_pieces(const reduction *work) {
     }
 }
 
+/* Finds out whether columns can be folded where they are, and has higher tiles then: they need no room. */
+static void fold_in_place(reduction *work) {
+    cpu_plan *plan = &work->plan;
+    work->in_place = NULL;
+    if (!work->keeps_columns || work->reduced.count == 0 || work->reg >= plan->operation->input_count) return;
+    const cpu_access *input = &plan->accesses[plan->operation->output_count + work->reg];
+    if (plan->instruction_count > 0 || input->convert != NULL ||
+        input->strides[plan->rank - 1] != (int64_t)input->element)
+        return;
+    work->in_place = input;
+    int64_t rows = plan->dims[plan->rank - 2], columns = plan->dims[plan->rank - 1];
+    plan->tile_rows = rows < ROWS_IN_PLACE ? rows : ROWS_IN_PLACE;
+    plan->tile_columns = columns < MOST_RESULTS ? columns : MOST_RESULTS;
+}
+
 static void measure_groups(reduction *work) {
     const cpu_plan *plan = &work->plan;
     work->groups = work->tiles = 1;
@@ -321,7 +374,8 @@ static void measure_groups(reduction *work) {
     }
     work->results = (size_t)(work->keeps_columns ? plan->tile_columns : work->keeps_rows ? plan->tile_rows : 1);
     size_t lanes = (size_t)(plan->tile_rows * plan->tile_columns);
-    size_t pieces = work->tiles / ((LEAST_PIECE + lanes - 1) / lanes);
+    size_t least = lanes > 0 && lanes < LEAST_PIECE ? (LEAST_PIECE - 1) / lanes + 1 : 1; /* tiles of a piece */
+    size_t pieces = work->tiles / least;
     if (pieces > MOST_PIECES / work->groups) pieces = MOST_PIECES / work->groups;
     if (pieces < 1) pieces = 1;
     work->piece_tiles = (work->tiles + pieces - 1) / pieces;
@@ -337,6 +391,7 @@ tarn_status cpu_reduce_run(const tarn_backend_operation *operation) {
     work.reg = work.plan.step_registers[operation->program->results[0]];
     cpu_lane lane = work.plan.lanes[work.reg];
     work.is_floating = lane == CPU_LANE_F32 || lane == CPU_LANE_F64;
+    fold_in_place(&work);
     measure_groups(&work);
     size_t grain = cpu_plan_grain(&work.plan) / work.piece_tiles + 1;
     if (work.pieces == 1) {

@@ -93,6 +93,47 @@ EXTREME(min_f64, double, double, (double)INFINITY, x < best[k] || x != x)
 EXTREME(max_i64, int64_t, int64_t, INT64_MIN, x > best[k])
 EXTREME(min_i64, int64_t, int64_t, INT64_MAX, x < best[k])
 
+/* `both` gives one of two. Rows are taken eight at a time, in pairs of pairs, so that memory is read in few places at once and the results
+ * are gone over once for all eight. */
+#define ROW_OF(type, number) ((const type *)(const void *)(lanes + (int64_t)(number)*stride))
+#define COLUMNS(name, type, both)                                                                            \
+    static inline type name##_of_eight(const type *const *rows, size_t i) {                                  \
+        return both(both(both(rows[0][i], rows[1][i]), both(rows[2][i], rows[3][i])),                        \
+                    both(both(rows[4][i], rows[5][i]), both(rows[6][i], rows[7][i])));                       \
+    }                                                                                                        \
+    static void name(void *out, const char *lanes, int64_t stride, size_t rows, size_t count) {              \
+        size_t row = 1;                                                                                      \
+        memcpy(out, lanes, count * sizeof(type));                                                            \
+        for (; row + 8 <= rows; row += 8) {                                                                  \
+            const type *eight[8];                                                                            \
+            for (size_t k = 0; k < 8; k++) eight[k] = ROW_OF(type, row + k);                                 \
+            INDEPENDENT for (size_t i = 0; i < count; i++)((type *)out)[i] =                                 \
+                both(((type *)out)[i], name##_of_eight(eight, i));                                           \
+        }                                                                                                    \
+        for (; row < rows; row++) {                                                                          \
+            const type *one = ROW_OF(type, row);                                                             \
+            INDEPENDENT for (size_t i = 0; i < count; i++)((type *)out)[i] = both(((type *)out)[i], one[i]); \
+        }                                                                                                    \
+    }
+#define BOTH(name, type, best)                \
+    static inline type name(type x, type y) { \
+        type z = (best);                      \
+        return y != y ? y : z;                \
+    }
+
+static inline float plus_f32(float x, float y) { return x + y; }
+static inline double plus_f64(double x, double y) { return x + y; }
+BOTH(larger_f32, float, y > x ? y : x)
+BOTH(larger_f64, double, y > x ? y : x)
+BOTH(smaller_f32, float, y < x ? y : x)
+BOTH(smaller_f64, double, y < x ? y : x)
+COLUMNS(sum_columns_f32, float, plus_f32)
+COLUMNS(sum_columns_f64, double, plus_f64)
+COLUMNS(max_columns_f32, float, larger_f32)
+COLUMNS(max_columns_f64, double, larger_f64)
+COLUMNS(min_columns_f32, float, smaller_f32)
+COLUMNS(min_columns_f64, double, smaller_f64)
+
 /* In order: elsewhere a product may overflow where it has not. */
 static double product_f64(const void *lanes, size_t count) {
     const double *values = lanes;
@@ -155,6 +196,8 @@ const cpu_folds AT_LEVEL(cpu_folds) = {
     .f32 = {sum_f32, sum_f32, NULL, max_f32, min_f32},
     .f64 = {sum_f64, sum_f64, product_f64, max_f64, min_f64},
     .i64 = {sum_i64, sum_i64, product_i64, max_i64, min_i64},
+    .columns_f32 = {sum_columns_f32, sum_columns_f32, NULL, max_columns_f32, min_columns_f32},
+    .columns_f64 = {sum_columns_f64, sum_columns_f64, NULL, max_columns_f64, min_columns_f64},
     .into_f64 = {sum_into_f64, sum_into_f64, product_into_f64, max_into_f64, min_into_f64},
     .into_i64 = {sum_into_i64, sum_into_i64, product_into_i64, max_into_i64, min_into_i64},
 };
