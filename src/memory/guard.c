@@ -129,6 +129,7 @@ static tarn_status guard_allocate(tarn_allocator *allocator, const memory_reques
     fill_block(self, request, entry, inner, offset);
     status = guard_memory_arm(self, entry);
     if (status != TARN_OK) {
+        guard_memory_leave(self, inner);
         inner->is_inner = false;
         memory_free(allocator->upstream, inner, request->stream);
         guard_entry_destroy(entry);

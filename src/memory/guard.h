@@ -84,6 +84,8 @@ typedef struct guard {
     tarn_stream *stream; /* for copies, or NULL */
     unsigned char *staging;
     tarn_memory_kind staging_kind;
+    atomic_bool
+        is_behind; /* a wait for `stream` has failed; relaxed: whoever sets it is the one who gives memory back */
 
     pthread_mutex_t lock; /* protects what follows; no driver is called and nothing is logged with it held */
     pthread_cond_t let_go;
@@ -128,6 +130,8 @@ bool guard_memory_is_overrun(guard *self, guard_entry *entry, guard_damage *out_
 /* Fills the freed memory with poison, or closes it. It is idle. */
 void guard_memory_poison(guard *self, guard_entry *entry);
 bool guard_memory_is_written(guard *self, guard_entry *entry, guard_damage *out_damage);
+/* Tells the element below what of its memory the guard's own stream may still use. Before the inner block goes back. */
+void guard_memory_leave(guard *self, memory_block *inner);
 /* Opens everything again, for the element below. */
 void guard_memory_release(guard *self, guard_entry *entry);
 

@@ -174,6 +174,22 @@ static size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 /* Filling and looking. */
 
+/* Waits for what the guard itself has enqueued. Where that fails twice, nobody knows whether it has run: until a later wait says so, what goes
+ * back to the element below is told to be in use by the guard's stream. */
+static tarn_status settle(guard *self) {
+    tarn_status status = tarn_stream_synchronize(self->stream);
+    if (status == TARN_INVALID_STATE || status == TARN_DEVICE_LOST) return status;
+    bool has_run = status == TARN_OK || tarn_stream_synchronize(self->stream) == TARN_OK;
+    atomic_store_explicit(&self->is_behind, !has_run, memory_order_relaxed);
+    return status;
+}
+
+void guard_memory_leave(guard *self, memory_block *inner) {
+    if (!atomic_load_explicit(&self->is_behind, memory_order_relaxed)) return;
+    const memory_strategy *strategy = inner->owner->strategy;
+    if (strategy->record_stream != NULL) (void)strategy->record_stream(inner->owner, inner, self->stream);
+}
+
 static tarn_status fill(guard *self, unsigned char *memory, unsigned char byte, size_t size) {
     if (size == 0 || self->access == GUARD_BY_NOTHING) return TARN_OK;
     if (self->access == GUARD_BY_POINTER) {
@@ -181,7 +197,7 @@ static tarn_status fill(guard *self, unsigned char *memory, unsigned char byte, 
         return TARN_OK;
     }
     tarn_status status = tarn_stream_fill(self->stream, memory, &byte, 1, size);
-    return status == TARN_OK ? tarn_stream_synchronize(self->stream) : status;
+    return status == TARN_OK ? settle(self) : status;
 }
 
 /* Adds what differs to the damage, whose count is 0 at first. `offset` is that of the first byte. */
@@ -204,7 +220,7 @@ static void look(guard *self, const unsigned char *memory, unsigned char byte, s
     for (size_t done = 0, part; done < size; done += part) {
         part = smaller(size - done, STAGING);
         tarn_status status = tarn_stream_copy(self->stream, self->staging, memory + done, part);
-        if (status == TARN_OK) status = tarn_stream_synchronize(self->stream);
+        if (status == TARN_OK) status = settle(self);
         if (status != TARN_OK) break;
         compare(self->staging, byte, part, offset + (ptrdiff_t)done, inout_damage);
     }

@@ -92,6 +92,7 @@ static tarn_status give_back(guard *self, guard_entry *entry) {
     memory_block *inner = entry->inner;
     /* Unless the strategy has taken it back by itself meanwhile. */
     if (block_claim(inner, entry->inner_handle)) {
+        guard_memory_leave(self, inner);
         inner->is_inner = false;
         inner->site = entry->record.freed.count > 0 ? entry->record.freed.frames[0] : NULL;
         status = first_of(status, memory_free(self->base.upstream, inner, NULL));
