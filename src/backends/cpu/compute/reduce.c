@@ -374,11 +374,10 @@ static void measure_groups(reduction *work) {
     }
     work->results = (size_t)(work->keeps_columns ? plan->tile_columns : work->keeps_rows ? plan->tile_rows : 1);
     size_t lanes = (size_t)(plan->tile_rows * plan->tile_columns);
-    size_t least = lanes > 0 && lanes < LEAST_PIECE ? (LEAST_PIECE - 1) / lanes + 1 : 1; /* tiles of a piece */
-    size_t pieces = work->tiles / least;
+    size_t pieces = work->tiles / ((LEAST_PIECE - 1) / lanes + 1);
     if (pieces > MOST_PIECES / work->groups) pieces = MOST_PIECES / work->groups;
     if (pieces < 1) pieces = 1;
-    work->piece_tiles = (work->tiles + pieces - 1) / pieces;
+    work->piece_tiles = pieces < work->tiles ? (work->tiles + pieces - 1) / pieces : 1;
     work->pieces = (work->tiles + work->piece_tiles - 1) / work->piece_tiles;
 }
 
