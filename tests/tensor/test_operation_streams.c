@@ -107,6 +107,7 @@ static void captured_operations_are_computed_at_each_launch(void **state) {
     EXPECT_OK(tarn_stream_synchronize(stream));
     EXPECT_FLOATS(total, 0, 4, 8);
     EXPECT_OK(tarn_add(x, x, NULL, &x));
+    EXPECT_OK(tarn_stream_synchronize(tarn_device_default_stream(bench->device)));
     EXPECT_OK(tarn_graph_instance_launch(instance, stream));
     EXPECT_OK(tarn_stream_synchronize(stream));
     EXPECT_FLOATS(total, 0, 8, 16);

@@ -3,6 +3,7 @@
  *
  * FAKECUDA_COMPILE is the compiler's command, up to the source; FAKECUDA_KERNELS the object with the kernels of all.cu, which is
  * not compiled again. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,6 +33,35 @@ EXPORT int nvrtcGetCUBINSize(program *made, size_t *out_size);
 EXPORT int nvrtcGetCUBIN(program *made, char *out_bytes);
 EXPORT int nvrtcGetProgramLogSize(program *made, size_t *out_size);
 EXPORT int nvrtcGetProgramLog(program *made, char *out_log);
+
+/* Folders of compiled objects, which are removed when the process ends. */
+typedef struct folder_entry {
+    char path[512];
+    struct folder_entry *next;
+} folder_entry;
+
+static folder_entry *folders;
+static pthread_mutex_t folders_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void remember(const char *path) {
+    folder_entry *entry = calloc(1, sizeof *entry);
+    snprintf(entry->path, sizeof entry->path, "%s", path);
+    pthread_mutex_lock(&folders_lock);
+    entry->next = folders;
+    folders = entry;
+    pthread_mutex_unlock(&folders_lock);
+}
+
+__attribute__((destructor)) static void remove_folders(void) {
+    while (folders != NULL) {
+        folder_entry *entry = folders;
+        folders = entry->next;
+        char line[600];
+        snprintf(line, sizeof line, "rm -rf '%s'", entry->path);
+        if (system(line) != 0) perror(entry->path);
+        free(entry);
+    }
+}
 
 int nvrtcVersion(int *out_major, int *out_minor) {
     *out_major = 12;
@@ -123,6 +153,7 @@ int nvrtcCompileProgram(program *made, int option_count, const char *const *opti
     char folder[512];
     snprintf(folder, sizeof folder, "%s/fakecuda-XXXXXX", place != NULL ? place : "/tmp");
     if (mkdtemp(folder) == NULL) return INVALID_INPUT;
+    remember(folder);
     int result = compile(made, command, folder);
     if (result == SUCCESS) snprintf(made->binary, sizeof made->binary, "FAKECUDA-OBJECT:%s/object.so", folder);
     return result;

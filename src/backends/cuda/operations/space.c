@@ -152,6 +152,8 @@ static cuda_lane lane_of(tarn_constant constant) {
 
 void cuda_program_make(const tarn_backend_operation *operation, cuda_program *out_program) {
     const tarn_program *program = operation->program;
+    /* What is not used is not left to chance: it goes to the device with the rest. */
+    *out_program = (cuda_program){.step_count = 0};
     cuda_space_make(operation, &out_program->space);
     out_program->step_count = program->step_count;
     out_program->constant_count = program->constant_count;

@@ -1,0 +1,64 @@
+# The kernels of the cuda backend on a processor (emulation/), and tests of operations on the fake driver, which runs them.
+enable_language(CXX)
+
+set(emulation_options -std=c++17 -O1 -g -fPIC -ffp-contract=off)
+# ThreadSanitizer does not know fibers that it was not told of: what the kernels do is left out there.
+if(TARN_SANITIZE MATCHES "address")
+    list(APPEND emulation_options -fsanitize=${TARN_SANITIZE} -fno-sanitize-recover=all)
+endif()
+
+add_library(emulation OBJECT ${folder}/emulation/emulation.cpp)
+add_library(emulated_kernels MODULE ${folder}/emulation/kernels.cpp)
+target_link_libraries(emulated_kernels PRIVATE emulation)
+foreach(target emulation emulated_kernels)
+    target_compile_options(${target} PRIVATE ${emulation_options} -Wall -Wextra $<$<BOOL:${TARN_WARNINGS_AS_ERRORS}>:-Werror>)
+    target_include_directories(${target} PRIVATE ${folder}/emulation ${PROJECT_SOURCE_DIR}/src)
+endforeach()
+target_link_options(emulated_kernels PRIVATE ${emulation_options})
+set_target_properties(emulated_kernels PROPERTIES
+    PREFIX "" OUTPUT_NAME cuda_kernels LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+
+# What the tests take for NVRTC.
+add_library(emulated_nvrtc MODULE ${folder}/emulation/nvrtc.c)
+target_link_libraries(emulated_nvrtc PRIVATE tarn_options)
+set_target_properties(emulated_nvrtc PROPERTIES
+    PREFIX "" OUTPUT_NAME libnvrtc LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+
+# The environment in which cuda:0 computes: the fake driver with these kernels, and no cache but that of the test itself.
+set(emulation_folder ${PROJECT_BINARY_DIR}/tests/cuda_kernels)
+file(MAKE_DIRECTORY ${emulation_folder})
+list(JOIN emulation_options " " emulation_command)
+set(emulation_environment ${TARN_TEST_ENVIRONMENT}
+    LD_LIBRARY_PATH=${PROJECT_BINARY_DIR}/tests/fakecuda
+    FAKECUDA_KERNELS=${PROJECT_BINARY_DIR}/tests/cuda_kernels.so
+    TARN_NVRTC=${PROJECT_BINARY_DIR}/tests/libnvrtc.so
+    TARN_TEST_DEVICE=cuda:0
+    TMPDIR=${emulation_folder}
+    "FAKECUDA_COMPILE=${CMAKE_CXX_COMPILER} ${emulation_command} -O0 -shared -I${folder}/emulation $<TARGET_OBJECTS:emulation>")
+
+set(emulated_tests cuda_kernels.programs)
+# Tests of operations, once more on that device. Small programs are interpreted there; what compiles many is left to cuda_kernels.programs.
+set(emulated_suites)
+if(EXISTS ${PROJECT_SOURCE_DIR}/tests/fakecuda/driver/kernel.c)
+    set(emulated_suites tensor_operation_reduce tensor_operation_elementwise tensor_operation_neural
+        tensor_operation_streams expr_evaluate expr_capture)
+endif()
+foreach(suite IN LISTS emulated_suites)
+    add_test(NAME cuda_kernels.${suite} COMMAND test_${suite})
+    tarn_test_properties(cuda_kernels.${suite})
+    list(APPEND emulated_tests cuda_kernels.${suite})
+endforeach()
+foreach(test IN LISTS emulated_tests)
+    set_tests_properties(${test} PROPERTIES ENVIRONMENT "${emulation_environment};TARN_CUDA_COMPILE=never")
+endforeach()
+add_dependencies(test_cuda_kernels_programs fakecuda emulated_kernels emulated_nvrtc)
+
+# NVRTC itself compiles all sources once, in builds without sanitizers, which would look for faults in it.
+if(NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
+    cmake_path(GET TARN_NVCC PARENT_PATH toolkit)
+    find_library(TARN_TEST_NVRTC NAMES nvrtc HINTS ${toolkit}/../lib64 DOC "NVRTC, which tests compile kernels with")
+    if(TARN_TEST_NVRTC)
+        set_tests_properties(cuda_kernels.sources PROPERTIES
+            ENVIRONMENT "${TARN_TEST_ENVIRONMENT};TARN_TEST_NVRTC=${TARN_TEST_NVRTC};TARN_NVRTC=${TARN_TEST_NVRTC}")
+    endif()
+endif()
