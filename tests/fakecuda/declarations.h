@@ -282,6 +282,7 @@ typedef struct CUDA_MEMCPY2D_st {
 
 #include "declarations_graph.h"
 #include "prototypes.h"
+#include "prototypes_graph.h"
 #include "prototypes_old.h"
 
 #endif

@@ -17,7 +17,10 @@ CUresult capture_allocate(fake_stream *stream, CUdeviceptr *pointer, size_t size
 CUresult capture_free(fake_stream *stream, fake_range *range);
 /* The stream ends. */
 void capture_leave(fake_stream *stream);
-/* A graph's memory is freed outside of a graph. */
-CUresult graph_memory_end(fake_range *range);
+/* A free of a graph's memory has run. */
+void graph_memory_end(fake_range *memory);
+/* Whether a stream of the context captures; then those captures are invalidated. */
+bool capture_of_context(const fake_context *context);
+void captures_reset(void);
 
 #endif

@@ -2,6 +2,8 @@
  * make one useless. */
 #include "state.h"
 
+#include "capture.h"
+
 #include <string.h>
 
 enum { DEEPEST = 64 };
@@ -209,6 +211,7 @@ CUresult cuCtxGetId(CUcontext handle, unsigned long long *id) {
 
 static CUresult synchronize(fake_context *context) {
     if (context == NULL) return CUDA_ERROR_INVALID_CONTEXT;
+    if (capture_of_context(context)) return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED;
     tasks_wait_all(context);
     pools_trim(context);
     return context_result(context);

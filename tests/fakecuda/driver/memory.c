@@ -52,8 +52,12 @@ static CUresult free_device(CUdeviceptr pointer) {
     if (freed == NULL || freed->start != pointer || freed->is_freed)
         return VIOLATION(CUDA_ERROR_INVALID_VALUE, "0x%llx is not the beginning of an allocation", pointer);
     switch (freed->kind) {
-    case RANGE_POOLED:
-    case RANGE_GRAPH: return pooled_free_at_once(freed);
+    case RANGE_GRAPH:
+        if (!freed->is_outstanding)
+            return VIOLATION(CUDA_ERROR_INVALID_VALUE, "no launch has allocated 0x%llx", pointer);
+        freed->is_outstanding = false;
+        return pooled_free_at_once(freed);
+    case RANGE_POOLED: return pooled_free_at_once(freed);
     case RANGE_DEVICE:
     case RANGE_MANAGED: break;
     default: return VIOLATION(CUDA_ERROR_INVALID_VALUE, "0x%llx is not memory that cuMemFree frees", pointer);

@@ -110,7 +110,8 @@ bool operation_needs_thread(const fake_operation *operation) {
            operation->kind == OPERATION_AWAIT;
 }
 
-CUresult operation_run(fake_operation *operation) {
+CUresult operation_run(fake_task *task) {
+    fake_operation *operation = &task->operation;
     switch (operation->kind) {
     case OPERATION_COPY: return run_copy(operation);
     case OPERATION_FILL: return run_fill(operation);
@@ -118,7 +119,12 @@ CUresult operation_run(fake_operation *operation) {
     case OPERATION_CALLBACK: return run_host(operation);
     case OPERATION_KERNEL: return kernel_run(operation);
     case OPERATION_ALLOCATE: pooled_ready(operation->memory.address); return CUDA_SUCCESS;
-    case OPERATION_FREE: return pooled_end(operation->memory.address);
+    case OPERATION_FREE:
+        /* Whoever still has work for the memory did not order it before, or did not mean this memory. */
+        if (tasks_use_unordered(operation->memory.address, operation->memory.size, task))
+            violation("0x%llx is freed before work that uses it", operation->memory.address);
+        pooled_end(operation->memory.address);
+        return CUDA_SUCCESS;
     case OPERATION_AWAIT: shared_event_await(operation->shared.event, operation->shared.number); return CUDA_SUCCESS;
     case OPERATION_SIGNAL: shared_event_signal(operation->shared.event, operation->shared.number); return CUDA_SUCCESS;
     case OPERATION_LAST:

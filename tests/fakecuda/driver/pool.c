@@ -141,29 +141,33 @@ void pooled_ready(CUdeviceptr address) {
     if (range != NULL) range->is_ready = true;
 }
 
-/* The free has come to its turn: whoever still has work for the memory did not order it before. */
-CUresult pooled_end(CUdeviceptr address) {
+void pooled_end(CUdeviceptr address) {
     fake_range *range = range_find(address);
-    if (range == NULL) return CUDA_SUCCESS; /* freed at once meanwhile */
-    if (tasks_use(range->start, range->size, NULL)) violation("0x%llx is freed before work that uses it", range->start);
-    if (range->kind == RANGE_GRAPH) return graph_memory_end(range);
+    if (range == NULL) return; /* freed at once meanwhile */
+    if (range->kind == RANGE_GRAPH) {
+        graph_memory_end(range);
+        return;
+    }
     fake_pool *pool = range->pool;
     pool_give(pool, range->counted);
     pool->live--;
     range_end(range);
     pool_drop_if_ended(pool);
-    return CUDA_SUCCESS;
 }
 
 CUresult pooled_free_at_once(fake_range *range) {
-    if (tasks_use(range->start, range->size, NULL)) violation("0x%llx is freed while work uses it", range->start);
-    return pooled_end(range->start);
+    if (tasks_use(range->start, range->size)) violation("0x%llx is freed while work uses it", range->start);
+    pooled_end(range->start);
+    return CUDA_SUCCESS;
 }
 
 CUresult pooled_free(fake_range *range, fake_stream *stream) {
     CUresult result = capture_check_stream(stream);
     if (result != CUDA_SUCCESS) return result;
     if (stream->capture != NULL) return capture_free(stream, range);
+    if (range->kind == RANGE_GRAPH && !range->is_outstanding)
+        return VIOLATION(CUDA_ERROR_INVALID_VALUE, "no launch has allocated 0x%llx", range->start);
+    range->is_outstanding = false;
     range->is_freed = true;
     range->freed_on = stream->id;
     fake_operation end = {.kind = OPERATION_FREE, .memory = {range->start, range->size}};

@@ -154,7 +154,8 @@ void ranges_reset(void) {
 }
 
 static bool is_host(const fake_range *range) {
-    return range->kind == RANGE_HOST || range->kind == RANGE_REGISTERED || range->kind == RANGE_MANAGED;
+    return range->kind == RANGE_HOST || range->kind == RANGE_REGISTERED || range->kind == RANGE_MANAGED ||
+           range->kind == RANGE_GLOBAL;
 }
 
 char *range_reach(const fake_context *context, CUdeviceptr address, size_t *size, bool writes, fake_physical **held) {

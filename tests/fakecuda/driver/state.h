@@ -191,7 +191,8 @@ typedef enum range_kind {
     RANGE_IMPORTED, /* another process's */
     RANGE_HOST,     /* cuMemHostAlloc */
     RANGE_REGISTERED,
-    RANGE_MANAGED
+    RANGE_MANAGED,
+    RANGE_GLOBAL /* a variable of a module */
 } range_kind;
 struct fake_range {
     CUdeviceptr start;
@@ -211,6 +212,8 @@ struct fake_range {
     bool is_freed;               /* a free of it is on its way */
     size_t counted;              /* bytes of its pool that it holds */
     unsigned long long freed_on; /* the stream of the free that is on its way */
+    bool is_outstanding;         /* a graph's: a launch has allocated it and nothing has freed it */
+    bool is_orphan;              /* the graph is gone */
     char *base; /* the whole of its address range, with guards; NULL when it belongs to a reservation or the program */
     size_t base_size;
     unsigned imports; /* times that it was opened from another process */
@@ -317,6 +320,7 @@ struct fake_task {
     fake_task **then;
     size_t then_count;
     size_t ready_index;
+    unsigned long long visited;
     fake_task *next, *previous; /* among what has not ended */
 };
 /* Takes over what the operation owns. The caller holds the task and drops it. */
@@ -345,12 +349,14 @@ void workers_give(fake_task *task); /* has the thread for host functions run it 
 void workers_wake(void);
 void workers_stop(void); /* called without the lock */
 /* operation.c */
-CUresult operation_run(fake_operation *operation);
+CUresult operation_run(fake_task *task);
 void operation_end(fake_operation *operation);
 bool operation_needs_thread(const fake_operation *operation);
 /* Whether it reads or writes a byte of the range. */
 bool operation_uses(const fake_operation *operation, CUdeviceptr start, size_t size);
-bool tasks_use(CUdeviceptr start, size_t size, const fake_task *but);
+bool tasks_use(CUdeviceptr start, size_t size);
+/* The same of work that does not come behind `task`. */
+bool tasks_use_unordered(CUdeviceptr start, size_t size, fake_task *task);
 
 /* stream.c, event.c */
 struct fake_stream {
@@ -389,7 +395,9 @@ void stream_end(fake_stream *ended);
 void events_reset(void);
 /* Gives the operation to the stream, or to the graph that it captures. *out (which may be NULL) becomes the task, held, or NULL. */
 CUresult stream_submit(fake_stream *stream, fake_operation *operation, fake_task **out);
-/* The same, outside a capture, for what comes after another stream's work too. */
+/* The next piece of work of a stream that does not capture, not submitted yet; held. */
+fake_task *stream_prepare(fake_stream *stream, fake_operation *operation);
+/* The same as stream_submit, outside a capture, for what comes after another stream's work too. */
 CUresult stream_submit_after(fake_stream *stream, fake_operation *operation, fake_task *earlier);
 CUresult stream_wait_done(fake_stream *stream);
 void event_drop(fake_event *event);
@@ -420,6 +428,6 @@ CUresult pooled_free(fake_range *range, fake_stream *stream);
 CUresult pooled_free_at_once(fake_range *range);
 CUresult pooled_allocate(CUdeviceptr *pointer, size_t size, fake_pool *pool, fake_stream *stream);
 void pooled_ready(CUdeviceptr address);
-CUresult pooled_end(CUdeviceptr address);
+void pooled_end(CUdeviceptr address);
 
 #endif

@@ -65,13 +65,18 @@ static void order(fake_stream *stream, fake_task *task) {
         if (at->operation.in == stream->in && at->is_blocking) task_after(task, at);
 }
 
-static void append(fake_stream *stream, fake_operation *operation, fake_task *earlier, fake_task **out) {
+fake_task *stream_prepare(fake_stream *stream, fake_operation *operation) {
     operation->in = stream->in;
     fake_task *made = task_make(operation);
     order(stream, made);
-    task_after(made, earlier);
     task_drop(stream->last);
     stream->last = task_hold(made);
+    return made;
+}
+
+static void append(fake_stream *stream, fake_operation *operation, fake_task *earlier, fake_task **out) {
+    fake_task *made = stream_prepare(stream, operation);
+    task_after(made, earlier);
     if (out != NULL) *out = task_hold(made);
     task_submit(made);
     task_drop(made);

@@ -106,7 +106,7 @@ void task_run(fake_task *task) {
     task->state = TASK_RUNNING;
     fake_context *in = task->operation.in;
     /* Work behind an error is dropped. */
-    if (in->lost == CUDA_SUCCESS) task->result = operation_run(&task->operation);
+    if (in->lost == CUDA_SUCCESS) task->result = operation_run(task);
     if (task->result != CUDA_SUCCESS) context_lose(in, task->result);
     finish(task);
 }
@@ -186,9 +186,21 @@ void tasks_wait_all(const fake_context *context) {
     }
 }
 
-bool tasks_use(CUdeviceptr start, size_t size, const fake_task *but) {
+bool tasks_use(CUdeviceptr start, size_t size) { return tasks_use_unordered(start, size, NULL); }
+
+/* Marks all that comes behind a piece of work. */
+static void visit(fake_task *task, unsigned long long mark) {
+    if (task->visited == mark) return;
+    task->visited = mark;
+    for (size_t i = 0; i < task->then_count; i++) visit(task->then[i], mark);
+}
+
+bool tasks_use_unordered(CUdeviceptr start, size_t size, fake_task *task) {
+    static unsigned long long visits;
+    visits++;
+    if (task != NULL) visit(task, visits);
     for (const fake_task *at = pending; at != NULL; at = at->next)
-        if (at != but && operation_uses(&at->operation, start, size)) return true;
+        if (at->visited != visits && operation_uses(&at->operation, start, size)) return true;
     return false;
 }
 

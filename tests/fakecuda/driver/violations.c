@@ -2,6 +2,10 @@
  * driver would crash, corrupt memory, or seem to work. And the state that tests ask for. */
 #include "state.h"
 
+#include "capture.h"
+#include "graph.h"
+#include "kernel.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,10 +57,15 @@ unsigned long long fakecuda_live_objects(const char **list) {
         [HANDLE_POOL] = "pools",     [HANDLE_GRAPH] = "graphs", [HANDLE_EXECUTABLE] = "executable graphs",
         [HANDLE_MODULE] = "modules",
     };
-    static const char *const kinds[] = {[RANGE_DEVICE] = "allocations",        [RANGE_MAPPING] = "mappings",
-                                        [RANGE_POOLED] = "pooled allocations", [RANGE_GRAPH] = "graph allocations",
-                                        [RANGE_IMPORTED] = "imports",          [RANGE_HOST] = "pinned allocations",
-                                        [RANGE_REGISTERED] = "registrations",  [RANGE_MANAGED] = "managed allocations"};
+    static const char *const kinds[] = {[RANGE_DEVICE] = "allocations",
+                                        [RANGE_MAPPING] = "mappings",
+                                        [RANGE_POOLED] = "pooled allocations",
+                                        [RANGE_GRAPH] = "graph allocations",
+                                        [RANGE_IMPORTED] = "imports",
+                                        [RANGE_HOST] = "pinned allocations",
+                                        [RANGE_REGISTERED] = "registrations",
+                                        [RANGE_MANAGED] = "managed allocations",
+                                        [RANGE_GLOBAL] = "globals"};
     pthread_mutex_lock(&the_driver.lock);
     size_t of_kind[sizeof kinds / sizeof kinds[0]] = {0}, ranges, live = 0, length = 0;
     fake_range **all = range_list(&ranges);
@@ -109,7 +118,11 @@ void fakecuda_lose(int ordinal, int error) {
 void fakecuda_reset(void) {
     workers_stop();
     pthread_mutex_lock(&the_driver.lock);
+    captures_reset();
     tasks_reset();
+    executables_reset();
+    graphs_reset();
+    modules_reset();
     ranges_reset();
     reservations_reset();
     events_reset();

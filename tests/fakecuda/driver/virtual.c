@@ -198,7 +198,7 @@ static CUresult for_mappings(CUdeviceptr pointer, size_t size, void (*each)(fake
 
 static void unmap(fake_range *range, const void *context) {
     (void)context;
-    if (tasks_use(range->start, range->size, NULL)) violation("0x%llx is unmapped while work uses it", range->start);
+    if (tasks_use(range->start, range->size)) violation("0x%llx is unmapped while work uses it", range->start);
     range_end(range);
 }
 
