@@ -73,7 +73,7 @@ void physical_drop(fake_physical *memory) {
     if (--memory->references > 0) return;
     if (memory->alias != NULL) munmap(memory->alias, memory->size);
     if (memory->owns_file) close(memory->file);
-    else if (memory->is_touched)
+    else if (memory->is_touched && !memory->is_exported)
         fallocate(memory->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)memory->offset, (off_t)memory->size);
     if (memory->on != NULL && memory->is_small) memory->on->small_bytes -= memory->counted;
     if (memory->on != NULL && !memory->is_small) memory->on->large_bytes -= memory->counted;
@@ -88,6 +88,7 @@ int physical_export(fake_physical *memory) {
     fake_record record = {.size = memory->size};
     memcpy(record.magic, magic, sizeof magic);
     physical_alias(memory);
+    memory->is_exported = true;
     if (pwrite(memory->file, &record, sizeof record, place_of_record(memory->offset)) != (ssize_t)sizeof record)
         return -1;
     /* A description of its own, whose position tells the importer which piece of the file is meant. */

@@ -164,8 +164,9 @@ struct fake_physical {
     size_t size;
     size_t counted; /* bytes that it takes from the device's capacity */
     bool is_small;
-    bool is_touched; /* it may hold something else than poison */
-    char *alias;     /* where the driver itself reads and writes it; NULL until then */
+    bool is_exported; /* others may still map it when this process has let it go */
+    bool is_touched;  /* it may hold something else than poison */
+    char *alias;      /* where the driver itself reads and writes it; NULL until then */
     unsigned references;
     CUmemGenericAllocationHandle handle; /* 0: none */
     unsigned handle_count;
