@@ -10,7 +10,8 @@ if(PYTHON3 AND NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
         "operations|numpy,hypothesis|test_operations.py"
         "networks|numpy,hypothesis|test_networks.py")
     if(TARGET tarn_torch)
-        set(torch_library TARN_TORCH_LIBRARY=$<TARGET_FILE:tarn_torch>)
+        set(torch_library TARN_TORCH_LIBRARY=$<TARGET_FILE:tarn_torch>
+            TARN_FAKE_DRIVER=${PROJECT_BINARY_DIR}/tests/fakecuda)
     else()
         list(FILTER python_tests EXCLUDE REGEX "^torch")
     endif()

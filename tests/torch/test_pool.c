@@ -151,6 +151,25 @@ static void without_host_memory_there_is_no_pool_and_no_leak(void **state) {
     tarn_torch_release_pool(7, first);
 }
 
+static void a_pool_can_be_made_before_anything_goes_to_it(void **state) {
+    (void)state;
+    assert_int_equal(tarn_torch_create_pool(8, first), TARN_OK);
+    assert_int_equal(tarn_torch_create_pool(8, first), TARN_OK);
+    assert_int_equal(tarn_torch_pool_users(8, first), 2);
+    void *outside = tarn_torch_malloc(MIB, 8, &captured);
+    assert_int_equal(pool_blocks(8, first), 0);
+    begin(8, first);
+    assert_int_equal(tarn_torch_pool_users(8, first), 3);
+    for (unsigned users = 3; users > 0; users--) {
+        assert_int_equal(tarn_torch_pool_users(8, first), users);
+        tarn_torch_release_pool(8, first);
+    }
+    assert_int_equal(tarn_torch_pool_users(8, first), 0);
+    assert_int_equal(tarn_torch_pool_users(60, first), 0);
+    assert_int_equal(tarn_torch_create_pool(64, first), TARN_NOT_FOUND);
+    tarn_torch_free(outside, MIB, 8, &captured);
+}
+
 static void hooks_of_devices_that_are_not_open_do_nothing(void **state) {
     (void)state;
     drops = 0;
@@ -172,6 +191,7 @@ int main(void) {
         cmocka_unit_test(what_other_streams_use_is_freed_when_no_pool_is_allocated_to),
         cmocka_unit_test(a_shared_buffer_of_a_released_pool_ends_it),
         cmocka_unit_test(without_host_memory_there_is_no_pool_and_no_leak),
+        cmocka_unit_test(a_pool_can_be_made_before_anything_goes_to_it),
         cmocka_unit_test(hooks_of_devices_that_are_not_open_do_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

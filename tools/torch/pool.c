@@ -148,6 +148,28 @@ void tarn_torch_begin_allocate_to_pool_with(int number, tarn_torch_pool_id id,
     if (drop != NULL) drop(context);
 }
 
+tarn_status tarn_torch_create_pool(int number, tarn_torch_pool_id id) {
+    torch_device *device;
+    tarn_status status = torch_device_open(number, &device);
+    if (status != TARN_OK) return status;
+    pthread_mutex_lock(&device->lock);
+    torch_pool *pool = find_pool(device, id);
+    if (pool == NULL) status = create_pool(device, id, &pool);
+    if (pool != NULL) pool->users++;
+    pthread_mutex_unlock(&device->lock);
+    return status;
+}
+
+unsigned tarn_torch_pool_users(int number, tarn_torch_pool_id id) {
+    torch_device *device = torch_device_known(number);
+    if (device == NULL) return 0;
+    pthread_mutex_lock(&device->lock);
+    const torch_pool *pool = find_pool(device, id);
+    unsigned users = pool != NULL ? pool->users : 0;
+    pthread_mutex_unlock(&device->lock);
+    return users;
+}
+
 void tarn_torch_end_allocate_to_pool(int number, tarn_torch_pool_id id) {
     torch_device *device = torch_device_known(number);
     if (device == NULL) return;

@@ -54,6 +54,11 @@ TARN_API void tarn_torch_begin_allocate_to_pool_with(int device, tarn_torch_pool
 TARN_API void tarn_torch_end_allocate_to_pool(int device, tarn_torch_pool_id id);
 TARN_API void tarn_torch_release_pool(int device, tarn_torch_pool_id id);
 
+/* Makes a pool, or counts one user more, without anything being allocated to it: undone by a release. */
+TARN_API tarn_status tarn_torch_create_pool(int device, tarn_torch_pool_id id);
+/* Times a pool was begun or made and not released. */
+TARN_API unsigned tarn_torch_pool_users(int device, tarn_torch_pool_id id);
+
 /* For those who ask beside PyTorch. */
 
 /* Why the last of these that failed did so, on this thread. */
