@@ -1,6 +1,6 @@
 #!/bin/bash
 # Installs the Debian packages that a task needs and this machine lacks. Where there is no apt-get, names them and stops.
-# Usage: scripts/install-deps.sh [build|test|python|lint|bench|docs|package|ci|all]…        (no argument: build)
+# Usage: scripts/install-deps.sh [build|test|python|lint|bench|docs|package|cache|ci|all]…        (no argument: build)
 set -euo pipefail
 
 # Each line: the groups that need the package, the package, and a command that succeeds where it is present.
@@ -38,6 +38,7 @@ bench                          python3-numpy         python3 -c 'import numpy' |
 docs                           doxygen               command -v doxygen
 package                        dpkg-dev              command -v dpkg-shlibdeps
 package                        file                  command -v file
+cache                          ccache                command -v ccache
 coverage                       gcovr                 command -v gcovr
 valgrind                       valgrind              command -v valgrind
 browser                        chromium              command -v chromium
@@ -52,8 +53,8 @@ has_fuzzer() { compgen -G "$(clang -print-resource-dir)/lib/linux/libclang_rt.fu
 wanted=,
 for group in "${@:-build}"; do
     case $group in
-    ci | all) wanted+=build,test,python,lint,fuzz,bench,docs,package,coverage,valgrind,browser, ;;
-    build | test | python | lint | fuzz | bench | docs | package | coverage | valgrind | browser) wanted+=$group, ;;
+    ci | all) wanted+=build,test,python,lint,fuzz,bench,docs,package,cache,coverage,valgrind,browser, ;;
+    build | test | python | lint | fuzz | bench | docs | package | cache | coverage | valgrind | browser) wanted+=$group, ;;
     *)
         echo "install-deps.sh: no group is called $group" >&2
         exit 1
