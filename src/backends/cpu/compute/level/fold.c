@@ -96,24 +96,22 @@ EXTREME(min_i64, int64_t, int64_t, INT64_MAX, x < best[k])
 /* `both` gives one of two. Rows are taken eight at a time, in pairs of pairs, so that memory is read in few places at once and the results
  * are gone over once for all eight. */
 #define ROW_OF(type, number) ((const type *)(const void *)(lanes + (int64_t)(number)*stride))
-#define COLUMNS(name, type, both)                                                                            \
-    static inline type name##_of_eight(const type *const *rows, size_t i) {                                  \
-        return both(both(both(rows[0][i], rows[1][i]), both(rows[2][i], rows[3][i])),                        \
-                    both(both(rows[4][i], rows[5][i]), both(rows[6][i], rows[7][i])));                       \
-    }                                                                                                        \
-    static void name(void *out, const char *lanes, int64_t stride, size_t rows, size_t count) {              \
-        size_t row = 1;                                                                                      \
-        memcpy(out, lanes, count * sizeof(type));                                                            \
-        for (; row + 8 <= rows; row += 8) {                                                                  \
-            const type *eight[8];                                                                            \
-            for (size_t k = 0; k < 8; k++) eight[k] = ROW_OF(type, row + k);                                 \
-            INDEPENDENT for (size_t i = 0; i < count; i++)((type *)out)[i] =                                 \
-                both(((type *)out)[i], name##_of_eight(eight, i));                                           \
-        }                                                                                                    \
-        for (; row < rows; row++) {                                                                          \
-            const type *one = ROW_OF(type, row);                                                             \
-            INDEPENDENT for (size_t i = 0; i < count; i++)((type *)out)[i] = both(((type *)out)[i], one[i]); \
-        }                                                                                                    \
+#define PAIR(both, number, i) both(eight[number][i], eight[number + 1][i])
+#define COLUMNS(name, type, both)                                                                               \
+    static void name(void *out, const char *lanes, int64_t stride, size_t rows, size_t count) {                 \
+        size_t row = 1;                                                                                         \
+        memcpy(out, lanes, count * sizeof(type));                                                               \
+        for (; row + 8 <= rows; row += 8) {                                                                     \
+            const type *eight[8];                                                                               \
+            for (size_t k = 0; k < 8; k++) eight[k] = ROW_OF(type, row + k);                                    \
+            INDEPENDENT for (size_t i = 0; i < count; i++)((type *)out)[i] =                                    \
+                both(((type *)out)[i],                                                                          \
+                     both(both(PAIR(both, 0, i), PAIR(both, 2, i)), both(PAIR(both, 4, i), PAIR(both, 6, i)))); \
+        }                                                                                                       \
+        for (; row < rows; row++) {                                                                             \
+            const type *one = ROW_OF(type, row);                                                                \
+            INDEPENDENT for (size_t i = 0; i < count; i++)((type *)out)[i] = both(((type *)out)[i], one[i]);    \
+        }                                                                                                       \
     }
 #define BOTH(name, type, best)                \
     static inline type name(type x, type y) { \
