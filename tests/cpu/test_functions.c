@@ -2,6 +2,7 @@
 #include "programs.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,6 +85,126 @@ static void roots_are_rounded_once(void **state) {
     try_function(TARN_OPERATION_SQRT, sqrt, 0.5);
 }
 
+#define POWERS 131072
+
+static uint64_t noise_state = 1;
+
+static uint32_t noise(void) {
+    noise_state = noise_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(noise_state >> 32);
+}
+
+static float random_between(float least, float most) {
+    return least + (most - least) * ((float)(noise() >> 8) * 0x1p-24f);
+}
+
+/* Bases and exponents of four sorts: any bits; bases of all sizes with results in range; bases close to 1 with large exponents; and small
+ * whole exponents of bases of both signs. */
+static void make_power(size_t i, float *out_base, float *out_exponent) {
+    uint32_t bits = noise();
+    switch (i % 4) {
+    case 0:
+        memcpy(out_base, &bits, sizeof bits);
+        bits = noise();
+        memcpy(out_exponent, &bits, sizeof bits);
+        break;
+    case 1:
+        *out_base = exp2f(random_between(-149, 128));
+        *out_exponent = random_between(-150, 129) / log2f(*out_base);
+        break;
+    case 2:
+        *out_base = 1 + random_between(-0x1p-10f, 0x1p-10f);
+        *out_exponent = random_between(-0x1p17f, 0x1p17f);
+        break;
+    default: *out_base = random_between(-30, 30); *out_exponent = (float)((int)(bits % 81) - 40);
+    }
+}
+
+static void check_powers(const float *bases, const float *exponents, size_t count, double most) {
+    static float powers[POWERS];
+    static double expected[POWERS];
+    for (size_t i = 0; i < count; i++) expected[i] = pow((double)bases[i], (double)exponents[i]);
+    test_program program;
+    program_make(&program, TARN_OPERATION_POW, TARN_ELEMENT_F32, count, powers, (void *)bases, (void *)exponents);
+    for (size_t level = 0; level < cpu_kernels_level_count(); level++) {
+        cpu_kernels_use(cpu_kernels_level(level));
+        assert_int_equal(program_run(&program), TARN_OK);
+        double worst = 0;
+        for (size_t i = 0; i < count; i++) {
+            double distance = float_distance(powers[i], expected[i]);
+            bool has_sign = isnan(expected[i]) || (signbit(powers[i]) != 0) == (signbit(expected[i]) != 0);
+            if (distance > most || !has_sign) {
+                fail_msg("%a to the power of %a at level %s is %a, not %a", (double)bases[i], (double)exponents[i],
+                         cpu_kernels_level(level)->name, (double)powers[i], expected[i]);
+            }
+            if (distance > worst) worst = distance;
+        }
+        printf("pow at level %s: at most %.4f units\n", cpu_kernels_level(level)->name, worst);
+    }
+    cpu_kernels_use(NULL);
+}
+
+static void pow_errs_by_two_units_at_most(void **state) {
+    (void)state;
+    static float bases[POWERS], exponents[POWERS];
+    for (int i = getenv("TARN_TEST_SLOWNESS") != NULL ? 1 : 16; i > 0; i--) {
+        for (size_t k = 0; k < POWERS; k++) make_power(k, &bases[k], &exponents[k]);
+        check_powers(bases, exponents, POWERS, 2);
+    }
+}
+
+/* Each special number to the power of each, signs of zeros too. */
+static void special_powers_are_those_of_c(void **state) {
+    (void)state;
+    static const float numbers[] = {0.0f,
+                                    -0.0f,
+                                    1.0f,
+                                    -1.0f,
+                                    INFINITY,
+                                    -INFINITY,
+                                    NAN,
+                                    0x1p-149f,
+                                    -0x1p-149f,
+                                    0x1.fffffep127f,
+                                    -0x1.fffffep127f,
+                                    0x1p-126f,
+                                    0.5f,
+                                    -0.5f,
+                                    2.0f,
+                                    -2.0f,
+                                    3.0f,
+                                    -3.0f,
+                                    1.5f,
+                                    -1.5f,
+                                    10.0f,
+                                    0x1.000002p0f,
+                                    0x1.fffffep-1f,
+                                    -0x1.000002p0f,
+                                    -0x1.fffffep-1f,
+                                    0x1.fffffep22f,
+                                    0x1.fffffep23f,
+                                    -0x1.fffffep23f,
+                                    0x1p24f,
+                                    -0x1p24f,
+                                    0x1p31f,
+                                    0x1p32f,
+                                    -0x1p40f,
+                                    128.0f,
+                                    -149.0f,
+                                    -150.0f,
+                                    -151.0f,
+                                    127.0f};
+    enum { NUMBERS = sizeof numbers / sizeof numbers[0] };
+    static float bases[NUMBERS * NUMBERS], exponents[NUMBERS * NUMBERS];
+    for (size_t i = 0; i < NUMBERS; i++) {
+        for (size_t k = 0; k < NUMBERS; k++) {
+            bases[i * NUMBERS + k] = numbers[i];
+            exponents[i * NUMBERS + k] = numbers[k];
+        }
+    }
+    check_powers(bases, exponents, (size_t)NUMBERS * NUMBERS, 2);
+}
+
 /* Each half as a float, and back. */
 static void halves_survive_a_float(void **state) {
     (void)state;
@@ -156,6 +277,8 @@ int main(void) {
         cmocka_unit_test(sigmoid_errs_by_two_units_at_most),
         cmocka_unit_test(tanh_errs_by_two_units_at_most),
         cmocka_unit_test(sin_and_cos_err_by_one_unit_at_most_however_large_the_number),
+        cmocka_unit_test(pow_errs_by_two_units_at_most),
+        cmocka_unit_test(special_powers_are_those_of_c),
         cmocka_unit_test(roots_are_rounded_once),
         cmocka_unit_test(halves_survive_a_float),
         cmocka_unit_test(doubles_are_rounded_to_halves_once),

@@ -193,7 +193,7 @@ static double cost_of(tarn_operation operation, cpu_lane lane) {
     case TARN_OPERATION_TANH: return lane == CPU_LANE_F32 ? 0.4 : 8;
     case TARN_OPERATION_SIN:
     case TARN_OPERATION_COS: return lane == CPU_LANE_F32 ? 1.5 : 12;
-    case TARN_OPERATION_POW: return 12;
+    case TARN_OPERATION_POW: return lane == CPU_LANE_F32 ? 4 : 12;
     case TARN_OPERATION_RANDOM: return 3;
     case TARN_OPERATION_DIVIDE: return lane == CPU_LANE_F32 || lane == CPU_LANE_F64 ? 0.3 : 3;
     default: return 0.1;

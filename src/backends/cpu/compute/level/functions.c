@@ -1,8 +1,8 @@
 /* Functions of real numbers.
  *
- * EXP, LOG, SIGMOID and TANH of floats err by less than 2 units in the last place, over all floats, denormal ones too; SIN and COS
- * by less than 1, computed in double. The polynomials interpolate at Chebyshev's points. POW of floats, and all functions of doubles, are the C
- * library's. */
+ * EXP, LOG, SIGMOID and TANH of floats err by less than 2 units in the last place, over all floats, denormal ones too; SIN, COS and POW
+ * by less than 1, computed in double. The polynomials interpolate at Chebyshev's points, but for those of POW, which are Taylor's. All functions
+ * of doubles are the C library's. */
 #include <math.h>
 
 #include "backends/cpu/compute/level/level.h"
@@ -172,6 +172,75 @@ static inline float sin_of_quarters(float x, uint64_t quarters) {
         }                                                                                              \
     }
 
+static inline double multiply_add_double(double x, double y, double z) {
+#if defined(__FMA__) || defined(__aarch64__)
+    return __builtin_fma(x, y, z);
+#else
+    return x * y + z;
+#endif
+}
+
+/* The logarithm to the base 2 of a float that is not negative, as a double with 34 correct bits, close to 1 too. */
+static inline double log2_of(float x) {
+    int is_small = x < 0x1p-126f;
+    float normal = is_small ? x * 0x1p23f : x;
+    uint32_t shifted = bits_of(normal) - 0x3f3504f3u;
+    double exponent = (double)(((int32_t)shifted >> 23) - (is_small ? 23 : 0));
+    double rest = (double)float_of((shifted & 0x007fffffu) + 0x3f3504f3u) - 1.0;
+    /* ln(1 + rest) = 2 (s + s^3 / 3 + s^5 / 5 + ...) */
+    double s = rest / (rest + 2.0), square = s * s;
+    double polynomial = 1.0 / 11;
+    polynomial = multiply_add_double(polynomial, square, 1.0 / 9);
+    polynomial = multiply_add_double(polynomial, square, 1.0 / 7);
+    polynomial = multiply_add_double(polynomial, square, 1.0 / 5);
+    polynomial = multiply_add_double(polynomial, square, 1.0 / 3);
+    polynomial = multiply_add_double(polynomial, square, 1.0);
+    double result = multiply_add_double(polynomial * s, 0x1.71547652b82fep+1, exponent);
+    result = x == 0 ? -(double)INFINITY : result;
+    return x < INFINITY ? result : (double)x;
+}
+
+/* 2^x for -300 <= x <= 300, or NaN, with 32 correct bits. */
+static inline double exp2_of(double x) {
+    double shifted = x + 0x1.8p52;
+    double rest = (x - (shifted - 0x1.8p52)) * 0x1.62e42fefa39efp-1;
+    double polynomial = 1.0 / 40320;
+    polynomial = multiply_add_double(polynomial, rest, 1.0 / 5040);
+    polynomial = multiply_add_double(polynomial, rest, 1.0 / 720);
+    polynomial = multiply_add_double(polynomial, rest, 1.0 / 120);
+    polynomial = multiply_add_double(polynomial, rest, 1.0 / 24);
+    polynomial = multiply_add_double(polynomial, rest, 1.0 / 6);
+    polynomial = multiply_add_double(polynomial, rest, 0.5);
+    polynomial = multiply_add_double(polynomial, rest, 1.0);
+    polynomial = multiply_add_double(polynomial, rest, 1.0);
+    uint64_t scale = (bits_of_double(shifted) + 1023) << 52;
+    double power;
+    memcpy(&power, &scale, sizeof power);
+    return polynomial * power;
+}
+
+/* As C has it: 1 for x = 1 and for y = 0, whatever the other is; a negative x has a power only for a whole y, negative where that is odd. */
+static inline float power_of(float x, float y) {
+    float magnitude = float_of(bits_of(x) & 0x7fffffffu);
+    float exponent = float_of(bits_of(y) & 0x7fffffffu);
+    double product = (double)y * log2_of(magnitude);
+    product = magnitude == 1 ? 0.0 : product;
+    product = y == 0 ? 0.0 : product;
+    product = product > 300 ? 300 : product;
+    product = product < -300 ? -300 : product;
+    float result = (float)exp2_of(product);
+    /* From 2^24 on all are even. */
+    float small = float_of(bits_of(exponent) & (0u - (uint32_t)(exponent < 0x1p24f)));
+    int32_t whole = (int32_t)small;
+    /* A number for whole exponents only, where x is one that is below 0. */
+    float otherwise = x < 0 ? NAN : result;
+    otherwise = magnitude < INFINITY ? otherwise : result;
+    uint32_t sign = bits_of(x) & (uint32_t)whole << 31;
+    float signed_result = float_of(bits_of(result) | sign);
+    result = (float)whole == small ? signed_result : otherwise;
+    return y == y ? result : otherwise;
+}
+
 static inline double sigmoid_double(double x) {
     double power = exp(x > 0 ? -x : x);
     return (x > 0 ? 1.0 : power) / (1.0 + power);
@@ -190,14 +259,17 @@ UNARY(cos_f64, double, cos)
 UNARY(sigmoid_f64, double, sigmoid_double)
 UNARY(tanh_f64, double, tanh)
 
-#define POWER(name, type, function)                                                                                 \
-    static void name(void *out, const void *a, const void *b, const void *c, size_t count) {                        \
-        (void)c;                                                                                                    \
-        for (size_t i = 0; i < count; i++) ((type *)out)[i] = function(((const type *)a)[i], ((const type *)b)[i]); \
-    }
+static void pow_f32(void *out, const void *a, const void *b, const void *c, size_t count) {
+    (void)c;
+    const float *first = a, *second = b;
+    INDEPENDENT for (size_t i = 0; i < count; i++)((float *)out)[i] = power_of(first[i], second[i]);
+}
 
-POWER(pow_f32, float, powf)
-POWER(pow_f64, double, pow)
+static void pow_f64(void *out, const void *a, const void *b, const void *c, size_t count) {
+    (void)c;
+    const double *first = a, *second = b;
+    for (size_t i = 0; i < count; i++) ((double *)out)[i] = pow(first[i], second[i]);
+}
 
 const cpu_step_table AT_LEVEL(cpu_functions) = {
     [TARN_OPERATION_EXP] = {[CPU_LANE_F32] = exp_f32, [CPU_LANE_F64] = exp_f64},
