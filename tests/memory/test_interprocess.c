@@ -351,6 +351,18 @@ static void a_descriptor_of_something_else_is_refused(void **state) {
     close(forged.descriptor);
 }
 
+static void memory_that_fits_no_address_space_is_not_imported(void **state) {
+    here *opened = *state;
+    tarn_exported_buffer forged = opened->exported;
+    forged.segment_size = UINT64_C(1) << 47;
+    sign(&forged);
+    forged.descriptor = memfd_create("forged", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    assert_int_equal(ftruncate(forged.descriptor, (off_t)forged.segment_size), 0);
+    assert_int_equal(fcntl(forged.descriptor, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW), 0);
+    expect_refused(opened, &forged, TARN_OUT_OF_MEMORY, "128 TiB");
+    close(forged.descriptor);
+}
+
 static void memory_that_was_given_back_is_not_imported(void **state) {
     here *opened = *state;
     EXPECT_OK(tarn_buffer_free(opened->buffer, NULL));
@@ -446,6 +458,32 @@ static void what_comes_instead_of_an_export_is_refused(void **state) {
     close(sockets[0]);
 }
 
+static void an_export_that_comes_in_pieces_is_put_together(void **state) {
+    here *opened = *state;
+    int from[2], to[2], descriptor;
+    char bytes[256], control[CMSG_SPACE(sizeof(int))];
+    tarn_exported_buffer received = {.struct_size = sizeof received};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, from), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, to), 0);
+    EXPECT_OK(tarn_interprocess_send(from[0], &opened->exported));
+    struct iovec data = {.iov_base = bytes, .iov_len = sizeof bytes};
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    ssize_t size = recvmsg(from[1], &message, MSG_CMSG_CLOEXEC);
+    assert_true(size > 10);
+    memcpy(&descriptor, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof descriptor);
+    data.iov_len = 10;
+    assert_int_equal(sendmsg(to[0], &message, 0), 10);
+    /* The rest is there before the first piece is read, but is not read with it: descriptors part what a stream gives. */
+    for (ssize_t i = 10; i < size; i++) assert_int_equal(write(to[0], bytes + i, 1), 1);
+    EXPECT_OK(tarn_interprocess_receive(to[1], &received));
+    assert_int_equal(received.check, opened->exported.check);
+    assert_int_equal(received.size, opened->exported.size);
+    tarn_exported_buffer_close(&received);
+    close(descriptor);
+    for (int i = 0; i < 2; i++) close(from[i]), close(to[i]);
+}
+
 /* Faults. */
 
 static void each_lack_of_host_memory_is_survived(void **state) {
@@ -501,11 +539,13 @@ int main(int count, char **arguments) {
         INTERPROCESS_TEST(what_was_changed_on_the_way_is_refused),
         INTERPROCESS_TEST(a_forged_range_is_refused),
         INTERPROCESS_TEST(a_descriptor_of_something_else_is_refused),
+        INTERPROCESS_TEST(memory_that_fits_no_address_space_is_not_imported),
         INTERPROCESS_TEST(memory_that_was_given_back_is_not_imported),
         INTERPROCESS_TEST(other_memory_is_not_exported),
         INTERPROCESS_TEST(a_device_without_shared_memory_says_so),
         INTERPROCESS_TEST(what_is_null_or_of_another_size_is_refused),
         INTERPROCESS_TEST(what_comes_instead_of_an_export_is_refused),
+        INTERPROCESS_TEST(an_export_that_comes_in_pieces_is_put_together),
         INTERPROCESS_TEST(each_lack_of_host_memory_is_survived),
         INTERPROCESS_TEST(descriptors_that_run_out_are_no_memory),
     };
