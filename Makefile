@@ -3,7 +3,7 @@ PREFIX ?= /usr/local
 JOBS ?= $(shell nproc)
 export JOBS
 
-.PHONY: all demo test python-test bench lint format docs coverage valgrind install deb clean
+.PHONY: all demo test python-test gpu-check bench lint format docs coverage valgrind install deb clean
 
 all:
 	scripts/install-deps.sh build
@@ -21,6 +21,10 @@ python-test:
 	scripts/install-deps.sh test python
 	scripts/build.sh debug
 	ctest --preset debug -R '^python'
+
+# Needs an NVIDIA GPU, and what is built with: it installs nothing, so that it works without a network.
+gpu-check:
+	scripts/gpu-check.sh
 
 bench: all
 	scripts/install-deps.sh bench

@@ -11,3 +11,20 @@ foreach(program IN LISTS cuda_tests)
     add_dependencies(test_cuda_${name} fakecuda)
     set_tests_properties(cuda.${name} PROPERTIES ENVIRONMENT "${fake_driver_environment}")
 endforeach()
+
+# The conformance suites of the allocators, on devices of the fake driver. `threads`: whether its streams run by themselves, as a
+# test that holds one back needs it.
+function(tarn_test_on_fake_driver suite devices threads)
+    add_test(NAME cuda.memory_${suite} COMMAND test_memory_${suite})
+    tarn_test_properties(cuda.memory_${suite})
+    set_tests_properties(cuda.memory_${suite} PROPERTIES ENVIRONMENT
+        "${fake_driver_environment};TARN_TEST_DEVICE=${devices};FAKECUDA_THREADS=${threads}")
+endfunction()
+
+tarn_test_on_fake_driver(contract cuda:0,cuda:1 0)
+tarn_test_on_fake_driver(streams cuda:0 1)
+tarn_test_on_fake_driver(lifetime cuda:0 0)
+tarn_test_on_fake_driver(limits cuda:0 0)
+tarn_test_on_fake_driver(statistics cuda:0 0)
+tarn_test_on_fake_driver(arena cuda:0 0)
+tarn_test_on_fake_driver(pool cuda:1 0)

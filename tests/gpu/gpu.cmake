@@ -1,0 +1,4 @@
+# What measures a GPU; scripts/gpu-check.sh runs it. It is no test: figures pass or fail nothing.
+add_executable(gpu_measure ${folder}/measure.c ${folder}/cublas.c)
+target_link_libraries(gpu_measure PRIVATE tarn_testing)
+set_target_properties(gpu_measure PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/gpu)
