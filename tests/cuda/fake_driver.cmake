@@ -2,7 +2,8 @@
 target_sources(test_cuda_helpers PRIVATE ${PROJECT_SOURCE_DIR}/tests/hal/check.c)
 target_include_directories(test_cuda_helpers PUBLIC ${PROJECT_SOURCE_DIR}/tests/hal)
 
-set(fake_driver_environment ${TARN_TEST_ENVIRONMENT} LD_LIBRARY_PATH=${PROJECT_BINARY_DIR}/tests/fakecuda)
+set(fake_driver_environment
+    ${TARN_TEST_ENVIRONMENT} LD_LIBRARY_PATH=${PROJECT_BINARY_DIR}/tests/fakecuda TARN_TEST_ON_FAKE_CUDA=1)
 
 file(GLOB cuda_tests CONFIGURE_DEPENDS ${folder}/test_*.c)
 foreach(program IN LISTS cuda_tests)

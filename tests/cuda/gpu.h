@@ -17,6 +17,9 @@ void gpu_close(tarn_device *device);
 /* The fake driver; skips the test where the driver is a real one, or there is none. */
 const fake_cuda *gpu_fake(void);
 
+/* Of which faults a sweep tries one: each in a plain build, every fifth where everything takes long. */
+unsigned gpu_stride(void);
+
 void *gpu_allocate(tarn_device *device, tarn_memory_kind kind, size_t size);
 void gpu_free(tarn_device *device, tarn_memory_kind kind, void *address, size_t size);
 /* Copies by way of pinned memory, and waits. */

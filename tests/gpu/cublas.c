@@ -28,6 +28,7 @@
     FUNCTION(cublasLtMatmul)
 
 static struct {
+/* NOLINTNEXTLINE(bugprone-macro-parentheses) */
 #define FUNCTION(name) __typeof__(&(name)) name;
     FUNCTIONS(FUNCTION)
 #undef FUNCTION
