@@ -244,8 +244,11 @@ static void the_whole_capacity_is_writable_and_no_buffer_sees_another(test_stand
         }
         for (size_t i = 0; i < COUNT; i++) {
             const unsigned char *bytes = tarn_buffer_data(buffers[i]);
-            for (size_t k = 0; k < tarn_buffer_capacity(buffers[i]); k++)
-                if (bytes[k] != i + 1) fail_msg("byte %zu of a buffer of %zu was overwritten", k, sizes[i]);
+            size_t capacity = tarn_buffer_capacity(buffers[i]), k = 0;
+            /* All are alike where each is like the next. */
+            if (bytes[0] == i + 1 && memcmp(bytes, bytes + 1, capacity - 1) == 0) continue;
+            while (bytes[k] == i + 1) k++;
+            fail_msg("byte %zu of a buffer of %zu was overwritten", k, sizes[i]);
         }
         for (size_t i = 0; i < COUNT; i++) give(stand, buffers[(i + (size_t)round * 5) % COUNT], NULL);
         if (round == 1) EXPECT_OK(tarn_allocator_empty_cache(stand->allocator));
