@@ -8,14 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tensor/element.h"
+#include "base/half.h"
 
 /* Whether the text reads as `value` in the type. */
 static bool reads_as(const char *text, double value, tarn_element_type type) {
     switch (type) {
     case TARN_ELEMENT_F32: return strtof(text, NULL) == (float)value;
-    case TARN_ELEMENT_F16: return tensor_half_bits(strtof(text, NULL)) == tensor_half_bits((float)value);
-    case TARN_ELEMENT_BF16: return tensor_brain_bits(strtof(text, NULL)) == tensor_brain_bits((float)value);
+    case TARN_ELEMENT_F16: return half_of_float(strtof(text, NULL)) == half_of_float((float)value);
+    case TARN_ELEMENT_BF16: return brain_of_float(strtof(text, NULL)) == brain_of_float((float)value);
     default: return strtod(text, NULL) == value;
     }
 }

@@ -4,51 +4,7 @@
 #include <math.h>
 #include <string.h>
 
-/* Half precision. */
-
-static uint32_t bits_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static float value_of(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
-
-uint16_t tensor_half_bits(float value) {
-    uint32_t bits = bits_of(value), sign = bits >> 16 & 0x8000u, size = bits & 0x7fffffffu;
-    if (size > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | (size >> 13 & 0x3ffu));
-    if (size >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
-    if (size < 0x38800000u) {
-        /* Below the normal numbers their unit is 2^-24: the sum with 2^-1, whose last digit that is, rounds to it. */
-        return (uint16_t)(sign | (bits_of(value_of(size) + 0.5F) - bits_of(0.5F)));
-    }
-    uint32_t rounded = size + 0xfffu + (size >> 13 & 1u);
-    return (uint16_t)(sign | ((rounded - 0x38000000u) >> 13));
-}
-
-float tensor_half_value(uint16_t bits) {
-    uint32_t sign = (uint32_t)(bits & 0x8000u) << 16, size = bits & 0x7fffu;
-    if (size >= 0x7c00u) return value_of(sign | 0x7f800000u | (size & 0x3ffu) << 13);
-    if (size < 0x400u) {
-        float value = (float)size * 0x1p-24F;
-        return sign != 0 ? -value : value;
-    }
-    return value_of(sign | ((size << 13) + 0x38000000u));
-}
-
-uint16_t tensor_brain_bits(float value) {
-    uint32_t bits = bits_of(value);
-    if ((bits & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(bits >> 16 | 0x40u);
-    return (uint16_t)((bits + 0x7fffu + (bits >> 16 & 1u)) >> 16);
-}
-
-float tensor_brain_value(uint16_t bits) { return value_of((uint32_t)bits << 16); }
-
-/* Elements. */
+#include "base/half.h"
 
 /* Towards zero, as a cast; what does not fit becomes the nearest that does. */
 static int64_t truncate(double value) {
@@ -80,7 +36,7 @@ tarn_constant tensor_constant(tarn_scalar value, tarn_element_type type) {
 
 size_t tensor_write_element(const tarn_constant *constant, void *out_bytes) {
     float single = (float)constant->floating;
-    uint16_t half = constant->type == TARN_ELEMENT_F16 ? tensor_half_bits(single) : tensor_brain_bits(single);
+    uint16_t half = constant->type == TARN_ELEMENT_F16 ? half_of_float(single) : brain_of_float(single);
     size_t size = tarn_element_size(constant->type);
     const void *bytes = &constant->integer;
     if (constant->type == TARN_ELEMENT_F32) bytes = &single;
@@ -105,8 +61,8 @@ tarn_scalar tensor_read_element(const void *bytes, tarn_element_type type) {
     memcpy(&element, bytes, tarn_element_size(type));
     switch (type) {
     case TARN_ELEMENT_F32: return tarn_scalar_float((double)element.f32);
-    case TARN_ELEMENT_F16: return tarn_scalar_float((double)tensor_half_value(element.half));
-    case TARN_ELEMENT_BF16: return tarn_scalar_float((double)tensor_brain_value(element.half));
+    case TARN_ELEMENT_F16: return tarn_scalar_float((double)float_of_half(element.half));
+    case TARN_ELEMENT_BF16: return tarn_scalar_float((double)float_of_brain(element.half));
     case TARN_ELEMENT_F64: return tarn_scalar_float(element.f64);
     case TARN_ELEMENT_I8: return tarn_scalar_integer(element.i8);
     case TARN_ELEMENT_U8: return tarn_scalar_integer(element.u8);

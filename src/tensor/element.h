@@ -13,10 +13,4 @@ size_t tensor_write_element(const tarn_constant *constant, void *out_bytes);
 /* The element at `bytes`, of any alignment. */
 tarn_scalar tensor_read_element(const void *bytes, tarn_element_type type);
 
-/* Bits of half-precision numbers, rounded to the nearest, halves to even. */
-uint16_t tensor_half_bits(float value);
-uint16_t tensor_brain_bits(float value);
-float tensor_half_value(uint16_t bits);
-float tensor_brain_value(uint16_t bits);
-
 #endif

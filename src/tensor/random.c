@@ -4,6 +4,7 @@
  * distribution is brought back into it. Normal numbers are those of Box and Muller, each of two uniform ones. */
 #include <math.h>
 
+#include "base/half.h"
 #include "base/status.h"
 #include "tensor/element.h"
 #include "tensor/made.h"
@@ -15,8 +16,8 @@ static tarn_element_type computed_in(tarn_element_type type) {
 /* The value nearest to `value` in the type, as a number. */
 static double rounded(double value, tarn_element_type type) {
     switch (type) {
-    case TARN_ELEMENT_F16: return (double)tensor_half_value(tensor_half_bits((float)value));
-    case TARN_ELEMENT_BF16: return (double)tensor_brain_value(tensor_brain_bits((float)value));
+    case TARN_ELEMENT_F16: return (double)float_of_half(half_of_float((float)value));
+    case TARN_ELEMENT_BF16: return (double)float_of_brain(brain_of_float((float)value));
     case TARN_ELEMENT_F32: return (double)(float)value;
     default: return value;
     }

@@ -11,7 +11,7 @@
 
 #include "backends/cpu/compute/kernels.h"
 #include "backends/cpu/compute/onednn.h"
-#include "tensor/element.h"
+#include "base/half.h"
 
 #define MOST_OPERANDS 256
 
@@ -86,8 +86,8 @@ double operand_get(const tarn_operand *operand, const int64_t *index) {
     const void *at = address_of(operand, index);
     switch (operand->type) {
     case TARN_ELEMENT_F32: return (double)*(const float *)at;
-    case TARN_ELEMENT_F16: return (double)tensor_half_value(*(const uint16_t *)at);
-    case TARN_ELEMENT_BF16: return (double)tensor_brain_value(*(const uint16_t *)at);
+    case TARN_ELEMENT_F16: return (double)float_of_half(*(const uint16_t *)at);
+    case TARN_ELEMENT_BF16: return (double)float_of_brain(*(const uint16_t *)at);
     case TARN_ELEMENT_F64: return *(const double *)at;
     case TARN_ELEMENT_I8: return (double)*(const int8_t *)at;
     case TARN_ELEMENT_I16: return (double)*(const int16_t *)at;
@@ -101,8 +101,8 @@ void operand_set(const tarn_operand *operand, const int64_t *index, double value
     void *at = address_of(operand, index);
     switch (operand->type) {
     case TARN_ELEMENT_F32: *(float *)at = (float)value; break;
-    case TARN_ELEMENT_F16: *(uint16_t *)at = tensor_half_bits((float)value); break;
-    case TARN_ELEMENT_BF16: *(uint16_t *)at = tensor_brain_bits((float)value); break;
+    case TARN_ELEMENT_F16: *(uint16_t *)at = half_of_float((float)value); break;
+    case TARN_ELEMENT_BF16: *(uint16_t *)at = brain_of_float((float)value); break;
     case TARN_ELEMENT_F64: *(double *)at = value; break;
     case TARN_ELEMENT_I8: *(int8_t *)at = (int8_t)value; break;
     case TARN_ELEMENT_I16: *(int16_t *)at = (int16_t)value; break;

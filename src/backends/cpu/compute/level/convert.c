@@ -1,7 +1,6 @@
 /* Between elements and lanes, between lanes, and from lanes with any value to those that a narrower type has.
  *
- * F16 and BF16 are made of floats by arithmetic on their bits, so that it is the same on all levels. A float too large for an integer
- * becomes the least one. */
+ * A float too large for an integer becomes the least one. */
 #include <math.h>
 
 #include "backends/cpu/compute/level/level.h"
@@ -18,44 +17,11 @@
         }                                                                                    \
     }
 
-static inline float half_to_float(uint16_t half) {
-    uint32_t magnitude = (uint32_t)(half & 0x7fff) << 13;
-    uint32_t exponent = magnitude & 0x0f800000u;
-    uint32_t normal = magnitude + (112u << 23);
-    uint32_t special = magnitude + (224u << 23); /* infinity, NaN */
-    uint32_t denormal = bits_of(float_of(magnitude + (113u << 23)) - float_of(113u << 23));
-    uint32_t bits = exponent == 0x0f800000u ? special : normal;
-    bits = exponent == 0 ? denormal : bits;
-    return float_of(bits | (uint32_t)(half & 0x8000) << 16);
-}
-
-/* Rounded to nearest, ties to even. */
-static inline uint16_t float_to_half(float value) {
-    uint32_t bits = bits_of(value);
-    uint32_t magnitude = bits & 0x7fffffffu;
-    uint32_t normal = (magnitude - (112u << 23) + 0x0fffu + ((magnitude >> 13) & 1)) >> 13;
-    /* The float's own addition rounds to units of 2^-24. */
-    uint32_t denormal = bits_of(float_of(magnitude) + 0.5f) - bits_of(0.5f);
-    uint32_t half = magnitude < 0x38800000u ? denormal : normal;
-    half = magnitude >= 0x47800000u ? 0x7c00u : half;
-    half = magnitude > 0x7f800000u ? 0x7e00u : half;
-    return (uint16_t)(half | (bits >> 16 & 0x8000u));
-}
-
-static inline float brain_to_float(uint16_t brain) { return float_of((uint32_t)brain << 16); }
-
-static inline uint16_t float_to_brain(float value) {
-    uint32_t bits = bits_of(value);
-    uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1)) >> 16;
-    uint32_t nan = bits >> 16 | 0x40u;
-    return (uint16_t)((bits & 0x7fffffffu) > 0x7f800000u ? nan : rounded);
-}
-
 static inline float double_to_odd(double value) {
     float rounded = (float)value;
-    uint32_t bits = bits_of(rounded);
+    uint32_t bits = bits_of_float(rounded);
     uint32_t toward_zero = fabs((double)rounded) > fabs(value) ? bits - 1 : bits;
-    return float_of((double)rounded != value ? toward_zero | 1 : bits);
+    return float_of_bits((double)rounded != value ? toward_zero | 1 : bits);
 }
 
 static inline int32_t float_to_i32(float x) {
@@ -69,20 +35,20 @@ static inline int64_t double_to_i64(double x) {
     return x >= -9223372036854775808.0 && x < 9223372036854775808.0 ? (int64_t)x : INT64_MIN;
 }
 
-CONVERT(load_f16, uint16_t, float, half_to_float(x))
-CONVERT(load_bf16, uint16_t, float, brain_to_float(x))
+CONVERT(load_f16, uint16_t, float, float_of_half(x))
+CONVERT(load_bf16, uint16_t, float, float_of_brain(x))
 CONVERT(load_i8, int8_t, int32_t, x)
 CONVERT(load_u8, uint8_t, int32_t, x)
 CONVERT(load_i16, int16_t, int32_t, x)
 CONVERT(load_bool, uint8_t, int32_t, x != 0)
 
-CONVERT(store_f16, float, uint16_t, float_to_half(x))
-CONVERT(store_bf16, float, uint16_t, float_to_brain(x))
+CONVERT(store_f16, float, uint16_t, half_of_float(x))
+CONVERT(store_bf16, float, uint16_t, brain_of_float(x))
 CONVERT(store_byte, int32_t, uint8_t, (uint32_t)x)
 CONVERT(store_i16, int32_t, uint16_t, (uint32_t)x)
 
-CONVERT(wrap_f16, float, float, half_to_float(float_to_half(x)))
-CONVERT(wrap_bf16, float, float, brain_to_float(float_to_brain(x)))
+CONVERT(wrap_f16, float, float, float_of_half(half_of_float(x)))
+CONVERT(wrap_bf16, float, float, float_of_brain(brain_of_float(x)))
 CONVERT(wrap_i8, int32_t, int32_t, (int8_t)(uint8_t)(uint32_t)x)
 CONVERT(wrap_u8, int32_t, int32_t, (uint8_t)(uint32_t)x)
 CONVERT(wrap_i16, int32_t, int32_t, (int16_t)(uint16_t)(uint32_t)x)

@@ -34,7 +34,7 @@ static inline float multiply_add(float x, float y, float z) {
 static inline float reduced_expm1(float x, int32_t *out_n) {
     float shifted = multiply_add(x, 0x1.715476p+0f, ROUNDER);
     float n = shifted - ROUNDER;
-    *out_n = (int32_t)(bits_of(shifted) - bits_of(ROUNDER));
+    *out_n = (int32_t)(bits_of_float(shifted) - bits_of_float(ROUNDER));
     float rest = multiply_add(n, -LN2_UPPER, x);
     rest = multiply_add(n, -LN2_LOWER, rest);
     float polynomial = 0x1.6d10fep-10f;
@@ -46,7 +46,7 @@ static inline float reduced_expm1(float x, int32_t *out_n) {
 }
 
 /* 2^n for -126 <= n <= 127. */
-static inline float power_of_two(int32_t n) { return float_of((uint32_t)(n + 127) << 23); }
+static inline float power_of_two(int32_t n) { return float_of_bits((uint32_t)(n + 127) << 23); }
 
 static inline float exp_float(float x) {
     /* Beyond these it is infinity and 0; a NaN stays. */
@@ -73,7 +73,7 @@ static inline float divide_by_sum(float above, float below, float below_rest) {
 
 /* With e = exp(-|x|) = scale * (1 + rest): 1 / (1 + e), or e / (1 + e) for a negative x, whose scale comes last. */
 static inline float sigmoid_float(float x) {
-    float magnitude = float_of(bits_of(x) & 0x7fffffffu);
+    float magnitude = float_of_bits(bits_of_float(x) & 0x7fffffffu);
     magnitude = magnitude > 104.0f ? 104.0f : magnitude; /* 1 or 0 from there on */
     int32_t n;
     float rest = reduced_expm1(-magnitude, &n);
@@ -89,7 +89,7 @@ static inline float sigmoid_float(float x) {
 
 /* e / (e + 2) with e = exp(2 |x|) - 1. */
 static inline float tanh_float(float x) {
-    float twice = 2.0f * float_of(bits_of(x) & 0x7fffffffu);
+    float twice = 2.0f * float_of_bits(bits_of_float(x) & 0x7fffffffu);
     twice = twice > 20.0f ? 20.0f : twice; /* 1 from there on */
     int32_t n;
     float rest = reduced_expm1(twice, &n);
@@ -97,7 +97,7 @@ static inline float tanh_float(float x) {
     float e = multiply_add(scale, rest, scale - 1.0f);
     float below = e + 2.0f;
     float quotient = divide_by_sum(e, below, e - (below - 2.0f));
-    return float_of(bits_of(quotient) | (bits_of(x) & 0x80000000u));
+    return float_of_bits(bits_of_float(quotient) | (bits_of_float(x) & 0x80000000u));
 }
 
 static inline float log_float(float x) {
@@ -105,9 +105,9 @@ static inline float log_float(float x) {
     int is_small = x < 0x1p-126f;
     float normal = is_small ? x * 0x1p23f : x;
     /* normal = 2^exponent * (1 + rest), with 1 + rest from the root of 1/2 to that of 2. */
-    uint32_t shifted = bits_of(normal) - 0x3f3504f3u;
+    uint32_t shifted = bits_of_float(normal) - 0x3f3504f3u;
     float exponent = (float)((int32_t)shifted >> 23) - (is_small ? 23.0f : 0.0f);
-    float rest = float_of((shifted & 0x007fffffu) + 0x3f3504f3u) - 1.0f;
+    float rest = float_of_bits((shifted & 0x007fffffu) + 0x3f3504f3u) - 1.0f;
     float square = rest * rest;
     float polynomial = 0x1.1d9df2p-4f;
     polynomial = multiply_add(polynomial, rest, -0x1.d64804p-4f);
@@ -162,11 +162,11 @@ static inline float sin_of_quarters(float x, uint64_t quarters) {
             memcpy(values, (const float *)a + begin, piece * sizeof(float));                           \
             uint32_t largest = 0;                                                                      \
             INDEPENDENT for (size_t i = 0; i < piece; i++) {                                           \
-                uint32_t magnitude = bits_of(values[i]) & 0x7fffffffu;                                 \
+                uint32_t magnitude = bits_of_float(values[i]) & 0x7fffffffu;                           \
                 largest = magnitude > largest ? magnitude : largest;                                   \
                 result[i] = sin_of_quarters(values[i], quarters);                                      \
             }                                                                                          \
-            for (size_t i = 0; largest >= bits_of(TURNS_LIMIT) && i < piece; i++) {                    \
+            for (size_t i = 0; largest >= bits_of_float(TURNS_LIMIT) && i < piece; i++) {              \
                 if (!(fabsf(values[i]) < TURNS_LIMIT)) result[i] = (float)function((double)values[i]); \
             }                                                                                          \
         }                                                                                              \
@@ -184,9 +184,9 @@ static inline double multiply_add_double(double x, double y, double z) {
 static inline double log2_of(float x) {
     int is_small = x < 0x1p-126f;
     float normal = is_small ? x * 0x1p23f : x;
-    uint32_t shifted = bits_of(normal) - 0x3f3504f3u;
+    uint32_t shifted = bits_of_float(normal) - 0x3f3504f3u;
     double exponent = (double)(((int32_t)shifted >> 23) - (is_small ? 23 : 0));
-    double rest = (double)float_of((shifted & 0x007fffffu) + 0x3f3504f3u) - 1.0;
+    double rest = (double)float_of_bits((shifted & 0x007fffffu) + 0x3f3504f3u) - 1.0;
     /* ln(1 + rest) = 2 (s + s^3 / 3 + s^5 / 5 + ...) */
     double s = rest / (rest + 2.0), square = s * s;
     double polynomial = 1.0 / 11;
@@ -221,8 +221,8 @@ static inline double exp2_of(double x) {
 
 /* As C has it: 1 for x = 1 and for y = 0, whatever the other is; a negative x has a power only for a whole y, negative where that is odd. */
 static inline float power_of(float x, float y) {
-    float magnitude = float_of(bits_of(x) & 0x7fffffffu);
-    float exponent = float_of(bits_of(y) & 0x7fffffffu);
+    float magnitude = float_of_bits(bits_of_float(x) & 0x7fffffffu);
+    float exponent = float_of_bits(bits_of_float(y) & 0x7fffffffu);
     double product = (double)y * log2_of(magnitude);
     product = magnitude == 1 ? 0.0 : product;
     product = y == 0 ? 0.0 : product;
@@ -230,13 +230,13 @@ static inline float power_of(float x, float y) {
     product = product < -300 ? -300 : product;
     float result = (float)exp2_of(product);
     /* From 2^24 on all are even. */
-    float small = float_of(bits_of(exponent) & (0u - (uint32_t)(exponent < 0x1p24f)));
+    float small = float_of_bits(bits_of_float(exponent) & (0u - (uint32_t)(exponent < 0x1p24f)));
     int32_t whole = (int32_t)small;
     /* A number for whole exponents only, where x is one that is below 0. */
     float otherwise = x < 0 ? NAN : result;
     otherwise = magnitude < INFINITY ? otherwise : result;
-    uint32_t sign = bits_of(x) & (uint32_t)whole << 31;
-    float signed_result = float_of(bits_of(result) | sign);
+    uint32_t sign = bits_of_float(x) & (uint32_t)whole << 31;
+    float signed_result = float_of_bits(bits_of_float(result) | sign);
     result = (float)whole == small ? signed_result : otherwise;
     return y == y ? result : otherwise;
 }

@@ -12,6 +12,7 @@
 #include "backends/cpu/compute/pooling.h"
 #include "backends/cpu/compute/product.h"
 #include "backends/cpu/compute/rows.h"
+#include "base/half.h"
 
 #ifndef CPU_LEVEL
 #define CPU_LEVEL portable
@@ -41,18 +42,6 @@ extern const cpu_product_kernels AT_LEVEL(cpu_product_kernels);
 extern const cpu_rows AT_LEVEL(cpu_rows);
 extern const cpu_normalizing AT_LEVEL(cpu_normalizing);
 extern const cpu_pooling AT_LEVEL(cpu_pooling);
-
-static inline uint32_t bits_of(float value) {
-    uint32_t bits;
-    memcpy(&bits, &value, sizeof bits);
-    return bits;
-}
-
-static inline float float_of(uint32_t bits) {
-    float value;
-    memcpy(&value, &bits, sizeof value);
-    return value;
-}
 
 static inline uint64_t bits_of_double(double value) {
     uint64_t bits;
