@@ -86,16 +86,17 @@ void fault_reset(void) {
 }
 
 CUresult fault_before(call_number number, CUresult *after, CUresult *deferred) {
+    CUresult before = CUDA_SUCCESS;
     for (size_t i = 0; i < scheduled; i++) {
         fake_fault *fault = &schedule[i];
         if (!fault->is_any && fault->number != number) continue;
         fault->seen++;
+        if (before != CUDA_SUCCESS) continue; /* this call has failed already */
         if (fault->seen != fault->at && !(fault->is_for_good && fault->seen > fault->at)) continue;
         happened++;
-        if (fault->moment == BEFORE) return fault->error;
-        *(fault->moment == AFTER ? after : deferred) = fault->error;
+        *(fault->moment == BEFORE ? &before : fault->moment == AFTER ? after : deferred) = fault->error;
     }
-    return CUDA_SUCCESS;
+    return before;
 }
 
 int fakecuda_fault(const char *text) {
