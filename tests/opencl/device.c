@@ -1,6 +1,7 @@
 /* Opening the plug-in's devices for tests. */
 #include "device.h"
 
+#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,4 +68,36 @@ int exit_of_child(int (*body)(void *context), void *context) {
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
+
+static const char *faulty_driver(void) {
+    static char path[4096];
+    const char *build = getenv("TARN_BUILD_DIR");
+    snprintf(path, sizeof path, "%s/tests/plugins/libOpenCL-faulty.so", build != NULL ? build : ".");
+    return path;
+}
+
+int skip_without_plugin(void **state) {
+    (void)state;
+    if (getenv("TARN_BACKEND_PATH") != NULL && access(faulty_driver(), R_OK) == 0) return 0;
+    print_message("skipped: there is no plug-in, or no driver at %s\n", faulty_driver());
+    skip();
+    return 0;
+}
+
+void (*set_fault)(const char *text);
+unsigned long (*count_calls)(void);
+
+int open_faulty_driver(void) {
+    void *library = dlopen(faulty_driver(), RTLD_NOW | RTLD_LOCAL);
+    void *set = library != NULL ? dlsym(library, "opencl_fault_set") : NULL;
+    void *calls = library != NULL ? dlsym(library, "opencl_fault_calls") : NULL;
+    if (set == NULL || calls == NULL) {
+        print_error("%s: %s\n", faulty_driver(), dlerror());
+        return 1;
+    }
+    memcpy(&set_fault, &set, sizeof set);
+    memcpy(&count_calls, &calls, sizeof calls);
+    setenv("TARN_OPENCL", faulty_driver(), 1);
+    return 0;
 }

@@ -37,4 +37,13 @@ int exit_of_child(int (*body)(void *context), void *context);
 /* Whether the backend can be used here; prints why not. */
 int has_opencl(void);
 
+/* A set-up function for tests that need the plug-in and the driver that fails (driver/faulty.c), which ctest alone knows. */
+int skip_without_plugin(void **state);
+/* Has the plug-in open that driver, in a process where it has not been opened: 0, or 1 with the reason printed. */
+int open_faulty_driver(void);
+/* "clFinish:3": the third call from now on fails; "": none. */
+extern void (*set_fault)(const char *text);
+/* How often the function was called since then. */
+extern unsigned long (*count_calls)(void);
+
 #endif

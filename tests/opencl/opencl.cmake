@@ -1,12 +1,17 @@
 # The tests of the OpenCL backend find the plug-in where it was built, and so do suites of other rooms that are run on one of its devices.
+# Kernels take long to compile: build folders beside each other share what was compiled.
+cmake_path(GET PROJECT_BINARY_DIR PARENT_PATH opencl_cache)
+if(NOT opencl_cache STREQUAL "${PROJECT_SOURCE_DIR}/build")
+    set(opencl_cache ${PROJECT_BINARY_DIR})
+endif()
 set(opencl_environment
     TARN_OPENCL=
     TARN_BACKEND_PATH=${PROJECT_BINARY_DIR}/tarn-backends
-    POCL_CACHE_DIR=${PROJECT_BINARY_DIR}/pocl-cache
-    XDG_CACHE_HOME=${PROJECT_BINARY_DIR}/cache
+    POCL_CACHE_DIR=${opencl_cache}/opencl/pocl
+    XDG_CACHE_HOME=${opencl_cache}/opencl
     LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/tests/opencl/leaks.supp:print_suppressions=0
     "TSAN_OPTIONS=allocator_may_return_null=1:second_deadlock_stack=1:suppressions=${PROJECT_SOURCE_DIR}/tests/opencl/threads.supp")
-file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/pocl-cache ${PROJECT_BINARY_DIR}/cache)
+file(MAKE_DIRECTORY ${opencl_cache}/opencl/pocl)
 
 file(GLOB opencl_programs CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/opencl/test_*.c)
 foreach(program IN LISTS opencl_programs)
@@ -37,4 +42,14 @@ if(TARGET tarn_opencl)
     foreach(suite contract streams statistics limits)
         tarn_test_on_opencl(memory_${suite} test_memory_${suite} opencl:0,memory=buffer)
     endforeach()
+    # Each kernel is compiled when it is first needed, so that little of each suite is done.
+    tarn_test_on_opencl(elementwise test_tensor_operation_elementwise opencl:0)
+    tarn_test_on_opencl(reduce test_tensor_operation_reduce opencl:0)
+    tarn_test_on_opencl(neural test_tensor_operation_neural "opencl:0,memory=buffer")
+    tarn_test_on_opencl(operation_streams test_tensor_operation_streams opencl:0)
+    tarn_test_on_opencl(captured_operations test_expr_capture "opencl:0,memory=buffer")
+    foreach(suite elementwise reduce)
+        set_property(TEST opencl.${suite} APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=3000)
+    endforeach()
+    set_property(TEST opencl.neural APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=400)
 endif()

@@ -2,20 +2,12 @@
  * fails once, the status and the sentence say so, nothing is left over, and the next attempt works. */
 #include "device.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "hal/memory.h"
-
-static const char *faulty_driver(void) {
-    static char path[4096];
-    const char *build = getenv("TARN_BUILD_DIR");
-    snprintf(path, sizeof path, "%s/tests/plugins/libOpenCL-faulty.so", build != NULL ? build : ".");
-    return path;
-}
 
 /* In a child that has not used Tarn. 0: the backend is unavailable, its reason has the text, and cpu works. */
 typedef struct lack {
@@ -38,15 +30,6 @@ static int start_without(void *context) {
     return tarn_device_release(device) == TARN_OK ? 0 : 6;
 }
 
-/* By ctest alone: it says where the plug-in is. */
-static int skip_without_plugin(void **state) {
-    (void)state;
-    if (getenv("TARN_BACKEND_PATH") != NULL && access(faulty_driver(), R_OK) == 0) return 0;
-    print_message("skipped: there is no plug-in, or no driver at %s\n", faulty_driver());
-    skip();
-    return 0;
-}
-
 static void what_is_missing_is_told_and_cpu_works(void **state) { /* fault 32 */
     (void)state;
     char folder[] = "/tmp/tarn-no-vendors-XXXXXX";
@@ -61,24 +44,6 @@ static void what_is_missing_is_told_and_cpu_works(void **state) { /* fault 32 */
     for (size_t i = 0; i < sizeof lacks / sizeof lacks[0]; i++)
         assert_int_equal(exit_of_child(start_without, &lacks[i]), 0);
     rmdir(folder);
-}
-
-static void (*set_fault)(const char *text);
-static unsigned long (*count_calls)(void);
-
-/* The driver that the plug-in opens is this process's too. */
-static int open_faulty_driver(void) {
-    void *library = dlopen(faulty_driver(), RTLD_NOW | RTLD_LOCAL);
-    void *set = library != NULL ? dlsym(library, "opencl_fault_set") : NULL;
-    void *calls = library != NULL ? dlsym(library, "opencl_fault_calls") : NULL;
-    if (set == NULL || calls == NULL) {
-        print_error("%s: %s\n", faulty_driver(), dlerror());
-        return 1;
-    }
-    memcpy(&set_fault, &set, sizeof set);
-    memcpy(&count_calls, &calls, sizeof calls);
-    setenv("TARN_OPENCL", faulty_driver(), 1);
-    return 0;
 }
 
 static int find_no_device(void *context) {

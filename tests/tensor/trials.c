@@ -14,7 +14,8 @@ int trials_begin(void **state) {
     bench_open(&begun->bench, bench_device(), "caching");
     EXPECT_OK(tarn_stream_create(begun->bench.device, &begun->worker));
     begun->seed = 20261121;
-    begun->every = getenv("TARN_TEST_SLOWNESS") != NULL ? 10 : 1;
+    const char *slowness = getenv("TARN_TEST_SLOWNESS");
+    begun->every = slowness != NULL ? (strtoul(slowness, NULL, 10) + 1) / 2 : 1;
     *state = begun;
     return 0;
 }

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backends/opencl/opencl_internal.h"
+#include "backends/opencl/opencl_program.h"
 
 /* What is asked for in a device's name. */
 typedef struct device_options {
@@ -76,6 +76,15 @@ static tarn_status describe(tarn_backend_device *device) {
         status = ask(device, CL_DEVICE_MAX_COMPUTE_UNITS, &device->compute_units, sizeof device->compute_units);
     if (status == TARN_OK) status = ask(device, CL_DEVICE_COMPILER_AVAILABLE, &has_compiler, sizeof has_compiler);
     if (status != TARN_OK) return status;
+    if (!has_compiler) return opencl_fail(TARN_NOT_SUPPORTED, "%s has no compiler", device->name);
+    cl_device_fp_config f64 = 0;
+    (void)opencl.clGetDeviceInfo(device->id, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof f64, &f64, NULL);
+    device->has_f64 = f64 != 0;
+    cl_device_fp_config f32 = 0;
+    (void)opencl.clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof f32, &f32, NULL);
+    snprintf(device->build_options, sizeof device->build_options, "-w -cl-std=CL1.2%s%s",
+             device->has_f64 ? " -D HAS_F64" : "",
+             (f32 & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0 ? " -cl-fp32-correctly-rounded-divide-sqrt" : "");
     device->is_processor = (type & CL_DEVICE_TYPE_CPU) != 0;
     device->capacity = device->is_processor ? opencl_limits_total() : bytes;
     /* 64 bytes are the least that allocators count on for a processor's cache lines. */
@@ -112,7 +121,11 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
     if (status == TARN_OK) status = ask(device, CL_DEVICE_NAME, device->name, sizeof device->name - 1);
     if (status == TARN_OK) status = describe(device);
     if (status == TARN_OK) status = choose_path(device, &options);
-    if (status == TARN_OK) status = create_queues(device);
+    if (status == TARN_OK) status = opencl_programs_begin(device);
+    if (status == TARN_OK) {
+        status = create_queues(device);
+        if (status != TARN_OK) opencl_programs_end(device);
+    }
     if (status != TARN_OK) {
         free(device);
         return status;
@@ -127,6 +140,7 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
 static void device_close(tarn_backend_device *device) {
     opencl_stream_end(&device->default_stream);
     opencl.clReleaseCommandQueue(device->mapping_queue);
+    opencl_programs_end(device);
     opencl_memory_end(device);
     opencl.clReleaseContext(device->context);
     pthread_mutex_destroy(&device->stream_lock);
@@ -180,4 +194,5 @@ const tarn_backend tarn_backend_table = {
     .event_query = opencl_event_query,
     .event_synchronize = opencl_event_synchronize,
     .event_elapsed = opencl_event_elapsed,
+    .operations = &opencl_operations,
 };

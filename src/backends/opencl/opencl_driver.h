@@ -35,13 +35,24 @@
     FUNCTION(clGetEventInfo)               \
     FUNCTION(clGetEventProfilingInfo)      \
     FUNCTION(clRetainEvent)                \
-    FUNCTION(clReleaseEvent)
+    FUNCTION(clReleaseEvent)               \
+    FUNCTION(clCreateProgramWithSource)    \
+    FUNCTION(clCreateProgramWithBinary)    \
+    FUNCTION(clBuildProgram)               \
+    FUNCTION(clGetProgramInfo)             \
+    FUNCTION(clGetProgramBuildInfo)        \
+    FUNCTION(clReleaseProgram)             \
+    FUNCTION(clCreateKernel)               \
+    FUNCTION(clReleaseKernel)              \
+    FUNCTION(clSetKernelArg)               \
+    FUNCTION(clEnqueueNDRangeKernel)
 
 #define OPENCL_SHARED_MEMORY_FUNCTIONS(FUNCTION) \
     FUNCTION(clSVMAlloc)                         \
     FUNCTION(clSVMFree)                          \
     FUNCTION(clEnqueueSVMMemcpy)                 \
-    FUNCTION(clEnqueueSVMMemFill)
+    FUNCTION(clEnqueueSVMMemFill)                \
+    FUNCTION(clSetKernelArgSVMPointer)
 
 typedef struct opencl_functions {
 #define OPENCL_MEMBER(name) __typeof__(&(name)) name; /* NOLINT(bugprone-macro-parentheses) */

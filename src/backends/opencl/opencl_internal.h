@@ -13,6 +13,7 @@
 #include <tarn/backend.h>
 
 #include "backends/opencl/opencl_driver.h"
+#include "backends/opencl/opencl_text.h"
 
 #define OPENCL_MAXIMUM_ALIGNMENT ((size_t)2 << 20)
 
@@ -43,6 +44,16 @@ typedef struct opencl_host_task {
     struct opencl_host_task *next;
 } opencl_host_task;
 
+/* The kernels that a device has compiled. */
+typedef struct opencl_programs {
+    pthread_mutex_t lock; /* protects the rest, and is held while something is compiled */
+    struct opencl_compiled **buckets;
+    size_t bucket_count;
+    char *folder; /* on disk; NULL: nothing is kept there */
+    bool has_complained;
+    opencl_text identity; /* of the device and its driver */
+} opencl_programs;
+
 struct tarn_backend_stream {
     tarn_backend_device *device;
     cl_command_queue queue;
@@ -54,6 +65,8 @@ struct tarn_backend_stream {
     size_t watched_count, watched_capacity;
     tarn_status failure; /* of work, not yet reported, with its sentence; TARN_OK: none */
     char failure_sentence[256];
+    cl_mem fault_word;    /* an int that kernels set; NULL: none has been needed. Protected by watch_lock */
+    bool may_have_faults; /* a kernel with the word was enqueued since it was last looked at. Protected by watch_lock */
 
     /* Held while a host function is enqueued too, so that tasks are in the queue's order. Protects all that follows. */
     pthread_mutex_t host_lock;
@@ -79,11 +92,15 @@ struct tarn_backend_device {
     uint64_t capacity;   /* bytes */
     size_t alignment;    /* bytes */
     cl_uint compute_units;
+    bool has_f64;
+    char build_options[128];
     cl_command_queue mapping_queue; /* for what must not wait behind a stream's work */
 
     atomic_uint_fast64_t used;   /* bytes. Relaxed: a figure */
     pthread_rwlock_t block_lock; /* protects the next */
     void *blocks;                /* of tsearch, by address */
+
+    opencl_programs programs;
 
     pthread_mutex_t stream_lock; /* protects the next */
     struct tarn_backend_stream *streams;
@@ -132,6 +149,8 @@ void opencl_stream_end(tarn_backend_stream *stream);
 void opencl_stream_began(tarn_backend_stream *stream, cl_event event);
 /* Keeps a failure for the next synchronisation, unless one is kept already. */
 void opencl_stream_keep_failure(tarn_backend_stream *stream, tarn_status status, const char *sentence);
+/* The int that a kernel sets where an index is out of range; borrowed. The next synchronisation looks at it. */
+tarn_status opencl_stream_fault_word(tarn_backend_stream *stream, cl_mem *out_word);
 tarn_status opencl_device_synchronize(tarn_backend_device *device);
 tarn_backend_stream *opencl_stream_default(tarn_backend_device *device);
 tarn_status opencl_stream_create(tarn_backend_device *device, tarn_backend_stream **out_stream);

@@ -96,10 +96,46 @@ void opencl_stream_end(tarn_backend_stream *stream) {
     opencl_host_end(stream);
     for (size_t i = 0; i < stream->watched_count; i++) opencl.clReleaseEvent(stream->watched[i]);
     free(stream->watched);
+    if (stream->fault_word != NULL) opencl.clReleaseMemObject(stream->fault_word);
     opencl.clReleaseCommandQueue(stream->queue);
     pthread_cond_destroy(&stream->host_changed);
     pthread_mutex_destroy(&stream->host_lock);
     pthread_mutex_destroy(&stream->watch_lock);
+}
+
+tarn_status opencl_stream_fault_word(tarn_backend_stream *stream, cl_mem *out_word) {
+    cl_int error = CL_SUCCESS, none = 0;
+    pthread_mutex_lock(&stream->watch_lock);
+    if (stream->fault_word == NULL) {
+        stream->fault_word = opencl.clCreateBuffer(stream->device->context, CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR,
+                                                   sizeof none, &none, &error);
+    }
+    stream->may_have_faults = true;
+    *out_word = stream->fault_word;
+    pthread_mutex_unlock(&stream->watch_lock);
+    return error == CL_SUCCESS ? TARN_OK : opencl_fail_call(error, "clCreateBuffer");
+}
+
+/* Reads the word that kernels set, and clears it. */
+static void look_for_faults(tarn_backend_stream *stream) {
+    cl_int faults = 0, none = 0;
+    pthread_mutex_lock(&stream->watch_lock);
+    bool may_have_faults = stream->may_have_faults && stream->fault_word != NULL;
+    stream->may_have_faults = false;
+    pthread_mutex_unlock(&stream->watch_lock);
+    if (!may_have_faults) return;
+    cl_int error = opencl.clEnqueueReadBuffer(stream->queue, stream->fault_word, CL_TRUE, 0, sizeof faults, &faults, 0,
+                                              NULL, NULL);
+    if (error == CL_SUCCESS && faults != 0) {
+        error = opencl.clEnqueueWriteBuffer(stream->queue, stream->fault_word, CL_TRUE, 0, sizeof none, &none, 0, NULL,
+                                            NULL);
+    }
+    if (error != CL_SUCCESS) {
+        opencl_stream_keep_failure(stream, opencl_error_status(error), "what kernels found wrong cannot be read");
+    } else if (faults != 0) {
+        opencl_stream_keep_failure(stream, TARN_INVALID_ARGUMENT,
+                                   "gather: a number is out of the range of the dimension that it is taken from");
+    }
 }
 
 /* Waits for what was enqueued. The failure that is kept is forgotten. */
@@ -107,6 +143,7 @@ static tarn_status wait_and_report(tarn_backend_stream *stream) {
     cl_int error = opencl.clFinish(stream->queue);
     tarn_status status = error == CL_SUCCESS ? TARN_OK : opencl_fail_call(error, "clFinish");
     char sentence[sizeof stream->failure_sentence];
+    look_for_faults(stream);
     pthread_mutex_lock(&stream->watch_lock);
     sweep(stream);
     tarn_status failure = stream->failure;

@@ -89,6 +89,18 @@ ANSWERS(clEnqueueReadBuffer, CL_OUT_OF_RESOURCES,
         (cl_command_queue a, cl_mem b, cl_bool c, size_t d, size_t f, void *g, cl_uint h, const cl_event *i,
          cl_event *j),
         (a, b, c, d, f, g, h, i, j))
+ANSWERS(clBuildProgram, CL_BUILD_PROGRAM_FAILURE,
+        (cl_program a, cl_uint b, const cl_device_id *c, const char *d, void(CL_CALLBACK *f)(cl_program, void *),
+         void *g),
+        (a, b, c, d, f, g))
+ANSWERS(clSetKernelArg, CL_OUT_OF_HOST_MEMORY, (cl_kernel a, cl_uint b, size_t c, const void *d), (a, b, c, d))
+ANSWERS(clEnqueueNDRangeKernel, CL_OUT_OF_RESOURCES,
+        (cl_command_queue a, cl_kernel b, cl_uint c, const size_t *d, const size_t *f, const size_t *g, cl_uint h,
+         const cl_event *i, cl_event *j),
+        (a, b, c, d, f, g, h, i, j))
+GIVES(cl_program, clCreateProgramWithSource, CL_OUT_OF_HOST_MEMORY,
+      (cl_context a, cl_uint b, const char **c, const size_t *d, cl_int *e), (a, b, c, d, e))
+GIVES(cl_kernel, clCreateKernel, CL_OUT_OF_RESOURCES, (cl_program a, const char *b, cl_int *e), (a, b, e))
 GIVES(cl_context, clCreateContext, CL_DEVICE_NOT_AVAILABLE,
       (const cl_context_properties *a, cl_uint b, const cl_device_id *c,
        void(CL_CALLBACK *d)(const char *, const void *, size_t, void *), void *f, cl_int *e),

@@ -1,0 +1,113 @@
+/* What every kernel begins with: for each element type x, s_x as it is stored, v_x as it is computed, load_x and store_x; arithmetic of
+ * integers as C leaves it undefined; random numbers; sums that carry their rounding errors along. */
+#pragma OPENCL FP_CONTRACT OFF
+#ifdef HAS_F64
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#endif
+
+typedef float v_f32, s_f32, v_f16, v_bf16;
+typedef ushort s_f16, s_bf16;
+typedef char v_i8, s_i8;
+typedef uchar v_u8, s_u8, v_bool, s_bool;
+typedef short v_i16, s_i16;
+typedef int v_i32, s_i32;
+typedef long v_i64, s_i64;
+#ifdef HAS_F64
+typedef double v_f64, s_f64;
+#define load_f64(place) (*(place))
+#define store_f64(value, place) (*(place) = (value))
+#endif
+
+#define load_f32(place) (*(place))
+#define load_i8(place) (*(place))
+#define load_u8(place) (*(place))
+#define load_i16(place) (*(place))
+#define load_i32(place) (*(place))
+#define load_i64(place) (*(place))
+#define load_bool(place) (*(place))
+#define store_f32(value, place) (*(place) = (value))
+#define store_i8(value, place) (*(place) = (value))
+#define store_u8(value, place) (*(place) = (value))
+#define store_i16(value, place) (*(place) = (value))
+#define store_i32(value, place) (*(place) = (value))
+#define store_i64(value, place) (*(place) = (value))
+#define store_bool(value, place) (*(place) = (value))
+
+float load_f16(global const ushort *place) { return vload_half(0, (global const half *)place); }
+void store_f16(float value, global ushort *place) { vstore_half_rte(value, 0, (global half *)place); }
+float round_f16(float value) {
+    ushort bits;
+    vstore_half_rte(value, 0, (half *)&bits);
+    return vload_half(0, (const half *)&bits);
+}
+
+/* The upper half of an F32, rounded to the nearest, of two to the even one. */
+ushort bits_bf16(float value) {
+    uint bits = as_uint(value);
+    uint rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    return (ushort)(value != value ? (bits >> 16) | 0x40u : rounded);
+}
+float load_bf16(global const ushort *place) { return as_float((uint)*place << 16); }
+void store_bf16(float value, global ushort *place) { *place = bits_bf16(value); }
+float round_bf16(float value) { return as_float((uint)bits_bf16(value) << 16); }
+
+long divide_integers(long a, long b) { return b == 0 ? 0 : b == -1 ? (long)(0 - (ulong)a) : a / b; }
+
+long power_of_integers(long base, long exponent) {
+    if (exponent < 0) return base == 1 ? 1 : base == -1 ? ((exponent & 1) != 0 ? -1 : 1) : 0;
+    ulong power = 1, factor = (ulong)base;
+    for (; exponent > 0; exponent >>= 1) {
+        if ((exponent & 1) != 0) power *= factor;
+        factor *= factor;
+    }
+    return (long)power;
+}
+
+#define relu_of(x) ((x) > 0 || (x) != (x) ? (x) : 0)
+#define sigmoid_of(T, x) ((x) < 0 ? exp(x) / ((T)1 + exp(x)) : (T)1 / ((T)1 + exp(-(x))))
+
+/* Philox 4x32-10: the first two words. */
+uint2 philox(ulong seed, ulong number) {
+    uint4 c = (uint4)((uint)number, (uint)(number >> 32), 0, 0);
+    uint2 k = (uint2)((uint)seed, (uint)(seed >> 32));
+    for (int i = 0; i < 10; i++) {
+        uint high0 = mul_hi(0xD2511F53u, c.x), low0 = 0xD2511F53u * c.x;
+        uint high1 = mul_hi(0xCD9E8D57u, c.z), low1 = 0xCD9E8D57u * c.z;
+        c = (uint4)(high1 ^ c.y ^ k.x, low1, high0 ^ c.w ^ k.y, low0);
+        k += (uint2)(0x9E3779B9u, 0xBB67AE85u);
+    }
+    return c.xy;
+}
+float random_f32(long seed, long number) { return (float)(philox((ulong)seed, (ulong)number).x >> 8) * 0x1p-24f; }
+#ifdef HAS_F64
+double random_f64(long seed, long number) {
+    uint2 words = philox((ulong)seed, (ulong)number);
+    return (double)(((ulong)words.x << 32 | words.y) >> 11) * 0x1p-53;
+}
+#endif
+
+/* A sum and what was lost in it by rounding: sum + rest is nearly exact. An infinite sum has no rest worth adding. */
+#define DEFINE_SUM(T)                                                                              \
+    typedef struct sum_##T {                                                                       \
+        T sum, rest;                                                                               \
+    } sum_##T;                                                                                     \
+    sum_##T sum_add_##T(sum_##T a, T x) {                                                          \
+        T sum = a.sum + x, back = sum - a.sum;                                                     \
+        a.rest += (a.sum - (sum - back)) + (x - back);                                             \
+        a.sum = sum;                                                                               \
+        return a;                                                                                  \
+    }                                                                                              \
+    sum_##T sum_join_##T(sum_##T a, sum_##T b) {                                                   \
+        a = sum_add_##T(a, b.sum);                                                                 \
+        a.rest += b.rest;                                                                          \
+        return a;                                                                                  \
+    }                                                                                              \
+    T sum_of_##T(sum_##T a) { return isfinite(a.sum) && isfinite(a.rest) ? a.sum + a.rest : a.sum; }
+DEFINE_SUM(float)
+#ifdef HAS_F64
+DEFINE_SUM(double)
+#endif
+
+/* NaN wins. */
+#define greater_of(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
+#define less_of(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
