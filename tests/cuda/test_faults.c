@@ -114,6 +114,48 @@ static void use_graph(run *self) {
     GIVE_BACK(hal_memory_free(self->device, TARN_MEMORY_DEVICE, memory, SIZE));
 }
 
+/* Another device, which this one is let into, and copies between the two. */
+static void use_peer(run *self) {
+    tarn_device *other = NULL;
+    void *ours = NULL, *theirs = NULL;
+    if (TRY(tarn_device_open("cuda:1", &other)) != TARN_OK) return;
+    TRY(hal_memory_allocate(self->device, TARN_MEMORY_DEVICE, SIZE, 0, &ours));
+    TRY(hal_memory_allocate(other, TARN_MEMORY_SHARED, SIZE, 0, &theirs));
+    bool is_enabled = TRY(tarn_device_enable_peer(self->device, other)) == TARN_OK;
+    if (ours != NULL && theirs != NULL) {
+        TRY(tarn_copy(self->stream, self->device, ours, other, theirs, SIZE));
+        if (is_enabled) TRY(tarn_stream_copy(self->stream, ours, theirs, SIZE));
+        if (TRY(tarn_stream_synchronize(self->stream)) != TARN_OK) assert_ok(tarn_stream_synchronize(self->stream));
+    }
+    if (is_enabled) TRY(tarn_device_disable_peer(self->device, other));
+    if (ours != NULL) GIVE_BACK(hal_memory_free(self->device, TARN_MEMORY_DEVICE, ours, SIZE));
+    if (theirs != NULL) GIVE_BACK(hal_memory_free(other, TARN_MEMORY_SHARED, theirs, SIZE));
+    assert_int_equal(counters_of(other).memory_in_use, 0);
+    TRY(tarn_device_release(other));
+}
+
+/* What another process would do with a buffer, and what another library would do with a stream. */
+static void use_what_others_have(run *self) {
+    tarn_allocator *allocator = NULL;
+    tarn_buffer *buffer = NULL, *imported = NULL;
+    tarn_stream *adopted = NULL;
+    tarn_exported_buffer exported = {.struct_size = sizeof exported, .descriptor = -1};
+    if (TRY(tarn_stream_adopt(self->device, NULL, &adopted)) == TARN_OK) TRY(tarn_stream_release(adopted));
+    assert_ok(tarn_allocator_create(self->device, "direct:kind=shared", &allocator));
+    if (TRY(tarn_allocator_allocate(allocator, SIZE, NULL, &buffer)) == TARN_OK) {
+        if (TRY(tarn_buffer_export(buffer, &exported)) == TARN_OK) {
+            /* Drivers have several answers to a descriptor that is not theirs, and this may be one of them. */
+            tarn_status status = tarn_buffer_import(self->device, &exported, NULL, &imported);
+            if (status == TARN_OK) TRY(tarn_buffer_free(imported, NULL));
+            else if (status != TARN_INVALID_ARGUMENT || self->wanted == TARN_OK) judge(self, status, "import");
+            tarn_exported_buffer_close(&exported);
+        }
+        TRY(tarn_allocator_free(allocator, buffer, NULL));
+    }
+    TRY(tarn_allocator_empty_cache(allocator));
+    TRY(tarn_allocator_release(allocator));
+}
+
 static unsigned play(tarn_status wanted) {
     run it = {.wanted = wanted};
     run *self = &it;
@@ -126,6 +168,8 @@ static unsigned play(tarn_status wanted) {
             if (properties.granule != 0) use_virtual_memory(self, properties.granule);
             use_events(self);
             use_graph(self);
+            use_peer(self);
+            use_what_others_have(self);
             TRY(tarn_device_synchronize(it.device));
             TRY(tarn_stream_release(it.second));
         }
