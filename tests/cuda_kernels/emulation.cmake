@@ -18,13 +18,15 @@ target_link_options(emulated_kernels PRIVATE ${emulation_options})
 set_target_properties(emulated_kernels PROPERTIES
     PREFIX "" OUTPUT_NAME cuda_kernels LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 
-# What the tests take for NVRTC.
-add_library(emulated_nvrtc MODULE ${folder}/emulation/nvrtc.c)
-target_link_libraries(emulated_nvrtc PRIVATE tarn_options)
-set_target_properties(emulated_nvrtc PROPERTIES
-    PREFIX "" OUTPUT_NAME libnvrtc LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+# What the tests take for NVRTC and cuBLASLt.
+foreach(library nvrtc cublaslt)
+    add_library(emulated_${library} MODULE ${folder}/emulation/${library}.c)
+    target_link_libraries(emulated_${library} PRIVATE tarn_options ${CMAKE_DL_LIBS})
+    set_target_properties(emulated_${library} PROPERTIES
+        PREFIX "" OUTPUT_NAME lib${library} LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+endforeach()
 
-# The environment in which cuda:0 computes: the fake driver with these kernels, and no cache but that of the test itself.
+# The environment in which cuda:0 computes: the fake driver with these kernels, and a cache of this build's own.
 set(emulation_folder ${PROJECT_BINARY_DIR}/tests/cuda_kernels)
 file(MAKE_DIRECTORY ${emulation_folder})
 list(JOIN emulation_options " " emulation_command)
@@ -32,6 +34,8 @@ set(emulation_environment ${TARN_TEST_ENVIRONMENT}
     LD_LIBRARY_PATH=${PROJECT_BINARY_DIR}/tests/fakecuda
     FAKECUDA_KERNELS=${PROJECT_BINARY_DIR}/tests/cuda_kernels.so
     TARN_NVRTC=${PROJECT_BINARY_DIR}/tests/libnvrtc.so
+    TARN_CUBLASLT=off
+    TARN_CACHE_PATH=${emulation_folder}/cache
     TARN_TEST_DEVICE=cuda:0
     TMPDIR=${emulation_folder}
     "FAKECUDA_COMPILE=${CMAKE_CXX_COMPILER} ${emulation_command} -O0 -shared -I${folder}/emulation $<TARGET_OBJECTS:emulation>")
@@ -41,7 +45,11 @@ set(emulated_tests cuda_kernels.programs)
 set(emulated_suites)
 if(EXISTS ${PROJECT_SOURCE_DIR}/tests/fakecuda/driver/kernel.c)
     set(emulated_suites tensor_operation_reduce tensor_operation_elementwise tensor_operation_neural
-        tensor_operation_streams expr_evaluate expr_capture)
+        tensor_operation_streams expr_capture)
+    # It evaluates on large tensors too, which sanitizers would take a minute for.
+    if(NOT TARN_SANITIZE)
+        list(APPEND emulated_suites expr_evaluate)
+    endif()
 endif()
 foreach(suite IN LISTS emulated_suites)
     add_test(NAME cuda_kernels.${suite} COMMAND test_${suite})
@@ -55,7 +63,16 @@ endif()
 foreach(test IN LISTS emulated_tests)
     set_tests_properties(${test} PROPERTIES ENVIRONMENT "${emulation_environment};TARN_CUDA_COMPILE=never")
 endforeach()
-add_dependencies(test_cuda_kernels_programs fakecuda emulated_kernels emulated_nvrtc)
+add_dependencies(test_cuda_kernels_programs fakecuda emulated_kernels emulated_nvrtc emulated_cublaslt)
+
+# Products once more, by the library.
+if(emulated_suites)
+    set(environment ${emulation_environment})
+    list(TRANSFORM environment REPLACE "^TARN_CUBLASLT=off$" "TARN_CUBLASLT=${PROJECT_BINARY_DIR}/tests/libcublaslt.so")
+    add_test(NAME cuda_kernels.library COMMAND test_tensor_operation_neural)
+    tarn_test_properties(cuda_kernels.library)
+    set_tests_properties(cuda_kernels.library PROPERTIES ENVIRONMENT "${environment};TARN_CUDA_COMPILE=never")
+endif()
 
 # NVRTC itself compiles all sources once, in builds without sanitizers, which would look for faults in it.
 if(NOT TARN_SANITIZE AND NOT TARN_COVERAGE)

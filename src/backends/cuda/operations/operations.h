@@ -59,8 +59,10 @@ struct cuda_operations_state {
     driver_function functions[CUDA_KERNEL_COUNT];
     cuda_workspace *workspaces; /* all */
 
-    pthread_mutex_t compiled_lock; /* protects the next; programs are compiled with it held */
+    pthread_mutex_t compiled_lock; /* protects the next three; programs are compiled with it held */
     struct cuda_compiled *compiled;
+    struct cuda_blas_choice *choices;
+    struct blas_handle_object *blas; /* cuBLASLt's handle; NULL until it is needed, then constant */
 };
 
 /* An operation on its way to the stream. */

@@ -1,5 +1,5 @@
-/* Matrix products, convolutions and pooling by our own kernels. */
-#include "backends/cuda/operations/operations.h"
+/* Matrix products, where cuBLASLt does not compute them, convolutions and pooling by our own kernels. */
+#include "backends/cuda/operations/blas.h"
 
 /* Elements along the sides of the tile that a block computes, and its threads: as in kernels/product.cu. */
 #define TILE 64
@@ -46,7 +46,11 @@ static tarn_status enqueue_product(const cuda_task *task) {
     return cuda_launch(task, cuda_kernel_of(tarn_matmul_f32_kernel, out->type), grid, (void *[]){&product});
 }
 
-tarn_status cuda_matmul_enqueue(const cuda_task *task) { return enqueue_product(task); }
+tarn_status cuda_matmul_enqueue(const cuda_task *task) {
+    bool is_done;
+    tarn_status status = cuda_blas_matmul(task, &is_done);
+    return status == TARN_OK && !is_done ? enqueue_product(task) : status;
+}
 
 static void copy_four(const int64_t *from, long long *to) {
     for (int i = 0; i < 4; i++) to[i] = from[i];

@@ -4,6 +4,7 @@
  * because work may still use it and giving it back would wait for the device. Each piece is twice as large as the one before. In a
  * graph, operations that do not depend on each other run at the same time, so that each has a piece of its own, which the same operation
  * gets again when the graph is made anew: its launches follow each other. */
+#include "backends/cuda/operations/blas.h"
 #include "backends/cuda/operations/operations.h"
 #include "base/memory.h"
 
@@ -58,6 +59,7 @@ void cuda_operations_end(tarn_backend_device *device) {
         free_workspace(workspace);
     }
     cuda_compiled_end(state);
+    cuda_blas_end(state);
     if (state->module != NULL) CUDA_DISCARD(cuModuleUnload, state->module);
     pthread_mutex_destroy(&state->compiled_lock);
     pthread_mutex_destroy(&state->lock);

@@ -1,0 +1,309 @@
+/* A libcublasLt for tests: it computes products by the definition, in a kernel of the fake driver, which this object brings itself. It
+ * refuses what the library's documentation does not allow. */
+#include <dlfcn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backends/cuda/operations/blas_library.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* The functions, as Tarn declares them for itself. */
+#define SYMBOL(name, parameters) EXPORT int name parameters;
+BLAS_SYMBOLS(SYMBOL)
+#undef SYMBOL
+
+enum { INVALID_VALUE = 7, INTERNAL = 14 };
+
+/* What it calls of the driver. */
+typedef struct driver_module_object *module_handle;
+typedef struct driver_function_object *function_handle;
+
+struct blas_handle_object {
+    module_handle module;
+    function_handle kernel;
+    int (*load)(module_handle *, const void *);
+    int (*unload)(module_handle);
+    int (*find)(function_handle *, module_handle, const char *);
+    int (*launch)(function_handle, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, driver_stream,
+                  void **, void **);
+};
+struct blas_product_object {
+    int compute_type, scale_type;
+    int32_t transposed[2];
+    uint32_t epilogue;
+    const void *bias;
+};
+struct blas_layout_object {
+    int type;
+    uint64_t rows, columns;
+    int64_t leading, batch_stride;
+    int32_t batches;
+};
+struct blas_preference_object {
+    uint64_t workspace;
+    uint32_t alignments[4];
+};
+
+/* A product, the parameter of the kernel. */
+typedef struct product {
+    struct blas_product_object how;
+    struct blas_layout_object layouts[4]; /* a, b, c, d */
+    const char *memory[4];
+    double alpha, beta;
+} product;
+
+static size_t size_of(int type) { return type == BLAS_F64 ? 8 : type == BLAS_F32 ? 4 : 2; }
+
+static double half_value(uint16_t bits) {
+    int exponent = bits >> 10 & 31, mantissa = bits & 1023;
+    double value = exponent == 0 ? mantissa / 1024.0 : 1 + mantissa / 1024.0;
+    for (int i = exponent == 0 ? 1 : exponent; i < 15; i++) value /= 2;
+    for (int i = 15; i < exponent; i++) value *= 2;
+    return (bits & 0x8000) != 0 ? -value : value;
+}
+
+static double read_element(int type, const char *at) {
+    uint16_t half;
+    uint32_t word;
+    float single;
+    double value;
+    switch (type) {
+    case BLAS_F64: memcpy(&value, at, sizeof value); return value;
+    case BLAS_F32: memcpy(&single, at, sizeof single); return (double)single;
+    case BLAS_F16: memcpy(&half, at, sizeof half); return half_value(half);
+    default:
+        memcpy(&half, at, sizeof half);
+        word = (uint32_t)half << 16;
+        memcpy(&single, &word, sizeof single);
+        return (double)single;
+    }
+}
+
+/* The half below and the half above a number, of which the nearer one is written. Infinities are not met in the tests. */
+static uint16_t nearest_half(double value) {
+    double magnitude = value < 0 ? -value : value;
+    uint16_t low = 0, high = 0x7bff;
+    while (low < high) {
+        uint16_t middle = (uint16_t)((low + high + 1) / 2);
+        if (half_value(middle) <= magnitude) low = middle;
+        else high = (uint16_t)(middle - 1);
+    }
+    double below = magnitude - half_value(low), above = half_value((uint16_t)(low + 1)) - magnitude;
+    if (low < 0x7bff && (above < below || (above == below && (low & 1) != 0))) low++;
+    return (uint16_t)(low | (value < 0 ? 0x8000 : 0));
+}
+
+static void write_element(int type, char *at, double value) {
+    float single = (float)value;
+    uint32_t word;
+    uint16_t half;
+    memcpy(&word, &single, sizeof word);
+    switch (type) {
+    case BLAS_F64: memcpy(at, &value, sizeof value); return;
+    case BLAS_F32: memcpy(at, &single, sizeof single); return;
+    case BLAS_F16: half = nearest_half(value); break;
+    default: half = (uint16_t)((word + 0x7fff + (word >> 16 & 1)) >> 16); break;
+    }
+    memcpy(at, &half, sizeof half);
+}
+
+/* An element of a matrix by columns. */
+static const char *element(const product *made, int which, int32_t batch, uint64_t row, uint64_t column) {
+    const struct blas_layout_object *layout = &made->layouts[which];
+    int64_t place = batch * layout->batch_stride + (int64_t)row + (int64_t)column * layout->leading;
+    return made->memory[which] + place * (int64_t)size_of(layout->type);
+}
+
+static double multiply(const product *made, int32_t batch, uint64_t row, uint64_t column, uint64_t inner) {
+    double sum = 0;
+    for (uint64_t k = 0; k < inner; k++) {
+        const char *a = made->how.transposed[0] ? element(made, 0, batch, k, row) : element(made, 0, batch, row, k);
+        const char *b =
+            made->how.transposed[1] ? element(made, 1, batch, column, k) : element(made, 1, batch, k, column);
+        sum += read_element(made->layouts[0].type, a) * read_element(made->layouts[1].type, b);
+    }
+    return sum;
+}
+
+/* The kernel, as the fake driver looks for it. */
+EXPORT extern const size_t blas_product_parameters[];
+EXPORT void blas_product_on_host(const unsigned grid[3], const unsigned block[3], unsigned shared_bytes,
+                                 void **parameters);
+
+const size_t blas_product_parameters[] = {sizeof(product), 0};
+
+void blas_product_on_host(const unsigned grid[3], const unsigned block[3], unsigned shared_bytes, void **parameters) {
+    (void)grid;
+    (void)block;
+    (void)shared_bytes;
+    const product *made = parameters[0];
+    const struct blas_layout_object *out = &made->layouts[3];
+    uint64_t inner = made->how.transposed[0] ? made->layouts[0].rows : made->layouts[0].columns;
+    for (int32_t batch = 0; batch < out->batches; batch++) {
+        for (uint64_t column = 0; column < out->columns; column++) {
+            for (uint64_t row = 0; row < out->rows; row++) {
+                double sum = made->alpha * multiply(made, batch, row, column, inner);
+                if (made->beta != 0) sum += made->beta * read_element(out->type, element(made, 2, batch, row, column));
+                if ((made->how.epilogue & BLAS_EPILOGUE_BIAS) != 0)
+                    sum += read_element(out->type, (const char *)made->how.bias + row * size_of(out->type));
+                if ((made->how.epilogue & BLAS_EPILOGUE_RELU) != 0 && sum < 0) sum = 0;
+                write_element(out->type, (char *)(uintptr_t)element(made, 3, batch, row, column), sum);
+            }
+        }
+    }
+}
+
+static int find_driver(blas_handle handle) {
+    const struct {
+        const char *name;
+        void *member;
+    } functions[] = {{"cuModuleLoadData", &handle->load},
+                     {"cuModuleUnload", &handle->unload},
+                     {"cuModuleGetFunction", &handle->find},
+                     {"cuLaunchKernel", &handle->launch}};
+    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
+    if (driver == NULL) return INTERNAL;
+    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
+        void *symbol = dlsym(driver, functions[i].name);
+        if (symbol == NULL) return INTERNAL;
+        memcpy(functions[i].member, &symbol, sizeof symbol);
+    }
+    dlclose(driver);
+    return BLAS_SUCCESS;
+}
+
+int cublasLtCreate(blas_handle *out_handle) {
+    blas_handle handle = calloc(1, sizeof *handle);
+    Dl_info own;
+    char image[4096] = "";
+    int result = find_driver(handle);
+    if (result == BLAS_SUCCESS && dladdr(blas_product_parameters, &own) != 0)
+        snprintf(image, sizeof image, "FAKECUDA-OBJECT:%s", own.dli_fname);
+    if (result == BLAS_SUCCESS && handle->load(&handle->module, image) != 0) result = INTERNAL;
+    if (result == BLAS_SUCCESS && handle->find(&handle->kernel, handle->module, "blas_product") != 0) result = INTERNAL;
+    if (result == BLAS_SUCCESS) *out_handle = handle;
+    else free(handle);
+    return result;
+}
+
+int cublasLtDestroy(blas_handle handle) {
+    handle->unload(handle->module);
+    free(handle);
+    return BLAS_SUCCESS;
+}
+
+int cublasLtMatmulDescCreate(blas_product *out_product, int compute_type, int scale_type) {
+    *out_product = calloc(1, sizeof **out_product);
+    (*out_product)->compute_type = compute_type;
+    (*out_product)->scale_type = scale_type;
+    (*out_product)->epilogue = BLAS_EPILOGUE_NONE;
+    return BLAS_SUCCESS;
+}
+
+int cublasLtMatmulDescDestroy(blas_product made) {
+    free(made);
+    return BLAS_SUCCESS;
+}
+
+static int set(void *member, size_t capacity, const void *value, size_t size) {
+    if (size != capacity) return INVALID_VALUE;
+    memcpy(member, value, size);
+    return BLAS_SUCCESS;
+}
+
+int cublasLtMatmulDescSetAttribute(blas_product made, int attribute, const void *value, size_t size) {
+    switch (attribute) {
+    case BLAS_PRODUCT_TRANSPOSE_A: return set(&made->transposed[0], sizeof(int32_t), value, size);
+    case BLAS_PRODUCT_TRANSPOSE_B: return set(&made->transposed[1], sizeof(int32_t), value, size);
+    case BLAS_PRODUCT_EPILOGUE: return set(&made->epilogue, sizeof(uint32_t), value, size);
+    case BLAS_PRODUCT_BIAS: return set(&made->bias, sizeof(void *), value, size);
+    default: return INVALID_VALUE;
+    }
+}
+
+int cublasLtMatrixLayoutCreate(blas_layout *out_layout, int type, uint64_t rows, uint64_t columns, int64_t leading) {
+    *out_layout = calloc(1, sizeof **out_layout);
+    **out_layout =
+        (struct blas_layout_object){.type = type, .rows = rows, .columns = columns, .leading = leading, .batches = 1};
+    return BLAS_SUCCESS;
+}
+
+int cublasLtMatrixLayoutDestroy(blas_layout layout) {
+    free(layout);
+    return BLAS_SUCCESS;
+}
+
+int cublasLtMatrixLayoutSetAttribute(blas_layout layout, int attribute, const void *value, size_t size) {
+    switch (attribute) {
+    case BLAS_LAYOUT_BATCH_COUNT: return set(&layout->batches, sizeof(int32_t), value, size);
+    case BLAS_LAYOUT_BATCH_STRIDE: return set(&layout->batch_stride, sizeof(int64_t), value, size);
+    default: return INVALID_VALUE;
+    }
+}
+
+int cublasLtMatmulPreferenceCreate(blas_preference *out_preference) {
+    *out_preference = calloc(1, sizeof **out_preference);
+    return BLAS_SUCCESS;
+}
+
+int cublasLtMatmulPreferenceDestroy(blas_preference preference) {
+    free(preference);
+    return BLAS_SUCCESS;
+}
+
+int cublasLtMatmulPreferenceSetAttribute(blas_preference preference, int attribute, const void *value, size_t size) {
+    if (attribute == BLAS_PREFERENCE_WORKSPACE) return set(&preference->workspace, sizeof(uint64_t), value, size);
+    if (attribute < BLAS_PREFERENCE_ALIGNMENT_A || attribute > BLAS_PREFERENCE_ALIGNMENT_D) return INVALID_VALUE;
+    return set(&preference->alignments[attribute - BLAS_PREFERENCE_ALIGNMENT_A], sizeof(uint32_t), value, size);
+}
+
+static int fits(const struct blas_layout_object *layout, uint64_t rows, uint64_t columns, int is_turned, int type) {
+    if (layout->type != type || layout->leading < (int64_t)layout->rows || layout->batch_stride < 0) return 0;
+    return is_turned ? layout->rows == columns && layout->columns == rows
+                     : layout->rows == rows && layout->columns == columns;
+}
+
+/* Whether everything has its shape. */
+static int check(blas_product how, blas_layout a, blas_layout b, blas_layout c, blas_layout d) {
+    uint64_t inner = how->transposed[0] ? a->rows : a->columns;
+    int wanted = d->type == BLAS_F64 ? BLAS_COMPUTE_F64 : BLAS_COMPUTE_F32;
+    int is_right = fits(a, d->rows, inner, how->transposed[0], d->type) &&
+                   fits(b, inner, d->columns, how->transposed[1], d->type) &&
+                   fits(c, d->rows, d->columns, 0, d->type) && fits(d, d->rows, d->columns, 0, d->type) &&
+                   how->compute_type == wanted && a->batches == d->batches && b->batches == d->batches &&
+                   c->batches == d->batches;
+    if (d->batches > 1 && d->batch_stride < d->leading * (int64_t)(d->columns - 1) + (int64_t)d->rows) is_right = 0;
+    return is_right ? BLAS_SUCCESS : INVALID_VALUE;
+}
+
+int cublasLtMatmulAlgoGetHeuristic(blas_handle handle, blas_product how, blas_layout a, blas_layout b, blas_layout c,
+                                   blas_layout d, blas_preference preference, int wanted, blas_choice *out_choices,
+                                   int *out_count) {
+    int result = check(how, a, b, c, d);
+    if (handle == NULL || wanted < 1 || result != BLAS_SUCCESS) return INVALID_VALUE;
+    for (int i = 0; i < 4; i++)
+        if (preference->alignments[i] < size_of(d->type)) return INVALID_VALUE;
+    memset(out_choices, 0, sizeof *out_choices);
+    out_choices->workspace_size = preference->workspace / 2;
+    out_choices->algorithm.data[0] = (uint64_t)d->rows;
+    *out_count = 1;
+    return BLAS_SUCCESS;
+}
+
+int cublasLtMatmul(blas_handle handle, blas_product how, const void *alpha, const void *a, blas_layout a_layout,
+                   const void *b, blas_layout b_layout, const void *beta, const void *c, blas_layout c_layout, void *d,
+                   blas_layout d_layout, const blas_algorithm *algorithm, void *workspace, size_t workspace_size,
+                   driver_stream stream) {
+    int result = check(how, a_layout, b_layout, c_layout, d_layout);
+    if (handle == NULL || result != BLAS_SUCCESS || algorithm->data[0] != d_layout->rows) return INVALID_VALUE;
+    if ((workspace_size > 0) != (workspace != NULL) || (uintptr_t)workspace % 256 != 0) return INVALID_VALUE;
+    product made = {.how = *how, .layouts = {*a_layout, *b_layout, *c_layout, *d_layout}, .memory = {a, b, c, d}};
+    made.alpha = read_element(how->scale_type, alpha);
+    made.beta = read_element(how->scale_type, beta);
+    void *parameters[] = {&made};
+    result = handle->launch(handle->kernel, 1, 1, 1, 1, 1, 1, 0, stream, parameters, NULL);
+    return result == 0 ? BLAS_SUCCESS : INTERNAL;
+}
