@@ -21,6 +21,22 @@ static tarn_status sum_columns(const work_place *place, tarn_tensor **out) {
     return tarn_sum(place->x, (const int[]){0}, 1, 0, NULL, out);
 }
 
+static tarn_status transpose(const work_place *place, tarn_tensor **out) {
+    tarn_tensor *turned;
+    tarn_status status = tarn_tensor_transpose(place->x, NULL, &turned);
+    if (status != TARN_OK) return status;
+    status = tarn_tensor_contiguous(turned, NULL, out);
+    tarn_tensor_release(turned);
+    return status;
+}
+
+/* Of positive numbers: others have no power that is one. */
+static tarn_status prepare_power(work_place *place) { return tarn_exp(place->x, NULL, &place->captured); }
+
+static tarn_status power(const work_place *place, tarn_tensor **out) {
+    return tarn_pow(place->captured, place->w, NULL, out);
+}
+
 static tarn_status softmax(const work_place *place, tarn_tensor **out) { return tarn_softmax(place->x, -1, NULL, out); }
 
 static tarn_status matmul(const work_place *place, tarn_tensor **out) {
@@ -38,6 +54,8 @@ const bench_work operations_work[] = {
     {"add_row", WORK_ROWS, LIMIT_PASS, .bytes = 8, .compute = add_row},
     {"exp", WORK_VECTORS, LIMIT_PASS, .bytes = 8, .compute = exponential},
     {"tanh", WORK_VECTORS, LIMIT_PASS, .bytes = 8, .compute = tangent},
+    {"pow", WORK_VECTORS, LIMIT_PASS, .bytes = 12, .prepare = prepare_power, .compute = power},
+    {"transpose", WORK_SQUARES, LIMIT_PASS, .bytes = 8, .compute = transpose},
     {"sum", WORK_VECTORS, LIMIT_READ, .bytes = 4, .compute = sum},
     {"sum_rows", WORK_ROWS, LIMIT_READ, .bytes = 4, .compute = sum_rows},
     {"sum_columns", WORK_ROWS, LIMIT_READ, .bytes = 4, .compute = sum_columns},
@@ -56,7 +74,10 @@ static const suite_row rows[] = {
     {"relu(x*w + x), large", "expr_relu", 0, .against = AGAINST_LIMIT, .target = 0.85},
     {"tanh, 1,000,000", "tanh", 1000000, .against = AGAINST_PEERS, .target = 1},
     {"exp, 1,000,000", "exp", 1000000, .against = AGAINST_PEERS, .target = 1},
+    {"pow, 1,000,000", "pow", 1000000, .against = AGAINST_PEERS, .target = 1},
+    {"transpose, 3,000", "transpose", 3000 * 3000, .against = AGAINST_PEERS, .target = 1},
     {"sum, large", "sum", 0, .against = AGAINST_TORCH, .target = 1},
+    {"sum of 10,000 rows of 1,000", "sum_columns", 10000000, .against = AGAINST_PEERS, .target = 1},
     {"matmul, 1024", "matmul", 1024 * 1024, .against = AGAINST_TORCH, .target = 0.95},
     {"conv2d, 8x64x56x56, 64 3x3", "conv2d_3", 8 * 64 * 56 * 56, .against = AGAINST_TORCH, .target = 0.95},
 };

@@ -47,6 +47,10 @@ def chain(x, w):
     return y
 
 
+def power(x, w):
+    return lambda: x ** w
+
+
 def with_numpy(elements):
     import numpy as np
 
@@ -64,7 +68,11 @@ def with_numpy(elements):
     def relu(x, w):
         return np.maximum(x * w + x, 0)
 
+    def turn(x):
+        return np.ascontiguousarray(x.T)
+
     return flats, {
+        "pow": ("vectors", lambda x, w, row: power(np.exp(x), w)), "transpose": ("squares", lambda x, w, row: lambda: turn(x)),
         "add": ("vectors", lambda x, w, row: lambda: x + w), "add_row": ("rows", lambda x, w, row: lambda: x + row),
         "exp": ("vectors", lambda x, w, row: lambda: np.exp(x)), "tanh": ("vectors", lambda x, w, row: lambda: np.tanh(x)),
         "sum": ("vectors", lambda x, w, row: lambda: x.sum()), "sum_rows": ("rows", lambda x, w, row: lambda: x.sum(1)),
@@ -102,6 +110,7 @@ def with_torch(elements, threads):
         return torch.nn.functional.conv2d(x, w, padding=w.shape[-1] // 2)
 
     return flats, {
+        "pow": ("vectors", lambda x, w, row: power(torch.exp(x), w)), "transpose": ("squares", lambda x, w, row: lambda: x.t().contiguous()),
         "add": ("vectors", lambda x, w, row: lambda: x + w), "add_row": ("rows", lambda x, w, row: lambda: x + row),
         "exp": ("vectors", lambda x, w, row: lambda: torch.exp(x)), "tanh": ("vectors", lambda x, w, row: lambda: torch.tanh(x)),
         "sum": ("vectors", lambda x, w, row: lambda: x.sum()), "sum_rows": ("rows", lambda x, w, row: lambda: x.sum(1)),

@@ -93,15 +93,16 @@ EXTREME(min_f64, double, double, (double)INFINITY, x < best[k] || x != x)
 EXTREME(max_i64, int64_t, int64_t, INT64_MIN, x > best[k])
 EXTREME(min_i64, int64_t, int64_t, INT64_MAX, x < best[k])
 
-/* `both` gives one of two. Rows are taken eight at a time, in pairs of pairs, so that memory is read in few places at once and the results
- * are gone over once for all eight. */
+/* `both` gives one of two. Rows that follow each other are taken one by one: memory is fastest in its own order. Others are taken eight at a
+ * time, in pairs of pairs. */
 #define ROW_OF(type, number) ((const type *)(const void *)(lanes + (int64_t)(number)*stride))
-#define PAIR(both, number, i) both(eight[number][i], eight[number + 1][i])
+#define PAIR(both, number, i) both(eight[number][i], eight[(number) + 1][i])
 #define COLUMNS(name, type, both)                                                                               \
     static void name(void *out, const char *lanes, int64_t stride, size_t rows, size_t count) {                 \
         size_t row = 1;                                                                                         \
+        int is_one_piece = stride == (int64_t)(count * sizeof(type));                                           \
         memcpy(out, lanes, count * sizeof(type));                                                               \
-        for (; row + 8 <= rows; row += 8) {                                                                     \
+        for (; !is_one_piece && row + 8 <= rows; row += 8) {                                                    \
             const type *eight[8];                                                                               \
             for (size_t k = 0; k < 8; k++) eight[k] = ROW_OF(type, row + k);                                    \
             INDEPENDENT for (size_t i = 0; i < count; i++)((type *)out)[i] =                                    \
