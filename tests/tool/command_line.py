@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import unittest.mock
 import xml.etree.ElementTree
 
 sys.dont_write_bytecode = True
@@ -134,6 +135,16 @@ class Devices(ToolTest):
         self.assertIn("host-access", cpu["devices"][0]["features"])
         for backend in backends:
             self.assertEqual(backend["available"], backend["reason"] == "")
+
+    def test_a_machine_without_a_driver_lists_cuda_with_the_reason(self):
+        with unittest.mock.patch.dict(os.environ, {"TARN_CUDA_DRIVER": "libno-such-driver.so.1"}):
+            text = self.check(tarn("devices"), 0).out
+            backends = json.loads(self.check(tarn("devices", "--json"), 0).out)["backends"]
+        line = next(line for line in text.splitlines() if line.split()[0] == "cuda")
+        self.assertIn("unavailable: the NVIDIA driver cannot be loaded: libno-such-driver.so.1", line)
+        cuda = next(backend for backend in backends if backend["backend"] == "cuda")
+        self.assertFalse(cuda["available"])
+        self.assertEqual(cuda["devices"], [])
 
 
 class Run(ToolTest):
