@@ -64,6 +64,7 @@ const test_device test_devices[] = {
     {"fake:8GiB,flat", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS},
     {"cuda:0", DEVICE_GATES | DEVICE_ON_REQUEST},
     {"cuda:1", DEVICE_GATES | DEVICE_ON_REQUEST},
+    {"example", DEVICE_STORES | DEVICE_ON_REQUEST},
     {"opencl:0", DEVICE_GATES | DEVICE_ON_REQUEST},
     {"opencl:0,memory=buffer", DEVICE_GATES | DEVICE_ON_REQUEST},
 };
