@@ -101,15 +101,18 @@ static void note(void *data) { *(int *)data = 1; }
 static void work_behind_an_error_does_not_run(void **state) {
     (void)state;
     start("");
-    CUdeviceptr pointer = allocate(10);
-    static int called;
-    called = 0;
-    CUstream stream = stream_new(CU_STREAM_NON_BLOCKING);
-    CHECK(cuMemsetD8Async(pointer, 1, 1, stream));
-    CHECK(cuLaunchHostFunc(stream, note, &called));
-    fakecuda_lose(0, CUDA_ERROR_LAUNCH_FAILED);
-    CHECK_IS(cuStreamSynchronize(stream), CUDA_ERROR_LAUNCH_FAILED);
-    assert_int_equal(called, 0);
+    static int before, behind;
+    before = behind = 0;
+    CUstream first = stream_new(CU_STREAM_NON_BLOCKING), stream = stream_new(CU_STREAM_NON_BLOCKING);
+    CUdeviceptr pointer;
+    CHECK(cuMemAllocAsync(&pointer, 10, first));
+    CHECK(cuLaunchHostFunc(stream, note, &before));
+    CHECK(cuMemsetD8Async(pointer, 1, 1, stream)); /* not ordered behind the allocation: an error when it runs */
+    CHECK(cuLaunchHostFunc(stream, note, &behind));
+    CHECK_IS(cuStreamSynchronize(stream), CUDA_ERROR_ILLEGAL_ADDRESS);
+    assert_int_equal(before, 1);
+    assert_int_equal(behind, 0);
+    check_violations(1, "before its allocation has run");
 }
 
 static void functions_are_found_by_name_and_version(void **state) {

@@ -181,6 +181,8 @@ static void nodes_with_memory_bind_their_graph(void **state) {
     check_violations(1, "freed already");
     CHECK_IS(cuGraphClone(&copied, graph), CUDA_ERROR_NOT_SUPPORTED);
     CHECK_IS(cuGraphDestroyNode(freed), CUDA_ERROR_NOT_SUPPORTED);
+    CHECK_IS(cuMemFreeAsync(parameters.dptr, stream), CUDA_ERROR_INVALID_VALUE);
+    check_violations(1, "no launch has allocated");
     CHECK_IS(cuMemsetD8Async(parameters.dptr, 1, 1, stream), CUDA_SUCCESS);
     CHECK_IS(cuStreamSynchronize(stream), CUDA_ERROR_ILLEGAL_ADDRESS);
     check_violations(1, "before its allocation has run");

@@ -140,6 +140,7 @@ static void launches_that_do_not_fit_are_refused(void **state) {
     CHECK_IS(launch_add(memory, memory, 1, 0), CUDA_ERROR_INVALID_VALUE);
     CHECK_IS(launch_add(memory, memory, 1, 1025), CUDA_ERROR_INVALID_VALUE);
     void *parameters[] = {&memory, &memory, &memory};
+    CHECK_IS(cuLaunchKernel(add, 1, 1, 1, 64, 64, 1, 0, stream, parameters, NULL), CUDA_ERROR_INVALID_VALUE);
     CHECK_IS(cuLaunchKernel(add, 1, 65536, 1, 1, 1, 1, 0, stream, parameters, NULL), CUDA_ERROR_INVALID_VALUE);
     CHECK_IS(cuLaunchKernel(add, 1, 1, 1, 1, 1, 1, 50000, stream, parameters, NULL), CUDA_ERROR_INVALID_VALUE);
     CHECK(cuFuncSetAttribute(add, CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, 50000));

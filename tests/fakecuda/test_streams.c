@@ -289,6 +289,47 @@ static void with_threads_work_ends_by_itself(void **state) {
     check_violations(0, NULL);
 }
 
+/* Each thread with memory, streams and events of its own; all of them at once in the driver. */
+static void *use_the_driver(void *result) {
+    CUresult worst = cuCtxSetCurrent(contexts[0]);
+    CUstream streams[2];
+    CUevent event;
+    CUdeviceptr pointer, pooled;
+    int value = 0;
+    bool is_right = cuStreamCreate(&streams[0], CU_STREAM_NON_BLOCKING) == CUDA_SUCCESS &&
+                    cuStreamCreate(&streams[1], CU_STREAM_NON_BLOCKING) == CUDA_SUCCESS &&
+                    cuEventCreate(&event, CU_EVENT_DISABLE_TIMING) == CUDA_SUCCESS &&
+                    cuMemAlloc_v2(&pointer, 4) == CUDA_SUCCESS;
+    for (int i = 0; i < 30 && is_right; i++) {
+        is_right = cuMemAllocAsync(&pooled, 4, streams[0]) == CUDA_SUCCESS &&
+                   cuMemsetD32Async(pooled, (unsigned)i, 1, streams[0]) == CUDA_SUCCESS &&
+                   cuEventRecord(event, streams[0]) == CUDA_SUCCESS &&
+                   cuStreamWaitEvent(streams[1], event, 0) == CUDA_SUCCESS &&
+                   cuMemcpyDtoDAsync_v2(pointer, pooled, 4, streams[1]) == CUDA_SUCCESS &&
+                   cuMemFreeAsync(pooled, streams[1]) == CUDA_SUCCESS &&
+                   cuMemcpyDtoHAsync_v2(&value, pointer, 4, streams[1]) == CUDA_SUCCESS && value == i;
+    }
+    is_right = is_right && cuMemFree_v2(pointer) == CUDA_SUCCESS && cuEventDestroy_v2(event) == CUDA_SUCCESS &&
+               cuStreamDestroy_v2(streams[0]) == CUDA_SUCCESS && cuStreamDestroy_v2(streams[1]) == CUDA_SUCCESS;
+    *(bool *)result = is_right && worst == CUDA_SUCCESS;
+    return NULL;
+}
+
+static void many_threads_use_the_driver_at_once(void **state) {
+    (void)state;
+    for (int threads = 0; threads < 2; threads++) {
+        start(threads == 1 ? "THREADS=1 DELAY=20" : "IDLE=1");
+        pthread_t users[6];
+        bool results[6] = {false};
+        for (int i = 0; i < 6; i++) assert_int_equal(pthread_create(&users[i], NULL, use_the_driver, &results[i]), 0);
+        for (int i = 0; i < 6; i++) pthread_join(users[i], NULL);
+        for (int i = 0; i < 6; i++) assert_true(results[i]);
+        CHECK(cuCtxSynchronize());
+        check_violations(0, NULL);
+        assert_int_equal(fakecuda_live_objects(NULL), 0);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(work_runs_only_when_somebody_waits),
@@ -307,6 +348,7 @@ int main(void) {
         cmocka_unit_test(freeing_waits_for_the_device),
         cmocka_unit_test(too_much_pending_work_blocks_the_next_call),
         cmocka_unit_test(with_threads_work_ends_by_itself),
+        cmocka_unit_test(many_threads_use_the_driver_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -201,6 +201,7 @@ static void a_pool_keeps_what_its_threshold_says(void **state) {
         CHECK(cuMemFreeAsync(pointer, stream));
     }
     assert_int_equal(fakecuda_memory_used(0), 6 * GRANULE);
+    assert_int_equal(fakecuda_pending(), 20); /* nothing had to run for that */
     CHECK(cuStreamSynchronize(stream));
     CHECK(cuMemPoolGetAttribute(pool, CU_MEMPOOL_ATTR_RESERVED_MEM_CURRENT, &value));
     assert_int_equal(value, 4 * GRANULE);
