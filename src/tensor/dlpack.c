@@ -99,10 +99,12 @@ typedef struct backend_search {
     const char *name;
 } backend_search;
 
+/* The first one that is available, else the first, which then says why it is not. */
 static int is_sought(void *context, const tarn_backend_info *info) {
     backend_search *search = context;
-    if (info->type == search->type) search->name = info->name;
-    return search->name != NULL;
+    if (info->type != search->type) return 0;
+    if (search->name == NULL || info->is_available) search->name = info->name;
+    return info->is_available;
 }
 
 tarn_status dlpack_open_device(tarn_dlpack_device wanted, tarn_device **out_device) {

@@ -31,7 +31,7 @@ typedef struct tarn_torch_pool_id {
 
 /* Memory of that device for use on `stream`, a cudaStream_t; NULL for 0 bytes, and when it fails. */
 TARN_API void *tarn_torch_malloc(size_t size, int device, void *stream);
-/* Gives it back; `stream` is where it was used last. NULL is allowed; an address that is not its own is told of on stderr, once each. */
+/* Gives it back; `stream` is where it was used last. NULL is allowed; an address that is not its own is told of on stderr. */
 TARN_API void tarn_torch_free(void *pointer, size_t size, int device, void *stream);
 
 /* Hooks. */
