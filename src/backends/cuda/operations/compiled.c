@@ -41,12 +41,18 @@ static tarn_status compile(tarn_backend_device *device, struct cuda_compiled *ma
     return status;
 }
 
-/* Compiles a form that is new. NULL: no host memory. The lock is held. */
+/* Compiles a form that is new. NULL: no memory. The lock is held. */
 static struct cuda_compiled *add_form(tarn_backend_device *device, const cuda_form *form) {
     struct cuda_compiled *made = base_allocate(1, sizeof *made);
     if (made == NULL) return NULL;
     made->form = *form;
-    if (compile(device, made) != TARN_OK) {
+    tarn_status status = compile(device, made);
+    /* Later there may be memory. */
+    if (status == TARN_OUT_OF_MEMORY) {
+        base_free(made);
+        return NULL;
+    }
+    if (status != TARN_OK) {
         cuda_host->log(TARN_LOG_WARNING, "cuda: a program of %u steps is interpreted: %s", (unsigned)form->step_count,
                        tarn_last_error());
     }
