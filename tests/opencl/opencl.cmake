@@ -53,3 +53,16 @@ if(TARGET tarn_opencl)
     endforeach()
     set_property(TEST opencl.neural APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=400)
 endif()
+
+# Oclgrind interprets kernels and sees what drivers hide: races, and reads and writes outside of memory. It takes the place of libOpenCL.
+find_file(TARN_OCLGRIND liboclgrind-rt.so PATHS /usr/lib/oclgrind /usr/local/lib/oclgrind DOC "The library that oclgrind preloads")
+if(TARGET tarn_opencl AND TARN_OCLGRIND AND NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
+    foreach(suite elementwise reduce neural)
+        add_test(NAME opencl.oclgrind_${suite}
+            COMMAND ${PROJECT_SOURCE_DIR}/tests/opencl/oclgrind.sh $<TARGET_FILE:test_tensor_operation_${suite}>)
+        tarn_test_properties(opencl.oclgrind_${suite})
+        set_property(TEST opencl.oclgrind_${suite} APPEND PROPERTY ENVIRONMENT ${opencl_environment}
+            TARN_OPENCL=${TARN_OCLGRIND} TARN_TEST_DEVICE=opencl:0 TARN_TEST_SLOWNESS=3000)
+    endforeach()
+    set_property(TEST opencl.oclgrind_neural APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=60)
+endif()

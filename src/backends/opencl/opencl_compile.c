@@ -136,14 +136,16 @@ static tarn_status build_from_disk_or_source(tarn_backend_device *device, const 
     return status;
 }
 
-static tarn_status create_kernels(opencl_compiled *compiled) {
+static tarn_status create_kernels(opencl_compiled *compiled, const opencl_text *source) {
     static const char *const names[OPENCL_KERNELS] = {"run", "finish"};
-    for (int i = 0; i < OPENCL_KERNELS; i++) {
+    int count = strstr(source->bytes, "kernel void finish(") != NULL ? 2 : 1;
+    for (int i = 0; i < count; i++) {
         cl_int error;
         compiled->kernels[i] = opencl.clCreateKernel(compiled->program, names[i], &error);
-        if (error != CL_SUCCESS) compiled->kernels[i] = NULL;
-        if (error == CL_INVALID_KERNEL_NAME && i > 0) break;
-        if (error != CL_SUCCESS) return opencl_fail_call(error, "clCreateKernel");
+        if (error != CL_SUCCESS) {
+            compiled->kernels[i] = NULL;
+            return opencl_fail_call(error, "clCreateKernel");
+        }
     }
     return TARN_OK;
 }
@@ -161,7 +163,7 @@ static tarn_status create(tarn_backend_device *device, const opencl_text *key, o
     if (source.has_failed || compiled->key.has_failed)
         status = opencl_fail(TARN_OUT_OF_MEMORY, "no host memory for the source of a kernel");
     if (status == TARN_OK) status = build_from_disk_or_source(device, &source, &compiled->program);
-    if (status == TARN_OK) status = create_kernels(compiled);
+    if (status == TARN_OK) status = create_kernels(compiled, &source);
     opencl_text_end(&source);
     if (status != TARN_OK) {
         destroy(compiled);
