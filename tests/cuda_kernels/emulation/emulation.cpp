@@ -68,7 +68,8 @@ static void switch_to_fiber(crew *all, fiber *to) {
 
 static void switch_to_scheduler(crew *all, fiber *from) {
 #ifdef __SANITIZE_ADDRESS__
-    __sanitizer_start_switch_fiber(from->has_ended ? NULL : &from->fake_stack, all->scheduler_stack, all->scheduler_size);
+    __sanitizer_start_switch_fiber(from->has_ended ? NULL : &from->fake_stack, all->scheduler_stack,
+                                   all->scheduler_size);
 #endif
     swapcontext(&from->context, &all->scheduler);
 #ifdef __SANITIZE_ADDRESS__
@@ -90,7 +91,8 @@ static void fiber_body() {
 static void begin_fiber(crew *all, unsigned number) {
     fiber *begun = &all->fibers[number];
     if (begun->stack == NULL) {
-        begun->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        begun->stack =
+            mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (begun->stack == MAP_FAILED) abort();
     }
     getcontext(&begun->context);

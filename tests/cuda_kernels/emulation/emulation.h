@@ -92,15 +92,11 @@ template <class... Types> struct emulated_kernel<void (*)(Types...)> {
     }
     template <size_t... Numbers> struct numbers {};
     template <size_t Count, size_t... Numbers> struct count_up : count_up<Count - 1, Count - 1, Numbers...> {};
-    template <size_t... Numbers> struct count_up<0, Numbers...> {
-        typedef numbers<Numbers...> type;
-    };
+    template <size_t... Numbers> struct count_up<0, Numbers...> { typedef numbers<Numbers...> type; };
     template <size_t... Numbers> static void run(const call *made, numbers<Numbers...>) {
         made->kernel(*(Types *)made->parameters[Numbers]...);
     }
-    static void run_thread(void *context) {
-        run((const call *)context, typename count_up<sizeof...(Types)>::type());
-    }
+    static void run_thread(void *context) { run((const call *)context, typename count_up<sizeof...(Types)>::type()); }
 };
 template <class... Types>
 void emulated_launch(void (*kernel)(Types...), const unsigned grid[3], const unsigned block[3], void **parameters) {
@@ -108,15 +104,15 @@ void emulated_launch(void (*kernel)(Types...), const unsigned grid[3], const uns
     emulation_launch(grid, block, emulated_kernel<void (*)(Types...)>::run_thread, &made);
 }
 
-#define EMULATED(name)                                                                                          \
-    extern "C" __attribute__((visibility("default"))) const size_t name##_parameters[];                         \
-    const size_t name##_parameters[] = {                                                                        \
-        emulated_kernel<decltype(&name)>::size_of(0), emulated_kernel<decltype(&name)>::size_of(1),             \
-        emulated_kernel<decltype(&name)>::size_of(2), emulated_kernel<decltype(&name)>::size_of(3), 0};         \
-    extern "C" __attribute__((visibility("default"))) void name##_on_host(                                      \
-        const unsigned grid[3], const unsigned block[3], unsigned shared_bytes, void **parameters) {            \
-        (void)shared_bytes;                                                                                     \
-        emulated_launch(&name, grid, block, parameters);                                                        \
+#define EMULATED(name)                                                                                  \
+    extern "C" __attribute__((visibility("default"))) const size_t name##_parameters[];                 \
+    const size_t name##_parameters[] = {                                                                \
+        emulated_kernel<decltype(&name)>::size_of(0), emulated_kernel<decltype(&name)>::size_of(1),     \
+        emulated_kernel<decltype(&name)>::size_of(2), emulated_kernel<decltype(&name)>::size_of(3), 0}; \
+    extern "C" __attribute__((visibility("default"))) void name##_on_host(                              \
+        const unsigned grid[3], const unsigned block[3], unsigned shared_bytes, void **parameters) {    \
+        (void)shared_bytes;                                                                             \
+        emulated_launch(&name, grid, block, parameters);                                                \
     }
 
 #endif
