@@ -91,12 +91,15 @@ typedef struct cpu_order {
     int64_t most_columns; /* of a tile; 0: as many as it has lanes */
 } cpu_order;
 
-/* The order for a program without a reduction. */
+/* The order for a program without a reduction: order.c. */
 void cpu_order_find(const tarn_backend_operation *operation, cpu_order *out_order);
 /* NOT_SUPPORTED for a step that has no kernel. `with_outputs`: results are written to the outputs; otherwise, in a reduction, the caller reads
  * the register of the result. */
 tarn_status cpu_plan_make(cpu_plan *plan, const tarn_backend_operation *operation, const cpu_order *order,
                           bool with_outputs);
+
+/* Gives the plan, whose operands have their lanes, its registers and instructions: instructions.c. As cpu_plan_make. */
+tarn_status cpu_plan_add_steps(cpu_plan *plan);
 
 /* A thread's work on a plan: where it is, and what its registers point to. */
 typedef struct cpu_evaluation {
