@@ -66,3 +66,10 @@ if(TARGET tarn_opencl AND TARN_OCLGRIND AND NOT TARN_SANITIZE AND NOT TARN_COVER
     endforeach()
     set_property(TEST opencl.oclgrind_neural APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=60)
 endif()
+
+# Without a variable that says where it is: the tool has the library inside and lies beside the folder of backends.
+if(TARGET tarn_opencl AND TARGET tarn_tool)
+    add_test(NAME opencl.is_found_beside_the_library COMMAND tarn_tool devices)
+    tarn_test_properties(opencl.is_found_beside_the_library)
+    set_tests_properties(opencl.is_found_beside_the_library PROPERTIES PASS_REGULAR_EXPRESSION "TARN_OPENCL is off")
+endif()
