@@ -144,7 +144,7 @@ static void destroy_build(graph_build *build) {
     if (build->executable != NULL) CUDA_DISCARD(cuGraphExecDestroy, build->executable);
     if (build->graph != NULL) CUDA_DISCARD(cuGraphDestroy, build->graph);
     base_free(build->ends);
-    *build = (graph_build){NULL};
+    *build = (graph_build){.graph = NULL};
 }
 
 static tarn_status add_pieces(tarn_backend_device *device, tarn_backend_graph *graph, graph_build *build,

@@ -57,8 +57,12 @@ void opencl_program_key(const opencl_form *form, opencl_text *out_key) {
     const tarn_backend_operation *operation = form->operation;
     const tarn_program *program = operation->program;
     opencl_text_bytes(out_key, "P", 1);
-    add_byte(out_key, form->is_linear | form->is_wide << 1 | form->uses_index << 2 | form->has_far_space << 3 |
-                          form->is_split << 4);
+    uint32_t bits = form->is_linear ? 1u : 0u;
+    bits |= form->is_wide ? 2u : 0u;
+    bits |= form->uses_index ? 4u : 0u;
+    bits |= form->has_far_space ? 8u : 0u;
+    bits |= form->is_split ? 16u : 0u;
+    add_byte(out_key, bits);
     opencl_text_bytes(out_key, &form->units, sizeof form->units);
     add_byte(out_key, form->kept);
     add_byte(out_key, form->reduced);

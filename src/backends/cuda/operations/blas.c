@@ -196,7 +196,7 @@ static int make_preference(const blas_library *blas, const blas_form *form, blas
 }
 
 static int make_call(const blas_library *blas, const blas_form *form, const void *bias, blas_call *call) {
-    *call = (blas_call){NULL};
+    *call = (blas_call){.product = NULL};
     int result = make_product(blas, form, bias, &call->product);
     for (unsigned i = 0; i < (form->adds_matrix ? 4 : 3) && result == BLAS_SUCCESS; i++)
         result = make_layout(blas, form, i, &call->layouts[i]);

@@ -17,7 +17,7 @@ tarn_status cuda_image_compile(tarn_backend_device *device, const char *name, co
         return cuda_fail(TARN_NOT_SUPPORTED, "%s has to be compiled, and NVRTC is not there", name);
     }
     char key[CUDA_CACHE_KEY], architecture[64];
-    cuda_binary binary = {NULL};
+    cuda_binary binary = {.size = 0};
     cuda_compiler_architecture(device, architecture, sizeof architecture);
     cuda_cache_key(device, text, architecture, key);
     /* What is on disk may be unreadable for reasons that its sum does not show: then it is compiled once more. */
