@@ -38,7 +38,10 @@ static tarn_status allocate(torch_device *device, size_t size, void *native, voi
     tarn_buffer *buffer;
     tarn_status status = torch_stream_of(device, native, &stream);
     if (status != TARN_OK) return status;
-    status = torch_answer(tarn_allocator_allocate(torch_allocator_for(device, native), size, stream, &buffer));
+    torch_pool *pool = torch_pool_begin(device, native);
+    status = torch_answer(
+        tarn_allocator_allocate(pool != NULL ? pool->allocator : device->allocator, size, stream, &buffer));
+    torch_pool_end(device, pool);
     if (status != TARN_OK) return status;
     void *pointer = tarn_buffer_data(buffer);
     if (!torch_pointers_add(pointer, buffer)) {

@@ -48,7 +48,8 @@ static tarn_status create_pool(torch_device *device, tarn_torch_pool_id id, torc
 /* Takes the pool out when nobody uses it and no buffer of it lives; the caller destroys it. */
 static torch_pool *take_if_over(torch_device *device, torch_pool *pool) {
     tarn_memory_stats stats = {.struct_size = sizeof stats};
-    if (pool->users > 0 || tarn_allocator_stats(pool->allocator, &stats) != TARN_OK || stats.blocks.current > 0)
+    if (pool->users > 0 || pool->requests > 0 || tarn_allocator_stats(pool->allocator, &stats) != TARN_OK ||
+        stats.blocks.current > 0)
         return NULL;
     torch_pool **link = &device->pools;
     while (*link != pool) link = &(*link)->next;
@@ -82,15 +83,24 @@ static void free_late(torch_device *device, torch_late_free *late) {
     }
 }
 
-tarn_allocator *torch_allocator_for(torch_device *device, void *native) {
-    if (atomic_load_explicit(&device->active_pools, memory_order_relaxed) == 0) return device->allocator;
-    tarn_allocator *allocator = device->allocator;
+torch_pool *torch_pool_begin(torch_device *device, void *native) {
+    if (atomic_load_explicit(&device->active_pools, memory_order_relaxed) == 0) return NULL;
     pthread_mutex_lock(&device->lock);
-    for (torch_pool *pool = device->pools; pool != NULL && allocator == device->allocator; pool = pool->next)
-        if (pool->is_active && (pool->filter == NULL || pool->filter(pool->context, native)))
-            allocator = pool->allocator;
+    torch_pool *pool = device->pools;
+    while (pool != NULL && !(pool->is_active && (pool->filter == NULL || pool->filter(pool->context, native))))
+        pool = pool->next;
+    if (pool != NULL) pool->requests++;
     pthread_mutex_unlock(&device->lock);
-    return allocator;
+    return pool;
+}
+
+void torch_pool_end(torch_device *device, torch_pool *pool) {
+    if (pool == NULL) return;
+    pthread_mutex_lock(&device->lock);
+    pool->requests--;
+    torch_pool *over = take_if_over(device, pool);
+    pthread_mutex_unlock(&device->lock);
+    destroy_pool(over);
 }
 
 void torch_pool_tend(torch_device *device, const tarn_allocator *owner) {

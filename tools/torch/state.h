@@ -18,6 +18,7 @@ typedef struct torch_pool {
     tarn_torch_pool_id id;
     tarn_allocator *allocator; /* a strategy without adaptors, so that it is the owner of its buffers */
     unsigned users;            /* times begun and not released; 0: it ends with its last buffer */
+    unsigned requests;         /* that threads are serving from it, with the lock released */
     bool is_active;            /* allocations go to it */
     int (*filter)(void *context, void *stream);
     void (*drop)(void *context);
@@ -60,8 +61,11 @@ torch_device *torch_device_known(int number);
 /* Tarn's stream for PyTorch's. Borrowed, for as long as the process lives. */
 tarn_status torch_stream_of(torch_device *device, void *native, tarn_stream **out_stream);
 
-/* pool.c. The allocator that a request on that stream is for. */
-tarn_allocator *torch_allocator_for(torch_device *device, void *native);
+/* pool.c. The pool that a request on that stream is for, which stays until the request has ended; NULL: none, so that the request is for
+ * the device's own allocator. */
+torch_pool *torch_pool_begin(torch_device *device, void *native);
+/* The request has ended. NULL is allowed. */
+void torch_pool_end(torch_device *device, torch_pool *pool);
 /* A buffer of the owner was freed: ends a pool that was released and has none left. */
 void torch_pool_tend(torch_device *device, const tarn_allocator *owner);
 /* Puts the free off until no pool is allocated to; false where that is now, or there is no host memory. */
