@@ -19,8 +19,10 @@
 void check_status(tarn_status answered, tarn_status expected, const char *call, const char *file, int line);
 void check_sentence(const char *text, const char *file, int line);
 
-/* The device under test, opened by the set-up functions: with shared virtual memory, and with buffers. They skip, with the reason, where there is
- * no OpenCL. */
+/* What a program returns that finds nothing to test, having said why. */
+#define EXIT_SKIPPED 77
+
+/* The device under test, opened by the set-up functions: with shared virtual memory, and with buffers. */
 extern tarn_device *opencl_device;
 int open_shared(void **state);
 int open_buffer(void **state);
@@ -37,8 +39,8 @@ int exit_of_child(int (*body)(void *context), void *context);
 /* Whether the backend can be used here; prints why not. */
 int has_opencl(void);
 
-/* A set-up function for tests that need the plug-in and the driver that fails (driver/faulty.c), which ctest alone knows. */
-int skip_without_plugin(void **state);
+/* Whether the plug-in is here, and the driver that fails (driver/faulty.c), which ctest alone knows; prints why not. */
+int has_faulty_driver(void);
 /* Has the plug-in open that driver, in a process where it has not been opened: 0, or 1 with the reason printed. */
 int open_faulty_driver(void);
 /* "clFinish:3": the third call from now on fails; "": none. */

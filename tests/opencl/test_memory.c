@@ -147,6 +147,7 @@ static void buffers_of_an_allocator_share_the_driver_s_memory(void **state) {
 }
 
 int main(void) {
+    if (!has_opencl()) return EXIT_SKIPPED;
     const struct CMUnitTest tests[] = {
         TEST_BOTH(every_alignment_is_kept),
         TEST_BOTH(more_than_the_machine_has_is_out_of_memory),

@@ -187,11 +187,12 @@ static void names_are_read_with_care(void **state) {
 }
 
 int main(void) {
+    if (!has_faulty_driver()) return EXIT_SKIPPED;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(what_is_missing_is_told_and_cpu_works, skip_without_plugin),
-        cmocka_unit_test_setup(platforms_without_devices_are_told, skip_without_plugin),
-        cmocka_unit_test_setup(every_failure_of_the_driver_is_told_and_passes, skip_without_plugin),
-        cmocka_unit_test_setup(names_are_read_with_care, skip_without_plugin),
+        cmocka_unit_test(what_is_missing_is_told_and_cpu_works),
+        cmocka_unit_test(platforms_without_devices_are_told),
+        cmocka_unit_test(every_failure_of_the_driver_is_told_and_passes),
+        cmocka_unit_test(names_are_read_with_care),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -168,6 +168,7 @@ static void threads_share_a_stream(void **state) {
 }
 
 int main(void) {
+    if (!has_opencl()) return EXIT_SKIPPED;
     const struct CMUnitTest tests[] = {
         TEST_BOTH(functions_run_in_the_stream_s_order),
         TEST_BOTH(an_event_is_complete_when_its_work_is),
