@@ -1,4 +1,4 @@
-/* Names of operations, and copies of their arguments: one piece of memory, with the arrays behind the structure. */
+/* Names of operations, the types that they take, and copies of their arguments: one piece of memory, with the arrays behind the structure. */
 #include "base/operation.h"
 
 #include <string.h>
@@ -27,6 +27,38 @@ static const char *const names[TARN_OPERATION_COUNT] = {
 
 const char *tarn_operation_name(tarn_operation operation) {
     return (unsigned)operation < TARN_OPERATION_COUNT ? names[operation] : "unknown";
+}
+
+static int is_float(tarn_element_type type) { return type <= TARN_ELEMENT_F64; }
+
+_Static_assert(TARN_ELEMENT_F32 == 0 && TARN_ELEMENT_F64 == 3, "floating types come first");
+
+int base_operation_takes(tarn_operation operation, tarn_element_type type) {
+    if ((unsigned)operation >= TARN_OPERATION_COUNT || (unsigned)type >= TARN_ELEMENT_TYPE_COUNT) return 0;
+    switch (operation) {
+    case TARN_OPERATION_EXP:
+    case TARN_OPERATION_LOG:
+    case TARN_OPERATION_SQRT:
+    case TARN_OPERATION_SIN:
+    case TARN_OPERATION_COS:
+    case TARN_OPERATION_SIGMOID:
+    case TARN_OPERATION_TANH:
+    case TARN_OPERATION_MEAN:
+    case TARN_OPERATION_MATMUL:
+    case TARN_OPERATION_CONV2D:
+    case TARN_OPERATION_SOFTMAX:
+    case TARN_OPERATION_LAYER_NORM: return is_float(type);
+    case TARN_OPERATION_NEG:
+    case TARN_OPERATION_RELU:
+    case TARN_OPERATION_SUBTRACT:
+    case TARN_OPERATION_DIVIDE:
+    case TARN_OPERATION_POW:
+    case TARN_OPERATION_SUM:
+    case TARN_OPERATION_PROD:
+    case TARN_OPERATION_MAX_POOL2D: return type != TARN_ELEMENT_BOOL;
+    case TARN_OPERATION_RANDOM: return type == TARN_ELEMENT_F32 || type == TARN_ELEMENT_F64;
+    default: return 1;
+    }
 }
 
 /* Everything that a copy consists of; each member's alignment divides that of the one before it. */

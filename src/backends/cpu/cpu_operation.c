@@ -7,7 +7,7 @@
 
 static int supports(tarn_backend_device *device, tarn_operation operation, tarn_element_type type) {
     (void)device;
-    return cpu_compute_supports(operation, type);
+    return base_operation_takes(operation, type);
 }
 
 static tarn_status enqueue(tarn_backend_device *device, tarn_backend_stream *stream,

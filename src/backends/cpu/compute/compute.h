@@ -5,8 +5,6 @@
 
 #include <tarn/backend.h>
 
-/* Whether the operation, a step or one of the others, is computed on elements of the type: 1 or 0. */
-int cpu_compute_supports(tarn_operation operation, tarn_element_type type);
 /* Executes any operation. OUT_OF_MEMORY; INVALID_ARGUMENT for a number out of range in a gather, after the rest was computed. */
 tarn_status cpu_compute_run(const tarn_backend_operation *operation);
 
