@@ -297,6 +297,10 @@ typedef struct tarn_backend {
     tarn_status (*stream_native)(tarn_backend_device *device, tarn_backend_stream *stream, void **out_native);
     /* The driver's own context of the device; it stays the backend's. */
     tarn_status (*device_native)(tarn_backend_device *device, void **out_native);
+
+    /* (optional) As event_create, for an event that event_elapsed is never asked about, where the driver has such events and they cost
+     * less. Without it event_create makes them. */
+    tarn_status (*event_create_untimed)(tarn_backend_device *device, tarn_backend_event **out_event);
 } tarn_backend;
 
 /* The name of the constant that a shared object exports. */

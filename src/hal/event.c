@@ -6,6 +6,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "base/structure.h"
 #include "hal/call.h"
 #include "hal/graph.h"
 #include "hal/mark.h"
@@ -15,17 +16,24 @@ struct tarn_event {
     pthread_mutex_t lock;
     hal_mark *mark;      /* protected by lock; never NULL */
     tarn_device *device; /* kept alive by every mark, the event's own among them */
+    bool is_untimed;     /* as are its marks */
     /* Where it was recorded last, when that was in a capture; else NULL. Protected by lock. */
     hal_captured_event *captured;
 };
 
-tarn_status hal_event_create(tarn_device *device, hal_event **out_event) {
+/* A driver's event; one that is asked for no time may cost it less. */
+static tarn_status create_handle(tarn_device *device, bool is_untimed, tarn_backend_event **out_handle) {
+    if (!is_untimed || device->table->event_create_untimed == NULL) return HAL_CALL(device, event_create, out_handle);
+    return HAL_CALL(device, event_create_untimed, out_handle);
+}
+
+static tarn_status create(tarn_device *device, bool is_untimed, hal_event **out_event) {
     tarn_status status = hal_device_check(device);
     if (status != TARN_OK) return status;
     hal_event *event = base_allocate(1, sizeof *event);
     if (event == NULL) return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for an event", device->name);
     event->device = device;
-    status = HAL_CALL(device, event_create, &event->handle);
+    status = create_handle(device, is_untimed, &event->handle);
     if (status == TARN_OK && event->handle == NULL) {
         status = base_fail(TARN_INTERNAL, "%s: the backend created an event and gave none", device->name);
     }
@@ -36,6 +44,8 @@ tarn_status hal_event_create(tarn_device *device, hal_event **out_event) {
     *out_event = event;
     return TARN_OK;
 }
+
+tarn_status hal_event_create(tarn_device *device, hal_event **out_event) { return create(device, true, out_event); }
 
 void hal_event_destroy(hal_event *event) {
     if (event == NULL) return;
@@ -84,10 +94,10 @@ tarn_status hal_event_synchronize(hal_event *event) {
     return status;
 }
 
-static tarn_status create_mark(tarn_device *device, hal_mark **out_mark) {
+static tarn_status create_mark(tarn_device *device, bool is_untimed, hal_mark **out_mark) {
     hal_mark *mark = base_allocate(1, sizeof *mark);
     if (mark == NULL) return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for an event", device->name);
-    tarn_status status = hal_event_create(device, &mark->event);
+    tarn_status status = create(device, is_untimed, &mark->event);
     if (status != TARN_OK) {
         base_free(mark);
         return status;
@@ -170,7 +180,7 @@ tarn_status hal_event_record_public(tarn_event *event, tarn_stream *stream) {
      * held it has finished with it. */
     if (atomic_load_explicit(&mark->references, memory_order_acquire) > 2) {
         hal_mark_release(mark);
-        status = create_mark(event->device, &mark);
+        status = create_mark(event->device, event->is_untimed, &mark);
         if (status != TARN_OK) return status;
     }
     status = hal_event_record(mark->event, stream);
@@ -189,13 +199,17 @@ tarn_status hal_event_record_public(tarn_event *event, tarn_stream *stream) {
     return status;
 }
 
-tarn_status tarn_event_create(tarn_device *device, tarn_event **out_event) {
+tarn_status tarn_event_create_with(tarn_device *device, const tarn_event_options *options, tarn_event **out_event) {
+    tarn_event_options wanted;
     if (device == NULL || out_event == NULL) {
         return base_fail(TARN_INVALID_ARGUMENT, "the device or the place for the event is NULL");
     }
+    tarn_status status = base_read_structure("event_create_with", options, &wanted, sizeof wanted);
+    if (status != TARN_OK) return status;
     tarn_event *event = base_allocate(1, sizeof *event);
     if (event == NULL) return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for an event", device->name);
-    tarn_status status = create_mark(device, &event->mark);
+    event->is_untimed = wanted.is_untimed != 0;
+    status = create_mark(device, event->is_untimed, &event->mark);
     if (status != TARN_OK) {
         base_free(event);
         return status;
@@ -205,6 +219,10 @@ tarn_status tarn_event_create(tarn_device *device, tarn_event **out_event) {
     pthread_mutex_init(&event->lock, NULL);
     *out_event = event;
     return TARN_OK;
+}
+
+tarn_status tarn_event_create(tarn_device *device, tarn_event **out_event) {
+    return tarn_event_create_with(device, NULL, out_event);
 }
 
 tarn_event *tarn_event_retain(tarn_event *event) {
@@ -282,6 +300,10 @@ tarn_status tarn_event_elapsed(tarn_event *begin, tarn_event *end, int64_t *out_
     if (begin->device != end->device) {
         return base_fail(TARN_INVALID_ARGUMENT, "the events belong to %s and %s", begin->device->name,
                          end->device->name);
+    }
+    if (begin->is_untimed || end->is_untimed) {
+        return base_fail(TARN_INVALID_STATE, "%s: the %s event was created untimed", begin->device->name,
+                         begin->is_untimed ? "first" : "second");
     }
     hal_mark *first, *second;
     tarn_status status = take_askable_mark(begin, &first);

@@ -1,6 +1,6 @@
-/* Events for use inside Tarn: one driver object each, not counted, owned by whoever created it. The caller keeps the
- * device alive, does not record and wait for one event in two threads at once, and pools them: creating one is a
- * driver call. */
+/* Events for use inside Tarn: one driver object each, not counted, owned by whoever created it. They order work and tell no
+ * time. The caller keeps the device alive, does not record and wait for one event in two threads at once, and pools them: creating
+ * one is a driver call. */
 #ifndef HAL_EVENT_H
 #define HAL_EVENT_H
 

@@ -245,6 +245,78 @@ static void an_event_that_is_used_again_begins_complete(void **state) {
     gpu_close(device);
 }
 
+/* CU_EVENT_DISABLE_TIMING */
+#define UNTIMED 2
+
+/* What is asked for time and what is not are made, and kept for later, apart. */
+static void untimed_events_are_the_drivers_own_without_time(void **state) {
+    (void)state;
+    tarn_device *device = gpu_open();
+    const fake_cuda *fake = gpu_fake();
+    tarn_stream *stream = tarn_device_default_stream(device);
+    const tarn_event_options untimed = {.struct_size = sizeof untimed, .is_untimed = 1};
+    tarn_event *timed = NULL, *event = NULL;
+    int64_t elapsed = 0;
+    assert_ok(tarn_event_create(device, &timed));
+    assert_int_equal(fake->events(0), 1);
+    assert_int_equal(fake->events(UNTIMED), 0);
+    assert_ok(tarn_event_create_with(device, &untimed, &event));
+    assert_int_equal(fake->events(0), 1);
+    assert_int_equal(fake->events(UNTIMED), 1);
+    assert_ok(tarn_stream_record(stream, &timed));
+    assert_ok(tarn_stream_record(stream, &event));
+    assert_ok(tarn_event_synchronize(event));
+    assert_fails(tarn_event_elapsed(timed, event, &elapsed), TARN_INVALID_STATE);
+    assert_ok(tarn_event_release(timed));
+    assert_ok(tarn_event_release(event));
+    /* From the pools, each its own. */
+    assert_ok(tarn_event_create_with(device, &untimed, &event));
+    assert_ok(tarn_event_create(device, &timed));
+    assert_int_equal(fake->events(0), 1);
+    assert_int_equal(fake->events(UNTIMED), 1);
+    assert_ok(tarn_stream_record(stream, &timed));
+    assert_ok(tarn_event_synchronize(timed));
+    assert_ok(tarn_event_elapsed(timed, timed, &elapsed));
+    assert_ok(tarn_event_release(timed));
+    assert_ok(tarn_event_release(event));
+    gpu_close(device);
+}
+
+/* A block that two streams used is freed behind an event, whatever the strategy. */
+static void allocators_make_their_events_untimed(void **state) {
+    (void)state;
+    static const char *const specs[] = {"direct", "caching", "caching:settle=0", "pytorch", "graph"};
+    unsigned long long made = 0;
+    for (size_t i = 0; i < sizeof specs / sizeof specs[0]; i++) {
+        tarn_device *device = gpu_open();
+        const fake_cuda *fake = gpu_fake();
+        tarn_stream *first, *second;
+        tarn_allocator *allocator = NULL;
+        tarn_buffer *buffer = NULL, *next = NULL;
+        assert_ok(tarn_stream_create(device, &first));
+        assert_ok(tarn_stream_create(device, &second));
+        assert_ok(tarn_allocator_create(device, specs[i], &allocator));
+        fake->hold(1);
+        assert_ok(tarn_allocator_allocate(allocator, MIB, first, &buffer));
+        assert_ok(tarn_buffer_record_stream(buffer, second));
+        assert_ok(tarn_stream_fill(first, tarn_buffer_data(buffer), "", 1, MIB));
+        assert_ok(tarn_stream_fill(second, tarn_buffer_data(buffer), "", 1, MIB));
+        assert_ok(tarn_buffer_free(buffer, first));
+        /* Who waits with the event until another stream wants memory records it now. */
+        assert_ok(tarn_allocator_allocate(allocator, MIB, second, &next));
+        assert_ok(tarn_buffer_free(next, second));
+        fake->hold(0);
+        made += fake->events(UNTIMED);
+        assert_int_equal(fake->events(0), 0);
+        assert_ok(tarn_device_synchronize(device));
+        assert_ok(tarn_allocator_release(allocator));
+        assert_ok(tarn_stream_release(first));
+        assert_ok(tarn_stream_release(second));
+        gpu_close(device);
+    }
+    assert_true(made > 0);
+}
+
 /* The driver's own view of the thread: which context is current. */
 static void *current_context(void) {
     int (*read)(void **) = NULL;
@@ -302,6 +374,8 @@ int main(void) {
         cmocka_unit_test(granules_that_are_too_many_are_given_back_whole),
         cmocka_unit_test(events_say_when_the_work_before_them_is_done),
         cmocka_unit_test(an_event_that_is_used_again_begins_complete),
+        cmocka_unit_test(untimed_events_are_the_drivers_own_without_time),
+        cmocka_unit_test(allocators_make_their_events_untimed),
         cmocka_unit_test(the_callers_context_is_left_as_it_was),
     };
     return cmocka_run_group_tests_name("the CUDA backend", tests, NULL, NULL);

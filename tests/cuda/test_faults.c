@@ -70,12 +70,15 @@ static void use_virtual_memory(run *self, size_t granule) {
 static void count_up(void *context) { ++*(int *)context; }
 
 static void use_events(run *self) {
-    tarn_event *begin = NULL, *end = NULL;
+    tarn_event *begin = NULL, *end = NULL, *untimed = NULL;
+    const tarn_event_options options = {.struct_size = sizeof options, .is_untimed = 1};
     int is_complete = 0;
     int64_t elapsed = 0;
     TRY(tarn_stream_record(self->stream, &begin));
     if (begin != NULL) TRY(tarn_stream_wait(self->second, begin));
     TRY(tarn_stream_record(self->second, &end));
+    if (TRY(tarn_event_create_with(self->device, &options, &untimed)) == TARN_OK)
+        TRY(tarn_stream_record(self->second, &untimed));
     if (begin != NULL && end != NULL) {
         TRY(tarn_event_is_complete(end, &is_complete));
         bool are_done = TRY(tarn_event_synchronize(begin)) == TARN_OK;
@@ -84,6 +87,7 @@ static void use_events(run *self) {
     }
     assert_ok(tarn_event_release(begin));
     assert_ok(tarn_event_release(end));
+    assert_ok(tarn_event_release(untimed));
 }
 
 static void use_graph(run *self) {

@@ -42,6 +42,9 @@ const char *const *fakecuda_symbols(void);
  * pools and primary contexts are not counted. */
 unsigned long long fakecuda_live_objects(const char **list);
 
+/* Events that the program has made with exactly these flags and not destroyed. */
+unsigned long long fakecuda_events(unsigned flags);
+
 /* Bytes of a device's memory in use, as its capacity counts them. */
 size_t fakecuda_memory_used(int ordinal);
 

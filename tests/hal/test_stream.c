@@ -109,6 +109,51 @@ static void an_event_is_complete_when_its_work_is(void **state) {
     assert_ok(tarn_stream_release(stream));
 }
 
+static void an_untimed_event_orders_work_and_tells_no_time(void **state) {
+    static const char *const names[] = {"cpu", "sim:1GiB"};
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        tarn_device *device = NULL;
+        assert_ok(tarn_device_open(names[i], &device));
+        tarn_stream *stream = new_stream(device);
+        const tarn_event_options untimed = {.struct_size = sizeof untimed, .is_untimed = 1};
+        const tarn_event_options timed = {.struct_size = sizeof timed};
+        struct {
+            tarn_event_options known;
+            int later;
+        } newer = {.known = {.struct_size = sizeof newer}, .later = 1};
+        tarn_event *event = NULL, *plain = NULL;
+        int64_t elapsed = -1;
+        assert_fails(tarn_event_create_with(device, &newer.known, &event), TARN_INVALID_ARGUMENT); /* fault 11 */
+        assert_fails(tarn_event_create_with(NULL, &untimed, &event), TARN_INVALID_ARGUMENT);
+        assert_fails(tarn_event_create_with(device, &untimed, NULL), TARN_INVALID_ARGUMENT);
+        assert_null(event);
+        assert_ok(tarn_event_create_with(device, &untimed, &event));
+        assert_ok(tarn_event_create_with(device, &timed, &plain));
+        assert_true(is_complete(event));
+        /* Recorded anew while somebody waits for it, it has another mark, untimed too. */
+        for (int again = 0; again < 2; again++) {
+            assert_ok(tarn_stream_record(stream, &event));
+            assert_ok(tarn_stream_wait(tarn_device_default_stream(device), event));
+            assert_ok(tarn_event_synchronize(event));
+            assert_true(is_complete(event));
+        }
+        assert_ok(tarn_stream_record(stream, &plain));
+        assert_ok(tarn_event_synchronize(plain));
+        assert_fails(tarn_event_elapsed(event, plain, &elapsed), TARN_INVALID_STATE);
+        assert_sentence("the first event was created untimed");
+        assert_fails(tarn_event_elapsed(plain, event, &elapsed), TARN_INVALID_STATE);
+        assert_sentence("the second event was created untimed");
+        assert_int_equal(elapsed, -1);
+        assert_ok(tarn_event_elapsed(plain, plain, &elapsed));
+        assert_int_equal(elapsed, 0);
+        assert_ok(tarn_event_release(event));
+        assert_ok(tarn_event_release(plain));
+        assert_ok(tarn_stream_release(stream));
+        assert_ok(tarn_device_release(device));
+    }
+}
+
 static void another_stream_waits_for_the_event(void **state) {
     (void)state;
     test_gate closed = {0};
@@ -431,6 +476,7 @@ int main(void) {
         cmocka_unit_test_setup_teardown(work_runs_in_the_stream_s_order, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(the_default_stream_runs_at_once, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(an_event_is_complete_when_its_work_is, open_cpu, close_cpu),
+        cmocka_unit_test_setup_teardown(an_untimed_event_orders_work_and_tells_no_time, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(another_stream_waits_for_the_event, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(the_default_stream_waits_without_blocking_who_says_so, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(work_may_enqueue_and_cannot_wait_for_itself, open_cpu, close_cpu),

@@ -21,6 +21,7 @@ const fake_cuda *fake_cuda_find(void) {
         {"fakecuda_calls", offsetof(fake_cuda, calls)},
         {"fakecuda_symbols", offsetof(fake_cuda, symbols)},
         {"fakecuda_live_objects", offsetof(fake_cuda, live_objects)},
+        {"fakecuda_events", offsetof(fake_cuda, events)},
         {"fakecuda_memory_used", offsetof(fake_cuda, memory_used)},
         {"fakecuda_pending", offsetof(fake_cuda, pending)},
         {"fakecuda_hold", offsetof(fake_cuda, hold)},

@@ -12,6 +12,7 @@ typedef struct fake_cuda {
     unsigned long long (*calls)(const char *symbol);
     const char *const *(*symbols)(void);
     unsigned long long (*live_objects)(const char **list);
+    unsigned long long (*events)(unsigned flags);
     size_t (*memory_used)(int device);
     unsigned long long (*pending)(void);
     void (*hold)(int held);

@@ -262,4 +262,5 @@ const tarn_backend cuda_backend = {
     .stream_adopt = cuda_stream_adopt,
     .stream_native = cuda_stream_native,
     .device_native = device_native,
+    .event_create_untimed = cuda_event_create_untimed,
 };

@@ -68,6 +68,7 @@ struct tarn_backend_stream {
 struct tarn_backend_event {
     driver_event handle;
     atomic_bool is_recorded; /* since it was created or taken from the pool; relaxed: the driver orders the rest */
+    bool is_untimed;         /* decides which pool it goes to */
     struct tarn_backend_event *next; /* of the pool */
 };
 
@@ -113,8 +114,9 @@ struct tarn_backend_device {
     pthread_mutex_t lock;      /* protects all that follows; the driver is not called with it held */
     driver_granule *leftovers; /* granules that the driver did not take back, for a later try */
     size_t leftover_count;
-    struct tarn_backend_event *events; /* the pool */
-    base_range *shifted;               /* allocations that begin behind where the driver's begin: cuda_memory.c */
+    struct tarn_backend_event *events;         /* the pool of those that measure time */
+    struct tarn_backend_event *untimed_events; /* and of those that do not */
+    base_range *shifted; /* allocations that begin behind where the driver's begin: cuda_memory.c */
 };
 
 /* cuda_device.c: makes the device's context current for the calling thread, and the one it had before current again. Scopes nest. */
@@ -194,6 +196,7 @@ tarn_status cuda_stream_native(tarn_backend_device *device, tarn_backend_stream 
 
 /* cuda_event.c */
 tarn_status cuda_event_create(tarn_backend_device *device, tarn_backend_event **out_event);
+tarn_status cuda_event_create_untimed(tarn_backend_device *device, tarn_backend_event **out_event);
 void cuda_event_destroy(tarn_backend_device *device, tarn_backend_event *event);
 tarn_status cuda_event_record(tarn_backend_device *device, tarn_backend_event *event, tarn_backend_stream *stream);
 tarn_status cuda_event_query(tarn_backend_device *device, tarn_backend_event *event, int *out_complete);
@@ -203,7 +206,7 @@ tarn_status cuda_event_elapsed(tarn_backend_device *device, tarn_backend_event *
 static inline bool cuda_event_is_recorded(const tarn_backend_event *event) {
     return atomic_load_explicit(&event->is_recorded, memory_order_relaxed);
 }
-/* Gives the pool's events back to the driver. */
+/* Gives the pools' events back to the driver. */
 void cuda_events_end(tarn_backend_device *device);
 
 /* cuda_graph.c */

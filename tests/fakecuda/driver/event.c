@@ -37,6 +37,20 @@ CUresult cuEventCreate(CUevent *out, unsigned int flags) {
     LEAVE(CUDA_SUCCESS);
 }
 
+static unsigned counted_flags;
+static unsigned long long counted;
+static void count_event(void *event) { counted += ((const fake_event *)event)->flags == counted_flags; }
+
+unsigned long long fakecuda_events(unsigned flags) {
+    pthread_mutex_lock(&the_driver.lock);
+    counted_flags = flags;
+    counted = 0;
+    handles_each(HANDLE_EVENT, count_event);
+    unsigned long long found = counted;
+    pthread_mutex_unlock(&the_driver.lock);
+    return found;
+}
+
 static fake_event *event_of(CUevent handle, CUresult *error) {
     fake_event *found = handle_object(HANDLE_EVENT, handle);
     if (found == NULL && handle == NULL) violation("no event is given");
