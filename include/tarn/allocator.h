@@ -21,6 +21,9 @@
  *         per_process_memory_fraction=FRACTION
  *         expandable_segments=True|False  (without virtual memory: a warning, once, and plain segments)
  *         release_lock_on_cudamalloc=True|False
+ *         keep=on|off   (PyTorch has it for captures alone) on: what it has taken goes back only by empty_cache and at the end, since
+ *                       a captured graph may use what is cached; a request that finds no memory gives nothing back
+ *         split=on|off  (no_split of PyTorch's MemPool) off: each request gets a whole segment, or one that was freed
  *         as-recorded  (alone, in a replay: the settings that the snapshot carries)
  *         backend=native, pinned_…, graph_capture_record_stream_reuse: read, without effect
  *     pool[:kind=…]          keeps what is freed, by size; tarn/pool.h
@@ -94,9 +97,13 @@ typedef struct tarn_allocate_options {
     size_t alignment;    /* bytes, a power of two; 0: the device's */
     tarn_stream *stream; /* NULL: the default stream */
     const char *tag;     /* who asks; the string must outlive the buffer (a literal). NULL: none */
+    const void *address; /* where the buffer begins; NULL: anywhere */
 } tarn_allocate_options;
 
-/* The same with options; NULL options are all defaults. */
+/* The same with options; NULL options are all defaults. With an address, the buffer is put into memory that the allocator has already and
+ * that is free for the stream, as one brings back what was there before: INVALID_ARGUMENT for an address where the stream has no memory
+ * of this allocator, or that is not aligned; BUSY where not all of it is free. Of the strategies `pytorch` can do that, behind
+ * `limit`, `record`, `track` and `fail`; other stacks answer NOT_SUPPORTED. */
 TARN_API tarn_status tarn_allocator_allocate_with(tarn_allocator *allocator, size_t size,
                                                   const tarn_allocate_options *options, tarn_buffer **out_buffer);
 

@@ -27,6 +27,8 @@ TARN_API tarn_status tarn_stream_adopt(tarn_device *device, void *native, tarn_s
 TARN_API tarn_status tarn_stream_native(tarn_stream *stream, void **out_native);
 /* Borrowed. */
 TARN_API tarn_device *tarn_stream_device(const tarn_stream *stream);
+/* The number by which blocks (tarn_block_info) and traces name the stream: 0 is the default one, and what NULL answers. Any thread. */
+TARN_API uint32_t tarn_stream_number(const tarn_stream *stream);
 
 /* Runs `function(context)` in the stream's order, on a host thread. It may enqueue more; waiting for its own stream, for a
  * later point of it or for its device is INVALID_STATE there, and releasing the last reference to either is BUSY. On cuda, whose driver forbids its

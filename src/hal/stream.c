@@ -157,6 +157,8 @@ tarn_status tarn_stream_release(tarn_stream *stream) {
 
 tarn_device *tarn_stream_device(const tarn_stream *stream) { return stream != NULL ? stream->device : NULL; }
 
+uint32_t tarn_stream_number(const tarn_stream *stream) { return stream != NULL ? stream->number : 0; }
+
 void hal_stream_run(tarn_stream *stream, tarn_host_function function, void *context) {
     tarn_stream *outer = running_stream;
     running_stream = stream;

@@ -149,18 +149,29 @@ static tarn_status refuse_nothing(void) {
     return base_fail(TARN_INVALID_ARGUMENT, "the allocator or the place for the buffer is NULL");
 }
 
+/* OK: every element of the stack knows what to do with an address. */
+static tarn_status check_places(const tarn_allocator *allocator) {
+    const tarn_allocator *element = allocator;
+    while (element->strategy->has_places && element->upstream != NULL) element = element->upstream;
+    if (element->strategy->has_places) return TARN_OK;
+    return base_fail(TARN_NOT_SUPPORTED, "%s on %s: '%s' puts no buffer at an address that is asked for",
+                     allocator->spec, memory_device_name(allocator), element->strategy->name);
+}
+
 tarn_status memory_allocate_shaped(tarn_allocator *allocator, size_t size, const memory_shape *shape,
                                    const tarn_allocate_options *options, const void *site, tarn_buffer **out_buffer) {
     if (allocator == NULL || out_buffer == NULL) return refuse_nothing();
     tarn_allocate_options read;
     tarn_status status = base_read_structure(allocator->spec, options, &read, sizeof read);
+    if (status == TARN_OK && read.address != NULL) status = check_places(allocator);
     if (status != TARN_OK) return status;
     memory_request request = {.size = size,
                               .alignment = read.alignment,
                               .stream = read.stream,
                               .tag = read.tag,
                               .site = site,
-                              .shape = shape};
+                              .shape = shape,
+                              .address = (uintptr_t)read.address};
     return serve(allocator, &request, out_buffer);
 }
 

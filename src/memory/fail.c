@@ -104,6 +104,7 @@ static tarn_status fail_create(tarn_device *device, memory_arguments *arguments,
 const memory_strategy fail_adaptor = {
     .name = "fail",
     .is_adaptor = true,
+    .has_places = true,
     .create = fail_create,
     .destroy = memory_allocator_end,
     .allocate = fail_allocate,

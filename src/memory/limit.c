@@ -121,6 +121,7 @@ static tarn_status limit_create(tarn_device *device, memory_arguments *arguments
 const memory_strategy limit_adaptor = {
     .name = "limit",
     .is_adaptor = true,
+    .has_places = true,
     .create = limit_create,
     .destroy = memory_allocator_end,
     .allocate = limit_allocate,

@@ -20,6 +20,7 @@
 #include "memory/fork.h"
 #include "memory/pytorch_check.h"
 #include "memory/pytorch_expandable.h"
+#include "memory/pytorch_place.h"
 #include "memory/pytorch_release.h"
 
 /* Allocating. */
@@ -86,14 +87,17 @@ static tarn_status find_block(pytorch *owner, const memory_request *request, con
     pytorch_poll(owner);
     *out_block = find_cached(owner, wanted);
     if (*out_block != NULL) return TARN_OK;
-    if (owner->settings.collection_threshold > 0 && owner->limit != SIZE_MAX) pytorch_collect(owner);
+    bool gives_back = !owner->settings.keeps;
+    if (gives_back && owner->settings.collection_threshold > 0 && owner->limit != SIZE_MAX) pytorch_collect(owner);
     tarn_status status = take_memory(owner, wanted, out_block);
-    if (status == TARN_OUT_OF_MEMORY && pytorch_release_oversize(wanted->pool, wanted->size))
+    if (status == TARN_OUT_OF_MEMORY && gives_back && pytorch_release_oversize(wanted->pool, wanted->size))
         status = take_memory(owner, wanted, out_block);
     if (status != TARN_OUT_OF_MEMORY) return status;
-    owner->tally.retries++;
-    (void)pytorch_release_all(owner);
-    status = take_memory(owner, wanted, out_block);
+    if (gives_back) {
+        owner->tally.retries++;
+        (void)pytorch_release_all(owner);
+        status = take_memory(owner, wanted, out_block);
+    }
     while (status == TARN_OUT_OF_MEMORY) {
         char sentence[256];
         snprintf(sentence, sizeof sentence, "%s", tarn_last_error());
@@ -103,7 +107,7 @@ static tarn_status find_block(pytorch *owner, const memory_request *request, con
         /* What reclaimers tried may have failed too; the sentence that counts is the one from before. */
         if (reclaimed == 0) return base_fail(status, "%s", sentence);
         status = take_cached_or_new(owner, wanted, out_block);
-        if (status != TARN_OUT_OF_MEMORY) return status;
+        if (status != TARN_OUT_OF_MEMORY || !gives_back) continue;
         (void)pytorch_release_all(owner);
         status = take_cached_or_new(owner, wanted, out_block);
     }
@@ -113,6 +117,7 @@ static tarn_status find_block(pytorch *owner, const memory_request *request, con
 /* Whether what a block has beyond `size` becomes a block of its own. */
 static bool is_split(const pytorch *owner, const memory_block *block, size_t size) {
     size_t rest = block->capacity - size;
+    if (owner->settings.is_whole) return false;
     if (pytorch_segment_of(block)->pool->is_small || owner->settings.is_expandable) return rest >= owner->unit;
     return size < owner->settings.max_split_size && rest > PYTORCH_SMALL;
 }
@@ -184,7 +189,8 @@ static tarn_status allocate(pytorch *owner, const memory_request *request, memor
     pytorch_use *reserve = pytorch_use_take(owner);
     if (reserve == NULL) return base_fail(TARN_OUT_OF_MEMORY, "no host memory to describe a buffer");
     memory_block *block;
-    status = find_block(owner, request, &wanted, &block);
+    if (request->address != 0) status = pytorch_find_place(stream, request, size, &block);
+    else status = find_block(owner, request, &wanted, &block);
     if (status == TARN_OK) status = cut_block(owner, request, size, &block);
     if (status != TARN_OK) {
         pytorch_use_put(owner, reserve);
@@ -426,6 +432,7 @@ static tarn_status pytorch_create(tarn_device *device, memory_arguments *argumen
 
 const memory_strategy pytorch_strategy = {
     .name = "pytorch",
+    .has_places = true,
     .create = pytorch_create,
     .destroy = pytorch_destroy,
     .allocate = pytorch_allocate,

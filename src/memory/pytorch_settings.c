@@ -156,6 +156,10 @@ tarn_status pytorch_settings_read(memory_arguments *arguments, pytorch_settings 
         status = memory_argument_fraction(arguments, "per_process_memory_fraction", &read.memory_fraction);
     if (status == TARN_OK) status = read_switch(arguments, "expandable_segments", &read.is_expandable);
     if (status == TARN_OK) status = read_switch(arguments, "release_lock_on_cudamalloc", &read.releases_lock);
+    bool splits = true;
+    if (status == TARN_OK) status = read_switch(arguments, "keep", &read.keeps);
+    if (status == TARN_OK) status = read_switch(arguments, "split", &splits);
+    read.is_whole = !splits;
     if (status == TARN_OK) status = read_foreign(arguments);
     if (status == TARN_OK && text_of(arguments, "") != NULL)
         status = memory_argument_refuse(arguments, "", "settings as NAME=VALUE (or, in a replay, as-recorded)");

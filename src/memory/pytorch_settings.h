@@ -28,6 +28,8 @@ typedef struct pytorch_settings {
     double memory_fraction;      /* of the device's memory that may be reserved; 1: no limit */
     bool is_expandable;
     bool releases_lock; /* while the driver allocates a segment */
+    bool keeps;         /* what is cached goes back only when the caller says so */
+    bool is_whole;      /* blocks are segments: none is split */
 } pytorch_settings;
 
 /* Reads the arguments of a spec, refuses what PyTorch would refuse, and fills in its defaults. */

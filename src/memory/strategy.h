@@ -34,6 +34,7 @@ typedef struct memory_request {
     const void *site;          /* where the caller's call returns to; NULL: not known */
     tarn_allocator *outer;     /* the top of the stack it came through */
     const memory_shape *shape; /* NULL: nothing but the size is known */
+    uintptr_t address; /* where it is to begin; 0: anywhere. Only a stack of elements with `has_places` gets one */
 } memory_request;
 
 /* One argument of an element of a spec: "gc=0.9" has key "gc", "8GiB" has key "". */
@@ -56,6 +57,8 @@ typedef struct memory_strategy {
     bool is_adaptor;
     /* A strategy that takes its memory in pieces from the element below, or from the device when it stands last. */
     bool takes_pieces;
+    /* It can put a buffer at an address that the request names; of an adaptor: it leaves that to the element below. */
+    bool has_places;
     /* Creates the element. What stands before another takes over one reference of `upstream`, on success; the last one gets NULL. Reads
      * its arguments with the memory_argument_ functions. The caller has set nothing; the callee allocates the
      * structure and calls memory_allocator_begin. */

@@ -103,6 +103,7 @@ static tarn_status track_create(tarn_device *device, memory_arguments *arguments
 const memory_strategy track_adaptor = {
     .name = "track",
     .is_adaptor = true,
+    .has_places = true,
     .create = track_create,
     .destroy = track_destroy,
     .allocate = track_allocate,

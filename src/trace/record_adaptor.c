@@ -381,6 +381,7 @@ fail:
 const memory_strategy record_adaptor = {
     .name = "record",
     .is_adaptor = true,
+    .has_places = true,
     .create = record_create,
     .destroy = record_destroy,
     .allocate = record_allocate,

@@ -56,6 +56,7 @@ static void nothing_is_done_with_null(void **state) { /* fault 10 */
     assert_ok(tarn_stream_release(NULL));
     assert_ok(tarn_event_release(NULL));
     assert_null(tarn_stream_device(NULL));
+    assert_int_equal(tarn_stream_number(NULL), 0);
     assert_null(event);
 }
 
@@ -74,6 +75,16 @@ static void work_runs_in_the_stream_s_order(void **state) {
     for (int i = 0; i < 1000; i++) assert_ok(tarn_stream_enqueue(stream, gate_pass, &closed));
     assert_ok(tarn_device_synchronize(cpu));
     assert_ok(tarn_stream_release(stream));
+}
+
+static void each_stream_has_a_number_and_the_default_one_is_0(void **state) {
+    (void)state;
+    tarn_stream *first = new_stream(cpu), *second = new_stream(cpu);
+    assert_int_equal(tarn_stream_number(tarn_device_default_stream(cpu)), 0);
+    assert_int_not_equal(tarn_stream_number(first), 0);
+    assert_int_not_equal(tarn_stream_number(first), tarn_stream_number(second));
+    assert_ok(tarn_stream_release(first));
+    assert_ok(tarn_stream_release(second));
 }
 
 static void the_default_stream_runs_at_once(void **state) {
@@ -474,6 +485,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(nothing_is_done_with_null, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(work_runs_in_the_stream_s_order, open_cpu, close_cpu),
+        cmocka_unit_test_setup_teardown(each_stream_has_a_number_and_the_default_one_is_0, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(the_default_stream_runs_at_once, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(an_event_is_complete_when_its_work_is, open_cpu, close_cpu),
         cmocka_unit_test_setup_teardown(an_untimed_event_orders_work_and_tells_no_time, open_cpu, close_cpu),

@@ -16,6 +16,7 @@ const test_spec test_specs[] = {
     {"pytorch:garbage_collection_threshold=0.5,per_process_memory_fraction=0.99,release_lock_on_cudamalloc=True",
      SPEC_CACHES | SPEC_UNLIMITED},
     {"limit:1GiB | pytorch", SPEC_CACHES | SPEC_LIMITS},
+    {"pytorch:keep=on", SPEC_CACHES}, /* what is cached for one size is not there for another */
     {"graph", SPEC_CACHES | SPEC_UNLIMITED},
     {"graph:maximum=4GiB,sequential=on", SPEC_CACHES},
     {"graph_switch | caching", SPEC_CACHES | SPEC_UNLIMITED},
@@ -85,6 +86,10 @@ static const test_exception exceptions[] = {
     {"memory_of_another_stream_is_waited_for_rather_than_refused",
      "fallback:\"track | direct\" | fail:every=2 | caching", NULL,
      "its first allocator fails on schedule, with its cache full"},
+    {"memory_of_another_stream_is_waited_for_rather_than_refused", "pytorch:keep=on", NULL,
+     "a captured graph may use what is cached, so that it stays where it is"},
+    {"a_driver_out_of_memory_once_is_retried", "pytorch:keep=on", NULL,
+     "nothing is given back for a request, so that there is no reason to ask again"},
     {"a_heap_begins_with_few_addresses", "pytorch:expandable_segments=True", NULL,
      "PyTorch reserves nine eighths of the device's memory for each pool"},
     {"one_large_request_reserves_what_it_needs", "pytorch:expandable_segments=True", NULL,

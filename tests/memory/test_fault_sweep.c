@@ -17,6 +17,7 @@ static const char *const swept_specs[] = {"direct",
                                           "caching:thread_cache=0",
                                           "pytorch",
                                           "pytorch:expandable_segments=True",
+                                          "pytorch:keep=on",
                                           "limit:4GiB | caching",
                                           "graph",
                                           "limit:4GiB | graph",
@@ -37,7 +38,7 @@ static const char *const swept_specs[] = {"direct",
 static const char *const swept_devices[] = {"fake:176MiB", "fake:176MiB,aliasing", "fake:176MiB,flat"};
 #define SPECS (sizeof swept_specs / sizeof swept_specs[0])
 #define DEVICES (sizeof swept_devices / sizeof swept_devices[0])
-/* The same with room for a plan's memory beside what deviates from it. */
+/* The same with room for what stays: a plan's memory beside what deviates from it, what is kept for captured graphs. */
 static const char *const roomy_devices[DEVICES] = {"fake:512MiB", "fake:512MiB,aliasing", "fake:512MiB,flat"};
 
 /* What the script may be answered besides OK. */
@@ -193,7 +194,8 @@ static unsigned run_held_script(test_stand *stand, tarn_status fault) {
 
 static void open_swept(test_stand *stand, size_t place) {
     const char *spec = swept_specs[place % SPECS];
-    stand_open(stand, spec, learns(spec) ? roomy_devices[place / SPECS] : swept_devices[place / SPECS]);
+    bool is_roomy = learns(spec) || strstr(spec, "keep=on") != NULL;
+    stand_open(stand, spec, is_roomy ? roomy_devices[place / SPECS] : swept_devices[place / SPECS]);
     stand_stream(stand, 0);
     stand_stream(stand, 1);
 }

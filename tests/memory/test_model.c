@@ -29,6 +29,7 @@ static const ground grounds[] = {
     {"direct", "fake:256MiB", 256 * MIB},
     {"pytorch", "fake:256MiB", 256 * MIB},
     {"pytorch:expandable_segments=True", "fake:256MiB", 256 * MIB},
+    {"pytorch:keep=on", "fake:256MiB,flat", 256 * MIB},
     {"pytorch:max_split_size_mb=20,roundup_power2_divisions=4", "fake:256MiB,flat", 256 * MIB},
     {"pytorch:garbage_collection_threshold=0.3,per_process_memory_fraction=0.9", "sim:256MiB,lag=1ms", 230 * MIB},
     {"pytorch:expandable_segments=True", "sim:8GiB", 0},
