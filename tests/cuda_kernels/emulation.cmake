@@ -45,7 +45,7 @@ set(emulated_tests cuda_kernels.programs cuda_kernels.failures)
 set(emulated_suites)
 if(EXISTS ${PROJECT_SOURCE_DIR}/tests/fakecuda/driver/kernel.c)
     set(emulated_suites tensor_operation_reduce tensor_operation_elementwise tensor_operation_neural
-        tensor_operation_streams expr_capture)
+        tensor_operation_streams tensor_accuracy expr_capture)
     # It evaluates on large tensors too, which sanitizers would take a minute for.
     if(NOT TARN_SANITIZE)
         list(APPEND emulated_suites expr_evaluate)

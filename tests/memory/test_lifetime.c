@@ -97,8 +97,10 @@ static void a_stream_may_be_released_with_frees_pending_on_it(test_stand *stand)
         /* Simulated time passes only when it is waited for. */
         EXPECT_OK(tarn_device_synchronize(stand->device));
     }
-    /* What the dead streams used is served again: memory does not grow with them. */
-    assert_true(tarn_allocator_allocated_size(stand->allocator) <= 32 * MIB);
+    /* What the dead streams used is served again: memory does not grow with them. A guard looks at what it waits for when the next buffer is freed,
+     * and the next stream has asked for its own by then: two segments, of 20 MiB each where there is no virtual memory. */
+    bool has_segments = (stand->properties.features & TARN_FEATURE_VIRTUAL_MEMORY) == 0;
+    assert_true(tarn_allocator_allocated_size(stand->allocator) <= (has_segments ? 44 : 32) * MIB);
     EXPECT_OK(tarn_allocator_empty_cache(stand->allocator));
     assert_int_equal(tarn_allocator_allocated_size(stand->allocator), 0);
 }

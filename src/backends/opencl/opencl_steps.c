@@ -41,7 +41,6 @@ static void write_cast(tarn_element_type from, tarn_element_type to, const char 
 }
 
 static void write_function(const tarn_step *step, const char *a, opencl_text *out) {
-    const char *type = opencl_type_name(step->type);
     switch (step->operation) {
     case TARN_OPERATION_NEG: opencl_text_print(out, is_float(step->type) ? "-%s" : "(0 - (ulong)%s)", a); break;
     case TARN_OPERATION_EXP: opencl_text_print(out, "exp(%s)", a); break;
@@ -50,7 +49,9 @@ static void write_function(const tarn_step *step, const char *a, opencl_text *ou
     case TARN_OPERATION_SIN: opencl_text_print(out, "sin(%s)", a); break;
     case TARN_OPERATION_COS: opencl_text_print(out, "cos(%s)", a); break;
     case TARN_OPERATION_TANH: opencl_text_print(out, "tanh(%s)", a); break;
-    case TARN_OPERATION_SIGMOID: opencl_text_print(out, "sigmoid_of(v_%s, %s)", type, a); break;
+    case TARN_OPERATION_SIGMOID:
+        opencl_text_print(out, "sigmoid_of(%s, %s)", step->type == TARN_ELEMENT_F64 ? "double" : "float", a);
+        break;
     default: opencl_text_print(out, "relu_of(%s)", a); break; /* RELU */
     }
 }

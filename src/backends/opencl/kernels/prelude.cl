@@ -64,7 +64,52 @@ long power_of_integers(long base, long exponent) {
 }
 
 #define relu_of(x) ((x) > 0 || (x) != (x) ? (x) : 0)
-#define sigmoid_of(T, x) ((x) < 0 ? exp(x) / ((T)1 + exp(x)) : (T)1 / ((T)1 + exp(-(x))))
+
+/* 1 / (1 + e), or e / (1 + e) for a negative x, with e = exp(-|x|) = scale * (1 + p). Where e is a little above a power of two and the quotient a
+ * little below it, an error of e would count twice: so 1 + p is divided, the scale comes last, and what the sum loses is kept. Of type T, one or
+ * several of the floats F, with integers I as long; from the limit on the answer is 1 or 0. */
+#define float_limit 104.0f
+#define float_bias 127
+#define float_digits 23
+#define float_log2e 0x1.715476p+0f
+#define float_ln2 0x1.62e43p-1f
+#define float_ln2_rest -0x1.05c61p-29f
+#define float_terms(t) t(1.0f / 5040) t(1.0f / 720) t(1.0f / 120) t(1.0f / 24) t(1.0f / 6) t(1.0f / 2)
+#define double_limit 746.0
+#define double_bias 1023L
+#define double_digits 52L
+#define double_log2e 0x1.71547652b82fep+0
+#define double_ln2 0x1.62e42fefa39efp-1
+#define double_ln2_rest 0x1.abc9e3b39803fp-56
+#define double_terms(t) \
+    t(1.0 / 6227020800) t(1.0 / 479001600) t(1.0 / 39916800) t(1.0 / 3628800) t(1.0 / 362880) \
+    t(1.0 / 40320) t(1.0 / 5040) t(1.0 / 720) t(1.0 / 120) t(1.0 / 24) t(1.0 / 6) t(1.0 / 2)
+#define horner(c) p = fma(p, r, c);
+#define two_to(n, T, F) as_##T(((n) + F##_bias) << F##_digits)
+#define DEFINE_SIGMOID(NAME, T, F, I)                                          \
+    T NAME(T x) {                                                              \
+        const T one = 1, z = fmin(fabs(x), (T)F##_limit);                      \
+        const T n = rint(z * -F##_log2e);                                      \
+        const T r = fma(n, (T)-F##_ln2_rest, fma(n, (T)-F##_ln2, -z));         \
+        const I power = convert_##I(n);                                        \
+        T p = 0;                                                               \
+        F##_terms(horner) p = fma(p * r, r, r);                                \
+        const T scale = two_to(max(power, (I)(1 - F##_bias)), T, F);           \
+        const T whole = one + scale, part = scale * p, below = whole + part;   \
+        const T lost = (part - (below - whole)) + (scale - (whole - one));     \
+        const T above = x > 0 ? one : one + p;                                 \
+        T quotient = above / below;                                            \
+        quotient += fma(-quotient, lost, fma(-quotient, below, above)) / below; \
+        const I left = x > 0 ? (I)0 : power, half_ = left >> 1;                \
+        quotient = quotient * two_to(half_, T, F) * two_to(left - half_, T, F); \
+        return x != x ? x : quotient;                                          \
+    }
+DEFINE_SIGMOID(sigmoid_float, float, float, int)
+#ifdef HAS_F64
+DEFINE_SIGMOID(sigmoid_double, double, double, long)
+#endif
+#define sigmoid_named(F) sigmoid_##F
+#define sigmoid_of(F, x) sigmoid_named(F)(x)
 
 /* Philox 4x32-10: the first two words. */
 uint2 philox(ulong seed, ulong number) {

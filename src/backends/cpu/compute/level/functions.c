@@ -140,7 +140,7 @@ static inline float sin_of_quarters(float x, uint64_t quarters) {
     odd = odd * square - 0.00019840074665737465;
     odd = odd * square + 0.0083333318523109729;
     odd = odd * square - 0.16666666663797544;
-    odd = rest + rest * square * odd;
+    odd = rest * (1.0 + square * odd); /* a zero keeps its sign */
     double even = -2.7299656316022867e-07;
     even = even * square + 2.4800590303711416e-05;
     even = even * square - 0.0013888887653322967;
@@ -241,9 +241,11 @@ static inline float power_of(float x, float y) {
     return y == y ? result : otherwise;
 }
 
+/* What the sum and the quotient lose is kept, so that the error is that of the exponential, little more than once. */
 static inline double sigmoid_double(double x) {
-    double power = exp(x > 0 ? -x : x);
-    return (x > 0 ? 1.0 : power) / (1.0 + power);
+    double power = exp(x > 0 ? -x : x), below = 1.0 + power, lost = power - (below - 1.0);
+    double above = x > 0 ? 1.0 : power, quotient = above / below;
+    return quotient + fma(-quotient, lost, fma(-quotient, below, above)) / below;
 }
 
 UNARY(exp_f32, float, exp_float)
