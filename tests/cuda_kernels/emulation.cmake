@@ -18,9 +18,9 @@ target_link_options(emulated_kernels PRIVATE ${emulation_options})
 set_target_properties(emulated_kernels PROPERTIES
     PREFIX "" OUTPUT_NAME cuda_kernels LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 
-# What the tests take for NVRTC and cuBLASLt.
-foreach(library nvrtc cublaslt)
-    add_library(emulated_${library} MODULE ${folder}/emulation/${library}.c)
+# What the tests take for NVRTC, cuBLASLt and cuDNN.
+foreach(library nvrtc cublaslt cudnn)
+    add_library(emulated_${library} MODULE ${folder}/emulation/${library}.c ${folder}/emulation/host_library.c)
     target_link_libraries(emulated_${library} PRIVATE tarn_options ${CMAKE_DL_LIBS})
     set_target_properties(emulated_${library} PROPERTIES
         PREFIX "" OUTPUT_NAME lib${library} LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
@@ -35,6 +35,7 @@ set(emulation_environment ${TARN_TEST_ENVIRONMENT}
     FAKECUDA_KERNELS=${PROJECT_BINARY_DIR}/tests/cuda_kernels.so
     TARN_NVRTC=${PROJECT_BINARY_DIR}/tests/libnvrtc.so
     TARN_CUBLASLT=off
+    TARN_CUDNN=off
     TARN_CACHE_PATH=${emulation_folder}/cache
     TARN_TEST_DEVICE=cuda:0
     TMPDIR=${emulation_folder}
@@ -63,15 +64,19 @@ endif()
 foreach(test IN LISTS emulated_tests)
     set_tests_properties(${test} PROPERTIES ENVIRONMENT "${emulation_environment};TARN_CUDA_COMPILE=never")
 endforeach()
-add_dependencies(test_cuda_kernels_programs fakecuda emulated_kernels emulated_nvrtc emulated_cublaslt)
+add_dependencies(test_cuda_kernels_programs
+    fakecuda emulated_kernels emulated_nvrtc emulated_cublaslt emulated_cudnn)
 
-# Products once more, by the library.
+# Products and convolutions by the libraries, and the operations' tests once more with them.
+set(library_environment ${emulation_environment} TARN_CUDA_COMPILE=never)
+list(TRANSFORM library_environment REPLACE
+    "^TARN_CUBLASLT=off$" "TARN_CUBLASLT=${PROJECT_BINARY_DIR}/tests/libcublaslt.so")
+list(TRANSFORM library_environment REPLACE "^TARN_CUDNN=off$" "TARN_CUDNN=${PROJECT_BINARY_DIR}/tests/libcudnn.so")
+set_tests_properties(cuda_kernels.convolutions PROPERTIES ENVIRONMENT "${library_environment}")
 if(emulated_suites)
-    set(environment ${emulation_environment})
-    list(TRANSFORM environment REPLACE "^TARN_CUBLASLT=off$" "TARN_CUBLASLT=${PROJECT_BINARY_DIR}/tests/libcublaslt.so")
     add_test(NAME cuda_kernels.library COMMAND test_tensor_operation_neural)
     tarn_test_properties(cuda_kernels.library)
-    set_tests_properties(cuda_kernels.library PROPERTIES ENVIRONMENT "${environment};TARN_CUDA_COMPILE=never")
+    set_tests_properties(cuda_kernels.library PROPERTIES ENVIRONMENT "${library_environment}")
 endif()
 
 # NVRTC itself compiles all sources once, in builds without sanitizers, which would look for faults in it.

@@ -1,34 +1,24 @@
 /* A libcublasLt for tests: it computes products by the definition, in a kernel of the fake driver, which this object brings itself. It
  * refuses what the library's documentation does not allow. */
-#include <dlfcn.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "backends/cuda/operations/blas_library.h"
+#include "host_library.h"
 
 #define EXPORT __attribute__((visibility("default")))
 
 /* The functions, as Tarn declares them for itself. */
-#define SYMBOL(name, parameters) EXPORT int name parameters;
-BLAS_SYMBOLS(SYMBOL)
-#undef SYMBOL
+/* NOLINTNEXTLINE(bugprone-macro-parentheses) */
+#define BLAS_SYMBOL(name, parameters) EXPORT blas_status name parameters;
+#include "backends/cuda/operations/blas_symbols.h"
+#undef BLAS_SYMBOL
 
 enum { INVALID_VALUE = 7, INTERNAL = 14 };
 
-/* What it calls of the driver. */
-typedef struct driver_module_object *module_handle;
-typedef struct driver_function_object *function_handle;
-
 struct blas_handle_object {
-    module_handle module;
-    function_handle kernel;
-    int (*load)(module_handle *, const void *);
-    int (*unload)(module_handle);
-    int (*find)(function_handle *, module_handle, const char *);
-    int (*launch)(function_handle, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, unsigned, driver_stream,
-                  void **, void **);
+    host_kernel kernel;
 };
 struct blas_product_object {
     int compute_type, scale_type;
@@ -55,60 +45,16 @@ typedef struct product {
     double alpha, beta;
 } product;
 
-static size_t size_of(int type) { return type == BLAS_F64 ? 8 : type == BLAS_F32 ? 4 : 2; }
-
-static double half_value(uint16_t bits) {
-    int exponent = bits >> 10 & 31, mantissa = bits & 1023;
-    double value = exponent == 0 ? mantissa / 1024.0 : 1 + mantissa / 1024.0;
-    for (int i = exponent == 0 ? 1 : exponent; i < 15; i++) value /= 2;
-    for (int i = 15; i < exponent; i++) value *= 2;
-    return (bits & 0x8000) != 0 ? -value : value;
+static tarn_element_type element_type(int type) {
+    return type == BLAS_F64   ? TARN_ELEMENT_F64
+           : type == BLAS_F32 ? TARN_ELEMENT_F32
+           : type == BLAS_F16 ? TARN_ELEMENT_F16
+                              : TARN_ELEMENT_BF16;
 }
 
-static double read_element(int type, const char *at) {
-    uint16_t half;
-    uint32_t word;
-    float single;
-    double value;
-    switch (type) {
-    case BLAS_F64: memcpy(&value, at, sizeof value); return value;
-    case BLAS_F32: memcpy(&single, at, sizeof single); return (double)single;
-    case BLAS_F16: memcpy(&half, at, sizeof half); return half_value(half);
-    default:
-        memcpy(&half, at, sizeof half);
-        word = (uint32_t)half << 16;
-        memcpy(&single, &word, sizeof single);
-        return (double)single;
-    }
-}
+static size_t size_of(int type) { return host_element_size(element_type(type)); }
 
-/* The half below and the half above a number, of which the nearer one is written. Infinities are not met in the tests. */
-static uint16_t nearest_half(double value) {
-    double magnitude = value < 0 ? -value : value;
-    uint16_t low = 0, high = 0x7bff;
-    while (low < high) {
-        uint16_t middle = (uint16_t)((low + high + 1) / 2);
-        if (half_value(middle) <= magnitude) low = middle;
-        else high = (uint16_t)(middle - 1);
-    }
-    double below = magnitude - half_value(low), above = half_value((uint16_t)(low + 1)) - magnitude;
-    if (low < 0x7bff && (above < below || (above == below && (low & 1) != 0))) low++;
-    return (uint16_t)(low | (value < 0 ? 0x8000 : 0));
-}
-
-static void write_element(int type, char *at, double value) {
-    float single = (float)value;
-    uint32_t word;
-    uint16_t half;
-    memcpy(&word, &single, sizeof word);
-    switch (type) {
-    case BLAS_F64: memcpy(at, &value, sizeof value); return;
-    case BLAS_F32: memcpy(at, &single, sizeof single); return;
-    case BLAS_F16: half = nearest_half(value); break;
-    default: half = (uint16_t)((word + 0x7fff + (word >> 16 & 1)) >> 16); break;
-    }
-    memcpy(at, &half, sizeof half);
-}
+static double read_element(int type, const void *at) { return host_read(element_type(type), at); }
 
 /* An element of a matrix by columns. */
 static const char *element(const product *made, int which, int32_t batch, uint64_t row, uint64_t column) {
@@ -150,47 +96,24 @@ void blas_product_on_host(const unsigned grid[3], const unsigned block[3], unsig
                 if ((made->how.epilogue & BLAS_EPILOGUE_BIAS) != 0)
                     sum += read_element(out->type, (const char *)made->how.bias + row * size_of(out->type));
                 if ((made->how.epilogue & BLAS_EPILOGUE_RELU) != 0 && sum < 0) sum = 0;
-                write_element(out->type, (char *)(uintptr_t)element(made, 3, batch, row, column), sum);
+                host_write(element_type(out->type), (char *)(uintptr_t)element(made, 3, batch, row, column), sum);
             }
         }
     }
 }
 
-static int find_driver(blas_handle handle) {
-    const struct {
-        const char *name;
-        void *member;
-    } functions[] = {{"cuModuleLoadData", &handle->load},
-                     {"cuModuleUnload", &handle->unload},
-                     {"cuModuleGetFunction", &handle->find},
-                     {"cuLaunchKernel", &handle->launch}};
-    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
-    if (driver == NULL) return INTERNAL;
-    for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++) {
-        void *symbol = dlsym(driver, functions[i].name);
-        if (symbol == NULL) return INTERNAL;
-        memcpy(functions[i].member, &symbol, sizeof symbol);
-    }
-    dlclose(driver);
-    return BLAS_SUCCESS;
-}
-
 int cublasLtCreate(blas_handle *out_handle) {
     blas_handle handle = calloc(1, sizeof *handle);
-    Dl_info own;
-    char image[4096] = "";
-    int result = find_driver(handle);
-    if (result == BLAS_SUCCESS && dladdr(blas_product_parameters, &own) != 0)
-        snprintf(image, sizeof image, "FAKECUDA-OBJECT:%s", own.dli_fname);
-    if (result == BLAS_SUCCESS && handle->load(&handle->module, image) != 0) result = INTERNAL;
-    if (result == BLAS_SUCCESS && handle->find(&handle->kernel, handle->module, "blas_product") != 0) result = INTERNAL;
-    if (result == BLAS_SUCCESS) *out_handle = handle;
-    else free(handle);
-    return result;
+    if (host_kernel_open(&handle->kernel, blas_product_parameters, "blas_product")) {
+        *out_handle = handle;
+        return BLAS_SUCCESS;
+    }
+    free(handle);
+    return INTERNAL;
 }
 
 int cublasLtDestroy(blas_handle handle) {
-    handle->unload(handle->module);
+    host_kernel_close(&handle->kernel);
     free(handle);
     return BLAS_SUCCESS;
 }
@@ -303,7 +226,5 @@ int cublasLtMatmul(blas_handle handle, blas_product how, const void *alpha, cons
     product made = {.how = *how, .layouts = {*a_layout, *b_layout, *c_layout, *d_layout}, .memory = {a, b, c, d}};
     made.alpha = read_element(how->scale_type, alpha);
     made.beta = read_element(how->scale_type, beta);
-    void *parameters[] = {&made};
-    result = handle->launch(handle->kernel, 1, 1, 1, 1, 1, 1, 0, stream, parameters, NULL);
-    return result == 0 ? BLAS_SUCCESS : INTERNAL;
+    return host_kernel_launch(&handle->kernel, stream, &made) ? BLAS_SUCCESS : INTERNAL;
 }

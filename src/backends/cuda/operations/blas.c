@@ -241,23 +241,6 @@ static bool choose(const blas_library *blas, tarn_backend_device *device, const 
     return true;
 }
 
-/* Computes the activation of the result in place. */
-static tarn_status enqueue_activation(const cuda_task *task, tarn_operation activation) {
-    const tarn_operand operands[2] = {task->operation->operands[OUT], task->operation->operands[OUT]};
-    const tarn_step step = {.operation = activation, .type = operands[0].type};
-    const uint16_t result = 0;
-    const tarn_program program = {.step_count = 1, .steps = &step, .results = &result};
-    const tarn_backend_operation operation = {.struct_size = sizeof operation,
-                                              .operation = TARN_OPERATION_PROGRAM,
-                                              .output_count = 1,
-                                              .input_count = 1,
-                                              .operands = operands,
-                                              .program = &program};
-    cuda_task next = *task;
-    next.operation = &operation;
-    return cuda_program_enqueue(&next);
-}
-
 static tarn_status enqueue_product(const blas_library *blas, const cuda_task *task, const blas_form *form,
                                    const blas_call *call, bool *out_is_done) {
     const tarn_operand *operands = task->operation->operands;
@@ -297,7 +280,7 @@ tarn_status cuda_blas_matmul(const cuda_task *task, bool *out_is_done) {
     end_call(blas, &call);
     const tarn_operation activation = task->operation->attributes.matmul.activation;
     bool is_left = activation == TARN_OPERATION_SIGMOID || activation == TARN_OPERATION_TANH;
-    if (status == TARN_OK && *out_is_done && is_left) status = enqueue_activation(task, activation);
+    if (status == TARN_OK && *out_is_done && is_left) status = cuda_epilogue_enqueue(task, NULL, activation);
     return status;
 }
 

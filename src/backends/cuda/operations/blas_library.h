@@ -7,6 +7,14 @@
 
 #include "backends/cuda/driver_api.h"
 
+/* Its enumerations are as wide as an int. */
+typedef int blas_status;
+typedef int blas_type;
+typedef int blas_compute;
+typedef int blas_product_attribute;
+typedef int blas_layout_attribute;
+typedef int blas_preference_attribute;
+
 typedef struct blas_handle_object *blas_handle;
 typedef struct blas_product_object *blas_product;
 typedef struct blas_layout_object *blas_layout;
@@ -20,7 +28,7 @@ typedef struct blas_algorithm {
 typedef struct blas_choice {
     blas_algorithm algorithm;
     size_t workspace_size; /* bytes */
-    int state;
+    blas_status state;
     float waves;
     int reserved[4];
 } blas_choice;
@@ -51,35 +59,12 @@ enum {
     BLAS_PREFERENCE_ALIGNMENT_D = 8
 };
 
-#define BLAS_SYMBOLS(SYMBOL)                                                                                      \
-    SYMBOL(cublasLtCreate, (blas_handle * out_handle))                                                            \
-    SYMBOL(cublasLtDestroy, (blas_handle handle))                                                                 \
-    SYMBOL(cublasLtMatmulDescCreate, (blas_product * out_product, int compute_type, int scale_type))              \
-    SYMBOL(cublasLtMatmulDescDestroy, (blas_product product))                                                     \
-    SYMBOL(cublasLtMatmulDescSetAttribute, (blas_product product, int attribute, const void *value, size_t size)) \
-    SYMBOL(cublasLtMatrixLayoutCreate,                                                                            \
-           (blas_layout * out_layout, int type, uint64_t rows, uint64_t columns, int64_t leading))                \
-    SYMBOL(cublasLtMatrixLayoutDestroy, (blas_layout layout))                                                     \
-    SYMBOL(cublasLtMatrixLayoutSetAttribute, (blas_layout layout, int attribute, const void *value, size_t size)) \
-    SYMBOL(cublasLtMatmulPreferenceCreate, (blas_preference * out_preference))                                    \
-    SYMBOL(cublasLtMatmulPreferenceDestroy, (blas_preference preference))                                         \
-    SYMBOL(cublasLtMatmulPreferenceSetAttribute,                                                                  \
-           (blas_preference preference, int attribute, const void *value, size_t size))                           \
-    SYMBOL(cublasLtMatmulAlgoGetHeuristic,                                                                        \
-           (blas_handle handle, blas_product product, blas_layout a, blas_layout b, blas_layout c, blas_layout d, \
-            blas_preference preference, int wanted, blas_choice *out_choices, int *out_count))                    \
-    SYMBOL(cublasLtMatmul,                                                                                        \
-           (blas_handle handle, blas_product product, const void *alpha, const void *a, blas_layout a_layout,     \
-            const void *b, blas_layout b_layout, const void *beta, const void *c, blas_layout c_layout, void *d,  \
-            blas_layout d_layout, const blas_algorithm *algorithm, void *workspace, size_t workspace_size,        \
-            driver_stream stream))
-
 typedef struct blas_library {
 /* A list of parameters stands in parentheses already, and a declaration's name must not. */
 /* NOLINTNEXTLINE(bugprone-macro-parentheses) */
-#define SYMBOL(name, parameters) int(*name) parameters;
-    BLAS_SYMBOLS(SYMBOL)
-#undef SYMBOL
+#define BLAS_SYMBOL(name, parameters) blas_status(*name) parameters;
+#include "backends/cuda/operations/blas_symbols.h"
+#undef BLAS_SYMBOL
 } blas_library;
 
 /* NULL where it is not there, which is told once. */

@@ -1,93 +1,58 @@
 /* NVRTC, NVIDIA's compiler as a library: opened at run time, called through declarations of our own.
  *
  * It has no headers of its own; ours are given to it by name. */
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "backends/cuda/operations/image.h"
-#include "base/config.h"
+#include "backends/cuda/operations/library.h"
 #include "base/memory.h"
 
 typedef struct compiler_program_object *compiler_program;
 
-/* What Tarn calls: name, result and parameters. */
-#define COMPILER_SYMBOLS(SYMBOL)                                                                                      \
-    SYMBOL(nvrtcVersion, (int *out_major, int *out_minor))                                                            \
-    SYMBOL(nvrtcGetNumSupportedArchs, (int *out_count))                                                               \
-    SYMBOL(nvrtcGetSupportedArchs, (int *out_architectures))                                                          \
-    SYMBOL(nvrtcCreateProgram, (compiler_program * out_program, const char *text, const char *name, int header_count, \
-                                const char *const *headers, const char *const *names))                                \
-    SYMBOL(nvrtcDestroyProgram, (compiler_program * program))                                                         \
-    SYMBOL(nvrtcCompileProgram, (compiler_program program, int option_count, const char *const *options))             \
-    SYMBOL(nvrtcGetCUBINSize, (compiler_program program, size_t * out_size))                                          \
-    SYMBOL(nvrtcGetCUBIN, (compiler_program program, char *out_bytes))                                                \
-    SYMBOL(nvrtcGetProgramLogSize, (compiler_program program, size_t * out_size))                                     \
-    SYMBOL(nvrtcGetProgramLog, (compiler_program program, char *out_log))
+static const char *const symbols[] = {
+#define COMPILER_SYMBOL(name, parameters) #name,
+#include "backends/cuda/operations/compiler_symbols.h"
+#undef COMPILER_SYMBOL
+};
+
+static const cuda_library description = {
+    .name = "NVRTC",
+    .setting = "TARN_NVRTC",
+    .instead = "programs of several steps are interpreted",
+    .files = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"},
+    .symbols = symbols,
+    .symbol_count = sizeof symbols / sizeof symbols[0],
+};
 
 static struct {
 /* A list of parameters stands in parentheses already, and a declaration's name must not. */
 /* NOLINTNEXTLINE(bugprone-macro-parentheses) */
-#define SYMBOL(name, parameters) int(*name) parameters;
-    COMPILER_SYMBOLS(SYMBOL)
-#undef SYMBOL
-    int version;
-    int oldest, youngest; /* architectures: 75 … */
-} compiler;               /* constant once it is open */
-static bool is_open;      /* likewise */
+#define COMPILER_SYMBOL(name, parameters) int(*name) parameters;
+#include "backends/cuda/operations/compiler_symbols.h"
+#undef COMPILER_SYMBOL
+} compiler; /* constant once it is open, as are the next ones */
+static int version;
+static int youngest; /* architecture: 90 … */
+static bool is_open;
 static pthread_once_t opened = PTHREAD_ONCE_INIT;
 
 #define MOST_ARCHITECTURES 64
-
-static const char *const files[] = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"};
-
-/* The name of the first function that is missing; NULL where none is. */
-static const char *find_functions(void *library) {
-    const char *missing = NULL;
-    void *symbol;
-#define SYMBOL(name, parameters)                            \
-    symbol = dlsym(library, #name);                         \
-    if (symbol == NULL && missing == NULL) missing = #name; \
-    memcpy(&compiler.name, &symbol, sizeof symbol);
-    COMPILER_SYMBOLS(SYMBOL)
-#undef SYMBOL
-    return missing;
-}
 
 static bool read_versions(void) {
     int major = 0, minor = 0, count = 0, architectures[MOST_ARCHITECTURES] = {0};
     if (compiler.nvrtcVersion(&major, &minor) != 0) return false;
     if (compiler.nvrtcGetNumSupportedArchs(&count) != 0 || count < 1 || count > MOST_ARCHITECTURES) return false;
     if (compiler.nvrtcGetSupportedArchs(architectures) != 0) return false;
-    compiler.version = 1000 * major + minor;
-    compiler.oldest = architectures[0];
-    compiler.youngest = architectures[count - 1];
+    version = 1000 * major + minor;
+    youngest = architectures[count - 1];
     return true;
 }
 
-static void say(const char *reason) {
-    cuda_host->log(TARN_LOG_WARNING, "cuda: NVRTC is not used: %s; programs of several steps are interpreted", reason);
-}
-
 static void open_compiler(void) {
-    const char *wanted = base_config_text("TARN_NVRTC");
-    if (wanted != NULL && strcmp(wanted, "off") == 0) return;
-    void *library = NULL;
-    if (wanted != NULL) library = dlopen(wanted, RTLD_NOW | RTLD_LOCAL);
-    for (size_t i = 0; wanted == NULL && library == NULL && i < sizeof files / sizeof files[0]; i++)
-        library = dlopen(files[i], RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL) {
-        say(dlerror());
-        return;
-    }
-    const char *missing = find_functions(library);
-    is_open = missing == NULL && read_versions();
-    if (is_open) return;
-    char reason[128];
-    snprintf(reason, sizeof reason, missing != NULL ? "it has no function %s" : "it does not say its version", missing);
-    say(reason);
-    dlclose(library);
+    if (!cuda_library_open(&description, &compiler)) return;
+    is_open = read_versions();
+    if (!is_open) cuda_library_say(&description, "it does not say its version");
 }
 
 bool cuda_compiler_is_there(void) {
@@ -95,11 +60,11 @@ bool cuda_compiler_is_there(void) {
     return is_open;
 }
 
-int cuda_compiler_version(void) { return compiler.version; }
+int cuda_compiler_version(void) { return version; }
 
 void cuda_compiler_architecture(const tarn_backend_device *device, char *out_option, size_t capacity) {
     int wanted = 10 * device->major + device->minor;
-    if (wanted > compiler.youngest) wanted = compiler.youngest;
+    if (wanted > youngest) wanted = youngest;
     snprintf(out_option, capacity, "--gpu-architecture=sm_%d", wanted);
 }
 

@@ -63,6 +63,11 @@ struct cuda_operations_state {
     struct cuda_compiled *compiled;
     struct cuda_blas_choice *choices;
     struct blas_handle_object *blas; /* cuBLASLt's handle; NULL until it is needed, then constant */
+
+    pthread_mutex_t dnn_lock; /* protects the next three; cuDNN is called with it held */
+    struct cuda_dnn_choice *dnn_choices;
+    struct dnn_handle_object *dnn; /* cuDNN's handle; NULL until it is needed */
+    bool is_dnn_refused;           /* it does not start on this device */
 };
 
 /* An operation on its way to the stream. */
@@ -101,6 +106,10 @@ static inline unsigned cuda_power_above(int64_t number, unsigned most) {
 bool cuda_compiled_find(const cuda_task *task, const cuda_program *program, bool runs_along_kept,
                         driver_function *out_function);
 void cuda_compiled_end(cuda_operations_state *state);
+
+/* epilogue.c: adds a bias, which has the dimensions of the operation's result (NULL: none), to that result and computes the activation, in
+ * place. */
+tarn_status cuda_epilogue_enqueue(const cuda_task *task, const tarn_operand *bias, tarn_operation activation);
 
 /* One for each sort of operation. They are called in the device's scope with the workspace's lock held. */
 tarn_status cuda_program_enqueue(const cuda_task *task);

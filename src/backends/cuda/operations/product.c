@@ -1,5 +1,6 @@
-/* Matrix products, where cuBLASLt does not compute them, convolutions and pooling by our own kernels. */
+/* Matrix products and convolutions, where cuBLASLt and cuDNN do not compute them, and pooling by our own kernels. */
 #include "backends/cuda/operations/blas.h"
+#include "backends/cuda/operations/dnn.h"
 
 /* Elements along the sides of the tile that a block computes, and its threads: as in kernels/product.cu. */
 #define TILE 64
@@ -75,7 +76,7 @@ static cuda_window window_of(const tarn_operand *out, const tarn_operand *in) {
     return window;
 }
 
-tarn_status cuda_conv2d_enqueue(const cuda_task *task) {
+static tarn_status enqueue_convolution(const cuda_task *task) {
     const tarn_conv2d_attributes *attributes = &task->operation->attributes.conv2d;
     const tarn_operand *out = &task->operation->operands[0], *in = out + 1, *weight = out + 2, *bias = out + 3;
     cuda_window window = window_of(out, in);
@@ -99,6 +100,12 @@ tarn_status cuda_conv2d_enqueue(const cuda_task *task) {
     long long groups = window.groups < MOST_BLOCKS ? window.groups : MOST_BLOCKS;
     cuda_grid grid = {(unsigned)blocks, (unsigned)groups, 1, THREADS};
     return cuda_launch(task, cuda_kernel_of(tarn_conv2d_f32_kernel, out->type), grid, (void *[]){&window});
+}
+
+tarn_status cuda_conv2d_enqueue(const cuda_task *task) {
+    bool is_done;
+    tarn_status status = cuda_dnn_conv2d(task, &is_done);
+    return status == TARN_OK && !is_done ? enqueue_convolution(task) : status;
 }
 
 tarn_status cuda_max_pool2d_enqueue(const cuda_task *task) {

@@ -5,6 +5,7 @@
  * graph, operations that do not depend on each other run at the same time, so that each has a piece of its own, which the same operation
  * gets again when the graph is made anew: its launches follow each other. */
 #include "backends/cuda/operations/blas.h"
+#include "backends/cuda/operations/dnn.h"
 #include "backends/cuda/operations/operations.h"
 #include "base/memory.h"
 
@@ -22,6 +23,7 @@ tarn_status cuda_operations_begin(tarn_backend_device *device) {
     if (device->operations == NULL) return cuda_fail(TARN_OUT_OF_MEMORY, "no host memory for the device");
     pthread_mutex_init(&device->operations->lock, NULL);
     pthread_mutex_init(&device->operations->compiled_lock, NULL);
+    pthread_mutex_init(&device->operations->dnn_lock, NULL);
     return TARN_OK;
 }
 
@@ -60,7 +62,9 @@ void cuda_operations_end(tarn_backend_device *device) {
     }
     cuda_compiled_end(state);
     cuda_blas_end(state);
+    cuda_dnn_end(state);
     if (state->module != NULL) CUDA_DISCARD(cuModuleUnload, state->module);
+    pthread_mutex_destroy(&state->dnn_lock);
     pthread_mutex_destroy(&state->compiled_lock);
     pthread_mutex_destroy(&state->lock);
     base_free(state);
