@@ -44,6 +44,29 @@ class Bench(command_line.ToolTest):
                     self.assertAlmostEqual(ratio * pattern["ns"][peer], pattern["ns"]["caching"], places=3)
                 self.assertEqual(pattern["met"] is None, pattern["value"] is None)
 
+    def test_a_device_is_held_against_the_cpu_and_its_own_copy(self):
+        result = self.run_one("alloc", "--device", "cpu")
+        self.assertEqual((result["device"], result["rounds"]), ("cpu", 1))
+        self.assertGreaterEqual(len(result["patterns"]), 8)
+        for pattern in result["patterns"]:
+            self.assertEqual(set(pattern), {"pattern", "cpu_ns", "ns", "times_cpu", "target", "met"})
+            self.assertNotIn("written", pattern["pattern"])
+            self.assertAlmostEqual(pattern["times_cpu"] * pattern["cpu_ns"], pattern["ns"], places=3)
+            self.assertEqual((pattern["target"], pattern["met"]), (None, None), "promised of OpenCL alone")
+        result = self.run_one("ops", "--device", "cpu", "--largest", "10000")
+        self.assertEqual((result["device"], result["elements"]), ("cpu", 10000))
+        self.assertEqual({row["work"] for row in result["rows"]},
+                         {"add", "add_row", "expr_relu", "exp", "tanh", "sum", "sum_rows", "sum_columns", "softmax"})
+        for row in result["rows"]:
+            self.assertEqual(set(row), {"row", "work", "ns", "copy_ns", "gb_per_s", "times_copy", "target", "met"})
+            self.assertAlmostEqual(row["times_copy"] * 8 * 10000 / row["copy_ns"], row["gb_per_s"], places=6)
+        both = self.check(command_line.tarn("bench", "-qq", "--device", "cpu"), 0).out
+        self.assertIn("against the copy", both)
+        self.assertIn("against cpu", both)
+        self.assertIn("there is no backend", self.check(command_line.tarn("bench", "ops", "--device", "nowhere"), 2).err)
+        self.assertIn("'plan' does not", self.check(command_line.tarn("bench", "plan", "--device", "cpu"), 1).err)
+        self.check(command_line.tarn("bench", "ops", "--device", "cpu", "--svg", self.path("plots")), 1)
+
     def test_stacks_compares_the_stacks_that_are_named(self):
         specs = ["caching", "limit:1GiB | caching", "pytorch", "track | caching"]
         result = self.run_one("stacks", *[argument for spec in specs for argument in ("--allocator", spec)])

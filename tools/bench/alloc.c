@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
 #include "harness.h"
 #include "patterns.h"
 #include "peers.h"
@@ -157,6 +158,7 @@ static json_t *to_json(const alloc_figures *figures) {
 }
 
 int bench_alloc(const bench_options *options, json_t **out_result) {
+    if (options->device != NULL) return device_allocations(options, out_result);
     alloc_figures *figures = calloc(1, sizeof *figures);
     if (!figures) return tool_no_memory(BENCH_COMMAND);
     memcpy(figures->peers, all_peers, sizeof all_peers);

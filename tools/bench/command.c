@@ -8,10 +8,15 @@
 #include "harness.h"
 #include "peers.h"
 
-static const benchmark benchmarks[] = {
-    {"alloc", bench_alloc, false},   {"stacks", bench_stacks, false}, {"replay", bench_replay, false},
-    {"record", bench_record, false}, {"shapes", bench_shapes, false}, {"plan", bench_plan, false},
-    {"graphs", bench_graphs, false}, {"ops", bench_operations, true}, {"expr", bench_expressions, true}};
+static const benchmark benchmarks[] = {{.name = "alloc", .run = bench_alloc, .has_devices = true},
+                                       {.name = "stacks", .run = bench_stacks},
+                                       {.name = "replay", .run = bench_replay},
+                                       {.name = "record", .run = bench_record},
+                                       {.name = "shapes", .run = bench_shapes},
+                                       {.name = "plan", .run = bench_plan},
+                                       {.name = "graphs", .run = bench_graphs},
+                                       {.name = "ops", .run = bench_operations, .has_plots = true, .has_devices = true},
+                                       {.name = "expr", .run = bench_expressions, .has_plots = true}};
 enum { BENCHMARKS = sizeof benchmarks / sizeof benchmarks[0] };
 
 typedef struct bench_settings {
@@ -30,7 +35,8 @@ enum {
     OPTION_SVG = 's',
     OPTION_LARGEST = 'l',
     OPTION_MEASURE = 0x100,
-    OPTION_WORK
+    OPTION_WORK,
+    OPTION_DEVICE
 };
 
 static error_t parse_option(int key, char *argument, struct argp_state *state) {
@@ -51,6 +57,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
     case OPTION_LARGEST:
         settings->options.largest = (size_t)tool_number(state, "--largest", argument, 1000, 1000000000);
         return 0;
+    case OPTION_DEVICE: settings->options.device = argument; return 0;
     case OPTION_MEASURE: settings->measure = argument; return 0;
     case OPTION_WORK: settings->measure_work = argument; return 0;
     case ARGP_KEY_ARG:
@@ -68,8 +75,23 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
     }
 }
 
+/* With --device, those that measure one. */
 static bool is_run(const bench_settings *settings, size_t index) {
-    return !settings->any_named || settings->is_wanted[index];
+    if (settings->any_named) return settings->is_wanted[index];
+    return settings->options.device == NULL || benchmarks[index].has_devices;
+}
+
+/* What --device leaves nothing to do is wrong usage. */
+static int check_device(const bench_settings *settings) {
+    if (settings->options.device == NULL) return TOOL_DONE;
+    for (size_t i = 0; i < BENCHMARKS; i++) {
+        if (!is_run(settings, i) || benchmarks[i].has_devices) continue;
+        tool_say(BENCH_COMMAND, "--device: '%s' does not measure a device; alloc and ops do", benchmarks[i].name);
+        return TOOL_USAGE;
+    }
+    if (settings->options.plots == NULL) return TOOL_DONE;
+    tool_say(BENCH_COMMAND, "--svg: there are no plots of a device");
+    return TOOL_USAGE;
 }
 
 /* What the plots need is looked for before anything is measured. */
@@ -83,7 +105,8 @@ static int check_plots(const bench_settings *settings) {
 }
 
 static int run_all(const bench_settings *settings) {
-    int checked = check_plots(settings);
+    int checked = check_device(settings);
+    if (checked == TOOL_DONE) checked = check_plots(settings);
     if (checked != TOOL_DONE) return checked;
     json_t *results = json_array();
     for (size_t i = 0; i < BENCHMARKS; i++) {
@@ -113,6 +136,9 @@ int bench_command(int argc, char **argv) {
          0},
         {"svg", OPTION_SVG, "FOLDER", 0,
          "Measure `ops` and `expr` over sizes as well, and draw a plot of each family there", 0},
+        {"device", OPTION_DEVICE, "DEVICE", 0,
+         "Measure `ops` and `alloc` on this device: operations beside its own copy, with 64 MiB for each operand, and allocations beside the cpu's",
+         0},
         {"largest", OPTION_LARGEST, "ELEMENTS", 0,
          "The largest tensors of `ops` and `expr`; what needs larger ones is left out (default: 100000000, with --quick 10000000)",
          0},

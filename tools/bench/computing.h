@@ -55,6 +55,13 @@ const bench_work *work_find(const char *name);
 size_t work_elements(const bench_work *work, size_t elements);
 /* Bytes or floating-point operations of the whole, whichever limits it, so that divided by nanoseconds they are GB/s or GFLOP/s. */
 double work_amount(const bench_work *work, size_t elements);
+/* Two long tensors of random numbers, of which all work takes a part. What was made is in `out_flats` after a failure too. */
+tarn_status work_make_flats(tarn_allocator *allocator, size_t elements, tarn_tensor **out_flats);
+/* The operands of the work in a place that has an allocator. It is closed after a failure too. */
+tarn_status work_open(const bench_work *work, size_t elements, tarn_tensor *const *flats, work_place *place);
+void work_close(work_place *place);
+/* One result, or NULL where the work has none to give. */
+tarn_status work_compute(const bench_work *work, const work_place *place, tarn_tensor **out_result);
 /* The work of the two suites; ends with one that has no name. */
 extern const bench_work operations_work[], expressions_work[];
 

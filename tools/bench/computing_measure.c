@@ -80,7 +80,7 @@ static tarn_status prepare(const bench_work *work, work_place *place) {
     return status;
 }
 
-static tarn_status open_place(const bench_work *work, size_t elements, tarn_tensor *const *flats, work_place *place) {
+tarn_status work_open(const bench_work *work, size_t elements, tarn_tensor *const *flats, work_place *place) {
     tarn_shape x, w, row;
     shapes_of(work->operands, elements, &x, &w);
     row = (tarn_shape){.rank = 1, .dims = {x.dims[x.rank - 1]}};
@@ -90,7 +90,7 @@ static tarn_status open_place(const bench_work *work, size_t elements, tarn_tens
     return status == TARN_OK ? prepare(work, place) : status;
 }
 
-static void close_place(work_place *place) {
+void work_close(work_place *place) {
     tarn_graph_instance_release(place->instance);
     tarn_tensor_release(place->captured);
     tarn_stream_release(place->stream);
@@ -102,7 +102,7 @@ static void close_place(work_place *place) {
     tarn_tensor_release(place->row);
 }
 
-static tarn_status compute(const bench_work *work, const work_place *place, tarn_tensor **out_result) {
+tarn_status work_compute(const bench_work *work, const work_place *place, tarn_tensor **out_result) {
     return work->compute != NULL ? work->compute(place, out_result)
                                  : tarn_evaluation_run(place->evaluation, place->allocator, NULL, out_result);
 }
@@ -113,7 +113,7 @@ static tarn_status compute_often(const bench_work *work, const work_place *place
     uint64_t began = base_clock_ns();
     for (size_t i = 0; i < calls && status == TARN_OK; i++) {
         tarn_tensor *result = NULL;
-        status = compute(work, place, &result);
+        status = work_compute(work, place, &result);
         if (status == TARN_OK) status = tarn_tensor_release(result);
     }
     *out_ns = (double)(base_clock_ns() - began) / (double)calls;
@@ -157,16 +157,15 @@ static tarn_status measure_all(tarn_allocator *allocator, tarn_tensor *const *fl
     while (status == TARN_OK && read_point(&text, &point)) {
         work_place place = {.allocator = allocator};
         double ns = 0;
-        status = open_place(point.work, point.elements, flats, &place);
+        status = work_open(point.work, point.elements, flats, &place);
         if (status == TARN_OK) status = measure(point.work, &place, point.rounds, (double)point.round_ms * 1e6, &ns);
-        close_place(&place);
+        work_close(&place);
         if (status == TARN_OK) printf("%.17g\n", ns);
     }
     return status;
 }
 
-/* Two long tensors of random numbers, of which all work takes a part. */
-static tarn_status make_flats(tarn_allocator *allocator, size_t elements, tarn_tensor **out_flats) {
+tarn_status work_make_flats(tarn_allocator *allocator, size_t elements, tarn_tensor **out_flats) {
     const tarn_shape shape = {.rank = 1, .dims = {(int64_t)elements}};
     tarn_status status = TARN_OK;
     for (uint64_t i = 0; i < 2 && status == TARN_OK; i++)
@@ -186,7 +185,7 @@ int computing_child(const char *argument) {
     tarn_tensor *flats[2] = {NULL, NULL};
     tarn_status status = tarn_device_open("cpu", &device);
     if (status == TARN_OK) status = tarn_allocator_create(device, "caching", &allocator);
-    if (status == TARN_OK) status = make_flats(allocator, largest, flats);
+    if (status == TARN_OK) status = work_make_flats(allocator, largest, flats);
     if (status == TARN_OK) status = measure_all(allocator, flats, argument);
     int code = status == TARN_OK ? TOOL_DONE : tool_fail(BENCH_COMMAND, NULL, status);
     for (int i = 0; i < 2; i++) tarn_tensor_release(flats[i]);

@@ -19,8 +19,9 @@ typedef struct bench_options {
     const char *data;                    /* folder with snapshots; NULL: none was named */
     const char *specs[BENCH_MOST_SPECS]; /* stacks to measure instead of the usual ones */
     size_t spec_count;
-    const char *plots; /* folder for plots; NULL: none are wanted */
-    size_t largest;    /* elements of the tensors that are computed with; 0: the usual number */
+    const char *plots;  /* folder for plots; NULL: none are wanted */
+    const char *device; /* that `alloc` and `ops` measure alone; NULL: none was named */
+    size_t largest;     /* elements of the tensors that are computed with; 0: the usual number */
 } bench_options;
 
 /* A benchmark prints its table, unless JSON is asked for, and gives its JSON object. It returns an exit code of the tool, and
@@ -29,6 +30,7 @@ typedef struct benchmark {
     const char *name;
     int (*run)(const bench_options *options, json_t **out_result);
     bool has_plots;
+    bool has_devices; /* it measures the device that is named */
 } benchmark;
 
 int bench_alloc(const bench_options *options, json_t **out_result);

@@ -1,5 +1,6 @@
 /* `tarn bench ops`: operations on tensors beside NumPy, PyTorch and what the machine can do, in one run. */
 #include "computing.h"
+#include "device.h"
 
 static tarn_status add(const work_place *place, tarn_tensor **out) { return tarn_add(place->x, place->w, NULL, out); }
 
@@ -99,6 +100,7 @@ static const suite_panel panels[] = {
 };
 
 int bench_operations(const bench_options *options, json_t **out_result) {
+    if (options->device != NULL) return device_operations(options, out_result);
     static const bench_suite suite = {.name = "ops",
                                       .rows = rows,
                                       .row_count = sizeof rows / sizeof rows[0],

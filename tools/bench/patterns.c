@@ -322,11 +322,12 @@ static tarn_status measure(const bench_pattern *pattern, tarn_allocator *allocat
     return status;
 }
 
-tarn_status bench_measure(const bench_pattern *pattern, const char *spec, double budget_ns, double *out_ns) {
+tarn_status bench_measure(const bench_pattern *pattern, const char *device_name, const char *spec, double budget_ns,
+                          double *out_ns) {
     if (!spec) return measure(pattern, NULL, budget_ns, out_ns);
     tarn_device *device = NULL;
     tarn_allocator *allocator = NULL;
-    tarn_status status = tarn_device_open("cpu", &device);
+    tarn_status status = tarn_device_open(device_name, &device);
     if (status == TARN_OK) status = tarn_allocator_create(device, spec, &allocator);
     if (status == TARN_OK) status = measure(pattern, allocator, budget_ns, out_ns);
     tarn_allocator_release(allocator);

@@ -36,7 +36,9 @@ extern const bench_pattern bench_patterns[];
 extern const size_t bench_pattern_count;
 
 /* Measures for about three times `budget_ns` nanoseconds, after a warm-up: nanoseconds for one allocation and its free, all threads
- * together. `spec` names a stack on the cpu device; NULL measures the malloc that the process has. */
-tarn_status bench_measure(const bench_pattern *pattern, const char *spec, double budget_ns, double *out_ns);
+ * together. `spec` names a stack on the device; NULL measures the malloc that the process has. Patterns that write need a device whose memory the
+ * host reaches. */
+tarn_status bench_measure(const bench_pattern *pattern, const char *device, const char *spec, double budget_ns,
+                          double *out_ns);
 
 #endif

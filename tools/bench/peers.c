@@ -91,7 +91,7 @@ int peer_child(const char *argument) {
     printf("%s\n", symbol && dladdr(symbol, &info) ? info.dli_fname : "?");
     for (size_t i = 0; i < bench_pattern_count; i++) {
         double ns;
-        tarn_status status = bench_measure(&bench_patterns[i], spec[0] ? spec : NULL, budget_ns, &ns);
+        tarn_status status = bench_measure(&bench_patterns[i], "cpu", spec[0] ? spec : NULL, budget_ns, &ns);
         if (status != TARN_OK) return tool_fail(BENCH_COMMAND, spec, status);
         printf("%.17g\n", ns);
     }

@@ -61,7 +61,7 @@ static const bench_pattern *pattern_named(const char *name) {
 static tarn_status measure_stack(stack_figures *stack, double budget_ns) {
     for (size_t k = 0; k < MEASURED; k++) {
         double ns;
-        tarn_status status = bench_measure(pattern_named(measured[k]), stack->spec, budget_ns, &ns);
+        tarn_status status = bench_measure(pattern_named(measured[k]), "cpu", stack->spec, budget_ns, &ns);
         if (status != TARN_OK) return status;
         if (stack->ns[k] == 0 || ns < stack->ns[k]) stack->ns[k] = ns;
     }

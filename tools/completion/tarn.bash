@@ -52,7 +52,7 @@ _tarn() {
     plan) options="--capacity --timeout --threads --alignment --output --svg --html --json --help" ;;
     convert) options="--to --help" ;;
     record) options="--min-size --output --help --" ;;
-    bench) options="alloc stacks replay record shapes plan graphs ops expr --allocator --data --json --largest --quick --svg --help" ;;
+    bench) options="alloc stacks replay record shapes plan graphs ops expr --allocator --data --device --json --largest --quick --svg --help" ;;
     esac
     if [[ $current == -* || $command == bench || $command == devices || $command == run ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
