@@ -88,6 +88,22 @@ typedef struct tarn_backend_host {
 
 typedef void (*tarn_host_function)(void *context);
 
+/* A box of bytes, as rectangular copies move it: rows of `width` bytes, `height` rows to a slice, `depth` slices. A pitch is how many bytes
+ * lie between the beginnings of two rows, or of two slices, and each side has its own. Where any of the three is 0 there is nothing to
+ * copy.
+ *
+ * A user may leave pitches 0: rows that lie side by side, slices too. A pitch of what there is one of is not looked at. Backends get boxes with all pitches in them, two rows or more, and rows
+ * as long as they can be: rows that lie side by side on both sides have become one, slices that do have become rows. Rows do not
+ * overlap: a row pitch is `width` at least, and a slice pitch (`height` - 1) × row pitch + `width`. */
+typedef struct tarn_box {
+    size_t struct_size;
+    size_t width;                                          /* bytes */
+    size_t height;                                         /* rows */
+    size_t depth;                                          /* slices */
+    size_t destination_row_pitch, destination_slice_pitch; /* bytes */
+    size_t source_row_pitch, source_slice_pitch;           /* bytes */
+} tarn_box;
+
 /* Who may do what could disturb a capture while it lasts: ask the host whether an event of the device is complete, or wait
  * for one. The first two are strict, and such a capture is ended on the thread that began it. */
 typedef enum tarn_capture_mode {
@@ -100,7 +116,8 @@ typedef enum tarn_graph_node_kind {
     TARN_GRAPH_NODE_COPY = 0,
     TARN_GRAPH_NODE_FILL,
     TARN_GRAPH_NODE_HOST_FUNCTION,
-    TARN_GRAPH_NODE_OPERATION
+    TARN_GRAPH_NODE_OPERATION,
+    TARN_GRAPH_NODE_COPY_BOX /* only where the backend has stream_copy_box, or no graphs of its own */
 } tarn_graph_node_kind;
 
 /* A piece of captured work. What its kind does not have is zero. */
@@ -115,6 +132,7 @@ typedef struct tarn_graph_node_info {
     tarn_host_function function;
     void *context;
     const tarn_backend_operation *operation; /* lives as long as the graph */
+    tarn_box box; /* as stream_copy_box gets it, or one row; `size` is how many bytes it has */
 } tarn_graph_node_info;
 
 /* Graphs of the driver's own (optional as a whole: `capture` in the table). The hardware layer captures by itself, on every
@@ -172,6 +190,10 @@ typedef struct tarn_backend_peer {
      * backend. Without it a host function of the stream waits, by event_synchronize of `owner`: a driver that cannot be called
      * from its own host functions needs this one. */
     tarn_status (*wait)(tarn_backend_stream *stream, tarn_backend_device *owner, tarn_backend_event *event);
+    /* (optional) As copy, for a box (stream_copy_box). Without it, and where it answers NOT_SUPPORTED with nothing enqueued, each row goes
+     * by `copy`. */
+    tarn_status (*copy_box)(tarn_backend_stream *stream, tarn_backend_device *destination_device, void *destination,
+                            tarn_backend_device *source_device, const void *source, const tarn_box *box);
 } tarn_backend_peer;
 
 /* Memory between processes (optional as a whole: `interprocess` in the table; a device that has it offers the kind SHARED).
@@ -301,6 +323,11 @@ typedef struct tarn_backend {
     /* (optional) As event_create, for an event that event_elapsed is never asked about, where the driver has such events and they cost
      * less. Without it event_create makes them. */
     tarn_status (*event_create_untimed)(tarn_backend_device *device, tarn_backend_event **out_event);
+
+    /* (optional) Copies a box between memory that the device can reach. Bytes of the two sides do not overlap, though their rows may take turns
+     * in one piece of memory. Without it, and where it answers NOT_SUPPORTED with nothing enqueued, each row goes by stream_copy. */
+    tarn_status (*stream_copy_box)(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                                   const void *source, const tarn_box *box);
 } tarn_backend;
 
 /* The name of the constant that a shared object exports. */

@@ -50,7 +50,8 @@ TARN_API tarn_graph *tarn_graph_retain(tarn_graph *graph);
 TARN_API tarn_status tarn_graph_release(tarn_graph *graph);
 /* Borrowed. */
 TARN_API tarn_device *tarn_graph_device(const tarn_graph *graph);
-/* Pieces of work that were captured, numbered from 0 in the order of the capture. 0 for NULL. */
+/* Pieces of work that were captured, numbered from 0 in the order of the capture. 0 for NULL. A box is one piece, but on a backend with graphs
+ * of its own and without copies of boxes, where each row is one. */
 TARN_API size_t tarn_graph_node_count(const tarn_graph *graph);
 /* Tells what was captured as number `node`; the caller sets struct_size. INVALID_ARGUMENT. */
 TARN_API tarn_status tarn_graph_node(const tarn_graph *graph, size_t node, tarn_graph_node_info *out_info);
@@ -75,6 +76,9 @@ TARN_API tarn_status tarn_graph_instance_launch(tarn_graph_instance *instance, t
  * size of 0 makes the node do nothing. */
 TARN_API tarn_status tarn_graph_instance_set_copy(tarn_graph_instance *instance, size_t node, void *destination,
                                                   const void *source, size_t size);
+/* Any box may take the place of any other. */
+TARN_API tarn_status tarn_graph_instance_set_copy_box(tarn_graph_instance *instance, size_t node, void *destination,
+                                                      const void *source, const tarn_box *box);
 TARN_API tarn_status tarn_graph_instance_set_fill(tarn_graph_instance *instance, size_t node, void *destination,
                                                   const void *pattern, size_t pattern_size, size_t size);
 TARN_API tarn_status tarn_graph_instance_set_host_function(tarn_graph_instance *instance, size_t node,

@@ -45,6 +45,12 @@ TARN_API tarn_status tarn_stream_synchronize(tarn_stream *stream);
 /* Copies `size` bytes in stream order between addresses that the stream's device can reach: its own memory, pinned memory, and that of
  * devices to which it has access (tarn_device_enable_peer). Ranges must not overlap. */
 TARN_API tarn_status tarn_stream_copy(tarn_stream *stream, void *destination, const void *source, size_t size);
+/* Copies a box of bytes (tarn/backend.h), the same way: one command where the device has such copies, else one for each row. A pitch of 0
+ * means that rows, or slices, lie side by side. INVALID_ARGUMENT: a row pitch is smaller than a row or a slice pitch smaller than a slice, a side is
+ * no range of memory or goes beyond the end of the allocation that it begins in, or the two sides have bytes in common; rows that take
+ * turns in one piece of memory are fine. Where a driver refuses a row, those before it have been enqueued. */
+TARN_API tarn_status tarn_stream_copy_box(tarn_stream *stream, void *destination, const void *source,
+                                          const tarn_box *box);
 /* Copies `size` bytes between memory of any two devices, in the order of `stream`, which belongs to one of them (NULL: the
  * destination's default stream). What is under way on another stream is tied to it by an event, as always. It is done by the first of
  * these that can be:
@@ -60,6 +66,9 @@ TARN_API tarn_status tarn_stream_copy(tarn_stream *stream, void *destination, co
  * captured and the devices are two. NOT_SUPPORTED: a device stores nothing, or has no pinned memory where that is needed. */
 TARN_API tarn_status tarn_copy(tarn_stream *stream, tarn_device *destination_device, void *destination,
                                tarn_device *source_device, const void *source, size_t size);
+/* The same for a box of bytes. Through pinned memory its rows go packed, many in one part. */
+TARN_API tarn_status tarn_copy_box(tarn_stream *stream, tarn_device *destination_device, void *destination,
+                                   tarn_device *source_device, const void *source, const tarn_box *box);
 /* Fills `size` bytes with a pattern of 1, 2, 4 or 8 bytes; `size` and the destination are multiples of `pattern_size`. The
  * pattern is copied before the call returns. */
 TARN_API tarn_status tarn_stream_fill(tarn_stream *stream, void *destination, const void *pattern, size_t pattern_size,

@@ -61,6 +61,8 @@ void hal_stream_keep_failure(tarn_stream *stream, tarn_status status);
 void hal_stream_run(tarn_stream *stream, tarn_host_function function, void *context);
 /* Notes that a later wait for the stream or its device is a real one. */
 void hal_stream_note_work(tarn_stream *stream);
+/* INVALID_ARGUMENT for NULL, else whether its device can be called. */
+tarn_status hal_stream_check(const tarn_stream *stream);
 /* INVALID_ARGUMENT unless these are `size` bytes that do not wrap and do not begin at NULL; `what` begins their name. */
 tarn_status hal_check_range(const tarn_device *device, const void *address, size_t size, const char *what);
 /* What can be wrong with the arguments of a copy and a fill; a size of 0 is right. */

@@ -1,15 +1,16 @@
 /* Graphs and their instances: what is launched, what can be changed in it, and how long each is kept.
  *
  * A graph is the list of nodes that a capture made, with those who lend it memory. An instance holds the same list until
- * it is changed, and then a copy: lists that launches hold are never written. What is released while it runs is put on a list of
- * its device, from where later calls take it down when its event is complete. */
+ * it is changed, and then a copy: lists that launches hold are never written. What is released while it runs is put off. */
 #include <stdio.h>
 #include <string.h>
 
+#include "base/box.h"
 #include "base/fill.h"
 #include "base/memory.h"
 #include "base/status.h"
 #include "base/structure.h"
+#include "hal/box.h"
 #include "hal/call.h"
 #include "hal/graph.h"
 #include "hal/operation.h"
@@ -180,6 +181,7 @@ static void run_nodes(void *context) {
         else if (node->kind == TARN_GRAPH_NODE_OPERATION) run_operation(node->operation);
         else if (node->size == 0) continue;
         else if (node->kind == TARN_GRAPH_NODE_COPY) memcpy(node->destination, node->source, node->size);
+        else if (node->kind == TARN_GRAPH_NODE_COPY_BOX) base_box_copy(node->destination, node->source, &node->box);
         else base_fill(node->destination, node->pattern, node->pattern_size, node->size);
     }
     hal_nodes_release(nodes);
@@ -192,6 +194,9 @@ static tarn_status enqueue_node(tarn_stream *stream, const tarn_graph_node_info 
     }
     if (node->kind == TARN_GRAPH_NODE_OPERATION) return hal_operation_enqueue_captured(stream, node->operation);
     if (node->size == 0) return TARN_OK;
+    if (node->kind == TARN_GRAPH_NODE_COPY_BOX) {
+        return hal_box_enqueue(stream, node->destination, node->source, &node->box);
+    }
     hal_stream_note_work(stream);
     if (node->kind == TARN_GRAPH_NODE_COPY) {
         return HAL_CALL(device, stream_copy, stream->handle, node->destination, node->source, node->size);
@@ -283,7 +288,7 @@ tarn_status tarn_graph_instance_launch(tarn_graph_instance *instance, tarn_strea
 
 /* Whether number `place` is there, and of the kind. Kinds and their number never change. */
 static tarn_status check_node(const tarn_graph_instance *instance, size_t place, tarn_graph_node_kind kind) {
-    static const char *const kinds[] = {"a copy", "a fill", "a host function", "an operation"};
+    static const char *const kinds[] = {"a copy", "a fill", "a host function", "an operation", "a copy of a box"};
     const hal_nodes *nodes = instance->graph->nodes;
     const char *name = instance->graph->device->name;
     if (place >= nodes->count) {
@@ -351,6 +356,17 @@ tarn_status tarn_graph_instance_set_copy(tarn_graph_instance *instance, size_t n
                         .kind = TARN_GRAPH_NODE_COPY, .destination = destination, .source = source, .size = size});
 }
 
+tarn_status tarn_graph_instance_set_copy_box(tarn_graph_instance *instance, size_t node, void *destination,
+                                             const void *source, const tarn_box *box) {
+    tarn_graph_node_info copied = {.kind = TARN_GRAPH_NODE_COPY_BOX, .destination = destination, .source = source};
+    tarn_status status = check_instance(instance);
+    if (status == TARN_OK) status = hal_box_read("graph_instance_set_copy_box", box, &copied.box);
+    if (status == TARN_OK) status = hal_box_check(instance->graph->device, destination, source, &copied.box);
+    if (status != TARN_OK) return status;
+    copied.size = hal_box_size(&copied.box);
+    return set_node(instance, node, &copied);
+}
+
 tarn_status tarn_graph_instance_set_fill(tarn_graph_instance *instance, size_t node, void *destination,
                                          const void *pattern, size_t pattern_size, size_t size) {
     tarn_status status = check_instance(instance);
@@ -374,43 +390,4 @@ tarn_status tarn_graph_instance_set_host_function(tarn_graph_instance *instance,
     return set_node(
         instance, node,
         &(tarn_graph_node_info){.kind = TARN_GRAPH_NODE_HOST_FUNCTION, .function = function, .context = context});
-}
-
-/* Putting off. */
-
-static bool has_finished(const hal_deferred *deferred) {
-    return deferred->order == NULL || hal_graph_order_is_over(deferred->order);
-}
-
-/* Work of the device must not take down what could be the last to keep the device. */
-static bool is_on_the_device(const tarn_device *device) {
-    const tarn_stream *running = hal_running_stream();
-    return running != NULL && running->device == device;
-}
-
-static void defer(hal_deferred *deferred) {
-    tarn_device *device = deferred->device;
-    pthread_mutex_lock(&device->lock);
-    deferred->next = atomic_load_explicit(&device->deferred, memory_order_relaxed);
-    atomic_store_explicit(&device->deferred, deferred, memory_order_relaxed);
-    pthread_mutex_unlock(&device->lock);
-}
-
-void hal_graph_destroy_or_defer(hal_deferred *deferred) {
-    if (!is_on_the_device(deferred->device) && has_finished(deferred)) deferred->destroy(deferred);
-    else defer(deferred);
-}
-
-void hal_graphs_reap_slowly(tarn_device *device) {
-    if (is_on_the_device(device)) return;
-    pthread_mutex_lock(&device->lock);
-    hal_deferred *deferred = atomic_load_explicit(&device->deferred, memory_order_relaxed);
-    atomic_store_explicit(&device->deferred, NULL, memory_order_relaxed);
-    pthread_mutex_unlock(&device->lock);
-    while (deferred != NULL) {
-        hal_deferred *next = deferred->next;
-        if (has_finished(deferred)) deferred->destroy(deferred);
-        else defer(deferred);
-        deferred = next;
-    }
 }

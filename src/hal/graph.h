@@ -141,6 +141,8 @@ hal_nodes *hal_nodes_retain(hal_nodes *nodes);
 void hal_nodes_release(hal_nodes *nodes);
 /* False when there is no host memory. */
 bool hal_nodes_add(hal_nodes *nodes, const hal_node *node);
+/* Has `count` more be added without fail. False when there is no host memory. */
+bool hal_nodes_reserve(hal_nodes *nodes, size_t count);
 /* A copy that nobody else holds, or NULL. */
 hal_nodes *hal_nodes_copy(hal_nodes *nodes);
 

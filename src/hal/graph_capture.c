@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "base/operation.h"
 #include "base/status.h"
+#include "hal/box.h"
 #include "hal/call.h"
 #include "hal/graph.h"
 
@@ -104,14 +105,37 @@ static tarn_status check_end(const tarn_stream *stream) {
     return TARN_OK;
 }
 
-/* Adds the work to the capture, and retains its clients; NULL when there is no host memory. */
-static hal_graph_clients *add_node(const tarn_stream *stream, const tarn_graph_node_info *work) {
-    hal_capture *capture = stream->capture;
+static bool add_node(const tarn_stream *stream, const tarn_graph_node_info *work) {
     hal_node node = {.work = *work, .stream = stream->capture_place, .before = *clock_of(stream)};
     node.clock = node.before.at[node.stream] + 1;
-    if (!hal_nodes_add(capture->nodes, &node)) return NULL;
+    if (!hal_nodes_add(stream->capture->nodes, &node)) return false;
     advance(stream);
-    return hal_graph_clients_retain(capture->clients);
+    return true;
+}
+
+static tarn_status add_row(void *context, void *destination, const void *source, size_t size) {
+    const tarn_graph_node_info row = {
+        .kind = TARN_GRAPH_NODE_COPY, .destination = destination, .source = source, .size = size};
+    return add_node(context, &row) ? TARN_OK : TARN_OUT_OF_MEMORY;
+}
+
+/* A backend with graphs of its own that knows no boxes is given rows. */
+static bool takes_only_rows(const tarn_device *device) {
+    return hal_native_is_offered(device) && device->table->stream_copy_box == NULL;
+}
+
+/* Adds the work to the capture, whole, and retains its clients; NULL when there is no host memory. */
+static hal_graph_clients *add_work(tarn_stream *stream, const tarn_graph_node_info *work) {
+    hal_capture *capture = stream->capture;
+    const tarn_box *box = &work->box;
+    bool is_added;
+    if (work->kind == TARN_GRAPH_NODE_COPY_BOX && takes_only_rows(stream->device)) {
+        is_added = hal_nodes_reserve(capture->nodes, box->height * box->depth) &&
+                   hal_box_each_row(work->destination, work->source, box, add_row, stream) == TARN_OK;
+    } else {
+        is_added = add_node(stream, work);
+    }
+    return is_added ? hal_graph_clients_retain(capture->clients) : NULL;
 }
 
 /* What hal_capture_wait does; true unless the wait is an ordinary one. */
@@ -259,7 +283,7 @@ bool hal_capture_work(tarn_stream *stream, const tarn_graph_node_info *node, tar
     tarn_device *device = stream->device;
     pthread_mutex_lock(&device->lock);
     hal_capture *capture = stream->capture;
-    hal_graph_clients *clients = capture != NULL ? add_node(stream, node) : NULL;
+    hal_graph_clients *clients = capture != NULL ? add_work(stream, node) : NULL;
     pthread_mutex_unlock(&device->lock);
     if (capture == NULL) return false;
     if (clients == NULL) {

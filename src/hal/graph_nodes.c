@@ -1,6 +1,7 @@
 /* Lists of nodes, and lists of those who lend memory to a graph: both counted, both filled while a capture lasts. */
 #include <string.h>
 
+#include "base/box.h"
 #include "base/memory.h"
 #include "base/operation.h"
 #include "hal/graph.h"
@@ -30,14 +31,19 @@ void hal_nodes_release(hal_nodes *nodes) {
     base_free(nodes);
 }
 
+bool hal_nodes_reserve(hal_nodes *nodes, size_t count) {
+    if (count <= nodes->capacity - nodes->count) return true;
+    size_t capacity = nodes->capacity == 0 ? 16 : nodes->capacity * 2;
+    if (capacity < nodes->count + count) capacity = nodes->count + count;
+    hal_node *items = base_reallocate(nodes->items, capacity, sizeof *items);
+    if (items == NULL) return false;
+    nodes->items = items;
+    nodes->capacity = capacity;
+    return true;
+}
+
 bool hal_nodes_add(hal_nodes *nodes, const hal_node *node) {
-    if (nodes->count == nodes->capacity) {
-        size_t capacity = nodes->capacity == 0 ? 16 : nodes->capacity * 2;
-        hal_node *items = base_reallocate(nodes->items, capacity, sizeof *items);
-        if (items == NULL) return false;
-        nodes->items = items;
-        nodes->capacity = capacity;
-    }
+    if (!hal_nodes_reserve(nodes, 1)) return false;
     nodes->items[nodes->count++] = *node;
     if (node->work.kind == TARN_GRAPH_NODE_OPERATION) nodes->has_operations = true;
     return true;
@@ -111,6 +117,14 @@ static void use(hal_graph_clients *clients, const void *address, size_t size, bo
 }
 
 void hal_graph_clients_use(hal_graph_clients *clients, const tarn_graph_node_info *node, bool is_captured) {
+    if (node->kind == TARN_GRAPH_NODE_COPY_BOX) {
+        const tarn_box *box = &node->box;
+        if (node->size == 0) return;
+        use(clients, node->destination, base_box_span(box, box->destination_row_pitch, box->destination_slice_pitch),
+            is_captured);
+        use(clients, node->source, base_box_span(box, box->source_row_pitch, box->source_slice_pitch), is_captured);
+        return;
+    }
     if (node->kind != TARN_GRAPH_NODE_OPERATION) {
         use(clients, node->destination, node->size, is_captured);
         use(clients, node->source, node->size, is_captured);

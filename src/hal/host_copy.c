@@ -1,9 +1,9 @@
 /* Bytes to and from the host. */
 #include "hal/host_copy.h"
 
-#include <string.h>
-
+#include "base/box.h"
 #include "base/status.h"
+#include "hal/box.h"
 #include "hal/graph.h"
 #include "hal/memory.h"
 
@@ -21,38 +21,42 @@ static tarn_status check(const tarn_stream *stream) {
                      tarn_device_name(device));
 }
 
-static tarn_status move(tarn_stream *stream, void *destination, const void *source, size_t size) {
-    tarn_status status = tarn_stream_copy(stream, destination, source, size);
+/* One part after the other through pinned memory, where its rows lie side by side. */
+typedef struct passage {
+    tarn_stream *stream;
+    char *device, *host, *pinned;
+} passage;
+
+static tarn_status move(tarn_stream *stream, void *destination, const void *source, const tarn_box *part) {
+    tarn_status status = tarn_stream_copy_box(stream, destination, source, part);
     return status == TARN_OK ? tarn_stream_synchronize(stream) : status;
 }
 
-static tarn_status write_parts(tarn_stream *stream, char *destination, const char *host, size_t size, void *pinned) {
-    tarn_status status = TARN_OK;
-    for (size_t done = 0, part; done < size && status == TARN_OK; done += part) {
-        part = size - done < PART ? size - done : PART;
-        memcpy(pinned, host + done, part);
-        status = move(stream, destination + done, pinned, part);
-    }
+static tarn_status write_part(void *context, const tarn_box *part, size_t device_offset, size_t host_offset) {
+    const passage *self = context;
+    const tarn_box in = hal_box_with_packed_destination(part), out = hal_box_with_packed_source(part);
+    base_box_copy(self->pinned, self->host + host_offset, &in);
+    return move(self->stream, self->device + device_offset, self->pinned, &out);
+}
+
+static tarn_status read_part(void *context, const tarn_box *part, size_t host_offset, size_t device_offset) {
+    const passage *self = context;
+    const tarn_box in = hal_box_with_packed_destination(part), out = hal_box_with_packed_source(part);
+    tarn_status status = move(self->stream, self->pinned, self->device + device_offset, &in);
+    if (status == TARN_OK) base_box_copy(self->host + host_offset, self->pinned, &out);
     return status;
 }
 
-static tarn_status read_parts(tarn_stream *stream, const char *source, char *host, size_t size, void *pinned) {
-    tarn_status status = TARN_OK;
-    for (size_t done = 0, part; done < size && status == TARN_OK; done += part) {
-        part = size - done < PART ? size - done : PART;
-        status = move(stream, pinned, source + done, part);
-        if (status == TARN_OK) memcpy(host + done, pinned, part);
-    }
-    return status;
-}
-
-/* Pinned memory for a piece of `size` bytes, or for parts of it. */
-static tarn_status begin_parts(tarn_device *device, size_t size, void **out_pinned) {
-    return hal_memory_allocate(device, TARN_MEMORY_PINNED, size < PART ? size : PART, 0, out_pinned);
-}
-
-static tarn_status end_parts(tarn_device *device, size_t size, void *pinned, tarn_status status) {
-    tarn_status freed = hal_memory_free(device, TARN_MEMORY_PINNED, pinned, size < PART ? size : PART);
+/* Has `move_part` called for parts of the box, with pinned memory. */
+static tarn_status pass(passage *self, const tarn_box *box, hal_box_part move_part) {
+    tarn_device *device = self->stream->device;
+    size_t size = hal_box_size(box) < PART ? hal_box_size(box) : PART;
+    void *pinned;
+    tarn_status status = hal_memory_allocate(device, TARN_MEMORY_PINNED, size, 0, &pinned);
+    if (status != TARN_OK) return status;
+    self->pinned = pinned;
+    status = hal_box_each_part(box, PART, move_part, self);
+    tarn_status freed = hal_memory_free(device, TARN_MEMORY_PINNED, pinned, size);
     return status == TARN_OK ? freed : status;
 }
 
@@ -61,32 +65,36 @@ static bool is_reachable(const tarn_stream *stream) {
     return hal_device_has_feature(stream->device, TARN_FEATURE_HOST_ACCESS);
 }
 
-tarn_status hal_host_write(tarn_stream *stream, void *destination, const void *host, size_t size) {
+tarn_status hal_host_write_box(tarn_stream *stream, void *destination, const void *host, const tarn_box *box) {
     tarn_status status = check(stream);
-    if (status != TARN_OK || size == 0) return status;
+    if (status != TARN_OK || hal_box_is_empty(box)) return status;
     if (!is_reachable(stream)) {
-        void *pinned;
-        status = begin_parts(stream->device, size, &pinned);
-        if (status != TARN_OK) return status;
-        status = write_parts(stream, destination, host, size, pinned);
-        return end_parts(stream->device, size, pinned, status);
+        passage through = {.stream = stream, .device = destination, .host = (char *)(uintptr_t)host};
+        return pass(&through, box, write_part);
     }
     status = tarn_stream_synchronize(stream);
-    if (status == TARN_OK) memcpy(destination, host, size);
+    if (status == TARN_OK) base_box_copy(destination, host, box);
     return status;
 }
 
-tarn_status hal_host_read(tarn_stream *stream, const void *source, void *out_host, size_t size) {
+tarn_status hal_host_read_box(tarn_stream *stream, const void *source, void *out_host, const tarn_box *box) {
     tarn_status status = check(stream);
-    if (status != TARN_OK || size == 0) return status;
+    if (status != TARN_OK || hal_box_is_empty(box)) return status;
     if (!is_reachable(stream)) {
-        void *pinned;
-        status = begin_parts(stream->device, size, &pinned);
-        if (status != TARN_OK) return status;
-        status = read_parts(stream, source, out_host, size, pinned);
-        return end_parts(stream->device, size, pinned, status);
+        passage through = {.stream = stream, .device = (char *)(uintptr_t)source, .host = out_host};
+        return pass(&through, box, read_part);
     }
     status = tarn_stream_synchronize(stream);
-    if (status == TARN_OK) memcpy(out_host, source, size);
+    if (status == TARN_OK) base_box_copy(out_host, source, box);
     return status;
+}
+
+tarn_status hal_host_write(tarn_stream *stream, void *destination, const void *host, size_t size) {
+    const tarn_box row = hal_box_of(size);
+    return hal_host_write_box(stream, destination, host, &row);
+}
+
+tarn_status hal_host_read(tarn_stream *stream, const void *source, void *out_host, size_t size) {
+    const tarn_box row = hal_box_of(size);
+    return hal_host_read_box(stream, source, out_host, &row);
 }

@@ -11,5 +11,8 @@
 tarn_status hal_host_write(tarn_stream *stream, void *destination, const void *host, size_t size);
 /* From the device's to host memory. */
 tarn_status hal_host_read(tarn_stream *stream, const void *source, void *out_host, size_t size);
+/* The same for boxes that hal_box_read has read. */
+tarn_status hal_host_write_box(tarn_stream *stream, void *destination, const void *host, const tarn_box *box);
+tarn_status hal_host_read_box(tarn_stream *stream, const void *source, void *out_host, const tarn_box *box);
 
 #endif

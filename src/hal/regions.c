@@ -55,6 +55,15 @@ bool hal_region_containing(tarn_device *device, const void *address, size_t size
     return contains;
 }
 
+bool hal_region_is_left(tarn_device *device, const void *address, size_t size) {
+    uintptr_t start = (uintptr_t)address;
+    pthread_mutex_lock(&device->region_lock);
+    const base_range *range = base_range_containing(device->regions, start);
+    bool is_left = range != NULL && size > range->size - (start - range->start);
+    pthread_mutex_unlock(&device->region_lock);
+    return is_left;
+}
+
 bool hal_region_holds(tarn_device *device, int kind, const void *address, size_t size) {
     hal_region region;
     return hal_region_containing(device, address, size, &region) && region.kind == kind;

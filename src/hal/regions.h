@@ -25,6 +25,8 @@ tarn_status hal_region_add(tarn_device *device, hal_region *region, int kind, vo
                            size_t alignment, bool *out_is_apart);
 /* Whether [address, address + size) lies in one living region of that kind. */
 bool hal_region_holds(tarn_device *device, int kind, const void *address, size_t size);
+/* Whether `address` lies in a living region that ends before `address + size`. */
+bool hal_region_is_left(tarn_device *device, const void *address, size_t size);
 /* Copies the living region that [address, address + size) lies in; false when there is none. */
 bool hal_region_containing(tarn_device *device, const void *address, size_t size, hal_region *out_region);
 /* Takes the region out, to be destroyed or put back. INVALID_ARGUMENT when none starts there with that kind and size. */

@@ -52,7 +52,7 @@ void hal_stream_keep_failure(tarn_stream *stream, tarn_status status) {
     keep_failure(&stream->device->failure, status);
 }
 
-static tarn_status check_stream(const tarn_stream *stream) {
+tarn_status hal_stream_check(const tarn_stream *stream) {
     if (stream == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the stream is NULL");
     return hal_device_check(stream->device);
 }
@@ -194,7 +194,7 @@ static tarn_status enqueue_work(const host_work *work) {
 }
 
 tarn_status tarn_stream_enqueue(tarn_stream *stream, tarn_host_function function, void *context) {
-    tarn_status status = check_stream(stream);
+    tarn_status status = hal_stream_check(stream);
     if (status != TARN_OK) return status;
     if (function == NULL)
         return base_fail(TARN_INVALID_ARGUMENT, "%s: the function to run is NULL", stream->device->name);
@@ -215,7 +215,7 @@ static tarn_status record(tarn_stream *stream, tarn_event *event) {
 }
 
 tarn_status tarn_stream_record(tarn_stream *stream, tarn_event **inout_event) {
-    tarn_status status = check_stream(stream);
+    tarn_status status = hal_stream_check(stream);
     if (status != TARN_OK) return status;
     if (inout_event == NULL)
         return base_fail(TARN_INVALID_ARGUMENT, "%s: the place for the event is NULL", stream->device->name);
@@ -233,7 +233,7 @@ tarn_status tarn_stream_record(tarn_stream *stream, tarn_event **inout_event) {
 }
 
 tarn_status tarn_stream_wait(tarn_stream *stream, tarn_event *event) {
-    tarn_status status = check_stream(stream);
+    tarn_status status = hal_stream_check(stream);
     if (status != TARN_OK) return status;
     if (event == NULL)
         return base_fail(TARN_INVALID_ARGUMENT, "%s: the event to wait for is NULL", stream->device->name);
@@ -260,7 +260,7 @@ tarn_status tarn_stream_wait(tarn_stream *stream, tarn_event *event) {
 }
 
 tarn_status tarn_stream_synchronize(tarn_stream *stream) {
-    tarn_status status = check_stream(stream);
+    tarn_status status = hal_stream_check(stream);
     if (status != TARN_OK) return status;
     tarn_device *device = stream->device;
     if (running_stream == stream) {
@@ -313,7 +313,7 @@ tarn_status hal_check_fill(const tarn_device *device, const void *destination, c
 }
 
 tarn_status tarn_stream_copy(tarn_stream *stream, void *destination, const void *source, size_t size) {
-    tarn_status status = check_stream(stream);
+    tarn_status status = hal_stream_check(stream);
     if (status == TARN_OK) status = hal_check_copy(stream->device, destination, source, size);
     if (status != TARN_OK || size == 0) return status;
     tarn_graph_node_info node = {
@@ -325,7 +325,7 @@ tarn_status tarn_stream_copy(tarn_stream *stream, void *destination, const void 
 
 tarn_status tarn_stream_fill(tarn_stream *stream, void *destination, const void *pattern, size_t pattern_size,
                              size_t size) {
-    tarn_status status = check_stream(stream);
+    tarn_status status = hal_stream_check(stream);
     if (status == TARN_OK) status = hal_check_fill(stream->device, destination, pattern, pattern_size, size);
     if (status != TARN_OK || size == 0) return status;
     tarn_graph_node_info node = {

@@ -67,7 +67,7 @@ static tarn_status check_virtual_functions(const tarn_backend *table) {
 typedef struct inner_table {
     const char *what;   /* "graphs": how sentences call it */
     size_t offset;      /* of the pointer to it */
-    size_t struct_size; /* of the inner table, whose first member says how large it is */
+    size_t struct_size; /* of the inner table as it was at first; its first member says how large it is */
     const required_function *functions;
     size_t function_count;
 } inner_table;
@@ -99,7 +99,8 @@ static const required_function operation_functions[] = {
 static const inner_table inner_tables[] = {
     {"graphs", offsetof(tarn_backend, capture), sizeof(tarn_backend_capture), capture_functions,
      LENGTH(capture_functions)},
-    {"peers", offsetof(tarn_backend, peer), sizeof(tarn_backend_peer), peer_functions, LENGTH(peer_functions)},
+    {"peers", offsetof(tarn_backend, peer), offsetof(tarn_backend_peer, copy_box), peer_functions,
+     LENGTH(peer_functions)},
     {"memory between processes", offsetof(tarn_backend, interprocess), sizeof(tarn_backend_interprocess),
      interprocess_functions, LENGTH(interprocess_functions)},
     {"operations", offsetof(tarn_backend, operations), sizeof(tarn_backend_operations), operation_functions,

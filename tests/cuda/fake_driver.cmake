@@ -29,3 +29,7 @@ tarn_test_on_fake_driver(limits cuda:0 0)
 tarn_test_on_fake_driver(statistics cuda:0 0)
 tarn_test_on_fake_driver(arena cuda:0 0)
 tarn_test_on_fake_driver(pool cuda:1 0)
+
+add_test(NAME cuda.hal_box COMMAND test_hal_box)
+tarn_test_properties(cuda.hal_box)
+set_tests_properties(cuda.hal_box PROPERTIES ENVIRONMENT "${fake_driver_environment};TARN_TEST_DEVICE=cuda:0")

@@ -102,6 +102,14 @@ static void copies_have_the_vendors_layout(void **state) {
     SAME_PLACE(driver_copy, width, CUDA_MEMCPY3D, WidthInBytes);
     SAME_PLACE(driver_copy, height, CUDA_MEMCPY3D, Height);
     SAME_PLACE(driver_copy, depth, CUDA_MEMCPY3D, Depth);
+    SAME_SIZE(driver_peer_copy, CUDA_MEMCPY3D_PEER);
+    SAME_PLACE(driver_peer_copy, source.context, CUDA_MEMCPY3D_PEER, srcContext);
+    SAME_PLACE(driver_peer_copy, source.device, CUDA_MEMCPY3D_PEER, srcDevice);
+    SAME_PLACE(driver_peer_copy, source.height, CUDA_MEMCPY3D_PEER, srcHeight);
+    SAME_PLACE(driver_peer_copy, destination.context, CUDA_MEMCPY3D_PEER, dstContext);
+    SAME_PLACE(driver_peer_copy, destination.device, CUDA_MEMCPY3D_PEER, dstDevice);
+    SAME_PLACE(driver_peer_copy, destination.height, CUDA_MEMCPY3D_PEER, dstHeight);
+    SAME_PLACE(driver_peer_copy, depth, CUDA_MEMCPY3D_PEER, Depth);
 }
 
 static void errors_have_the_vendors_numbers(void **state) {

@@ -34,6 +34,14 @@ static tarn_status judge(run *self, tarn_status status, const char *call) {
         if (TRY(call) != TARN_OK && self->wanted != TARN_DEVICE_LOST) assert_ok(call); \
     } while (0)
 
+/* Three slices, which are three copies of the driver's. */
+static const tarn_box box = {.struct_size = sizeof box,
+                             .width = 10,
+                             .height = 4,
+                             .depth = 3,
+                             .destination_row_pitch = 12,
+                             .destination_slice_pitch = 50};
+
 static void use_memory(run *self) {
     const tarn_memory_kind kinds[] = {TARN_MEMORY_DEVICE, TARN_MEMORY_PINNED, TARN_MEMORY_MANAGED};
     void *places[3] = {NULL}, *aligned = NULL;
@@ -45,6 +53,7 @@ static void use_memory(run *self) {
         TRY(tarn_stream_fill(self->stream, places[0], "abcd", 4, SIZE));
         TRY(tarn_stream_fill(self->stream, places[0], "a", 1, SIZE));
         TRY(tarn_stream_copy(self->stream, places[1], places[0], SIZE));
+        TRY(tarn_stream_copy_box(self->stream, places[1], places[0], &box));
         /* What was enqueued has run before its memory goes. */
         if (TRY(tarn_stream_synchronize(self->stream)) == TARN_OK && self->failures == 0)
             assert_int_equal(*(char *)places[1], 'a');
@@ -99,6 +108,7 @@ static void use_graph(run *self) {
     if (TRY(tarn_stream_begin_capture(self->stream, TARN_CAPTURE_GLOBAL)) == TARN_OK) {
         TRY(tarn_stream_fill(self->stream, memory, "ab", 1, SIZE));
         TRY(tarn_stream_copy(self->stream, (char *)memory + SIZE / 2, memory, SIZE / 2));
+        TRY(tarn_stream_copy_box(self->stream, memory, (char *)memory + SIZE / 2, &box));
         TRY(tarn_stream_enqueue(self->stream, count_up, &count));
         TRY(tarn_stream_end_capture(self->stream, &graph));
     }
@@ -128,6 +138,7 @@ static void use_peer(run *self) {
     bool is_enabled = TRY(tarn_device_enable_peer(self->device, other)) == TARN_OK;
     if (ours != NULL && theirs != NULL) {
         TRY(tarn_copy(self->stream, self->device, ours, other, theirs, SIZE));
+        TRY(tarn_copy_box(self->stream, self->device, ours, other, theirs, &box));
         if (is_enabled) TRY(tarn_stream_copy(self->stream, ours, theirs, SIZE));
         if (TRY(tarn_stream_synchronize(self->stream)) != TARN_OK) assert_ok(tarn_stream_synchronize(self->stream));
     }

@@ -27,6 +27,7 @@ typedef CUmemAllocationProp driver_allocation;
 typedef CUmemAccessDesc driver_access;
 typedef CUmemPoolProps driver_pool_properties;
 typedef CUDA_MEMCPY3D driver_copy;
+typedef CUDA_MEMCPY3D_PEER driver_peer_copy;
 typedef CUDA_MEMSET_NODE_PARAMS driver_fill;
 typedef CUDA_HOST_NODE_PARAMS driver_host_node;
 

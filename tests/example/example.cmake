@@ -17,3 +17,8 @@ foreach(suite contract lifetime statistics streams)
     set_property(TEST example.memory_${suite} APPEND PROPERTY ENVIRONMENT TARN_TEST_DEVICE=example
         TARN_BACKEND_PATH=${PROJECT_BINARY_DIR}/tests/plugins/example)
 endforeach()
+# It has no copies of boxes: they go row by row.
+add_test(NAME example.box COMMAND test_hal_box)
+tarn_test_properties(example.box)
+set_property(TEST example.box APPEND PROPERTY ENVIRONMENT TARN_TEST_DEVICE=example
+    TARN_BACKEND_PATH=${PROJECT_BINARY_DIR}/tests/plugins/example)

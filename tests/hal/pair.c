@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/box.h"
 #include "check.h"
 #include "scripted.h"
 
@@ -60,6 +61,23 @@ static tarn_status copy_across(tarn_backend_stream *stream, tarn_backend_device 
     return TARN_OK;
 }
 
+/* A box as backends get it: two rows at least, none of which could be joined to the next. */
+static tarn_status move_box(void *destination, const void *source, const tarn_box *box) {
+    if (box->width == 0 || box->height < 2 || box->depth == 0) pair.violations++;
+    if (box->destination_row_pitch == box->width && box->source_row_pitch == box->width) pair.violations++;
+    base_box_copy(destination, source, box);
+    return TARN_OK;
+}
+
+static tarn_status copy_box_across(tarn_backend_stream *stream, tarn_backend_device *destination_device,
+                                   void *destination, tarn_backend_device *source_device, const void *source,
+                                   const tarn_box *box) {
+    if (stream == NULL || destination_device == source_device) pair.violations++;
+    if (pair.copy_box != TARN_OK) return pair.copy_box;
+    pair.peer_boxes++;
+    return move_box(destination, source, box);
+}
+
 static tarn_status wait_across(tarn_backend_stream *stream, tarn_backend_device *owner, tarn_backend_event *event) {
     if (stream == NULL || owner == NULL || event == NULL) pair.violations++;
     if (pair.wait == TARN_OK) pair.peer_waits++;
@@ -73,6 +91,18 @@ static const tarn_backend_peer whole = {
     .disable = disable,
     .copy = copy_across,
     .wait = wait_across,
+    .copy_box = copy_box_across,
+};
+
+/* As long as the table was before it had boxes; what follows is somebody else's. */
+static const tarn_backend_peer older = {
+    .struct_size = offsetof(tarn_backend_peer, copy_box),
+    .can_access = can_access,
+    .enable = enable,
+    .disable = disable,
+    .copy = copy_across,
+    .wait = wait_across,
+    .copy_box = copy_box_across,
 };
 
 /* Without what is optional. */
@@ -96,21 +126,30 @@ static tarn_status stream_copy(tarn_backend_device *device, tarn_backend_stream 
     return TARN_OK;
 }
 
+static tarn_status stream_copy_box(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                                   const void *source, const tarn_box *box) {
+    (void)device, (void)stream;
+    if (pair.stream_copy_box != TARN_OK) return pair.stream_copy_box;
+    pair.boxes++;
+    return move_box(destination, source, box);
+}
+
 void pair_reset(void) {
     scripted_reset();
     memset(&pair, 0, sizeof pair);
 }
 
 void pair_install(void) {
-    static tarn_backend tables[3];
-    static const char *const names[3] = {"pair", "plain", "alone"};
-    static const tarn_backend_peer *const peers[3] = {&whole, &plain, NULL};
+    static tarn_backend tables[4];
+    static const char *const names[4] = {"pair", "boxless", "plain", "alone"};
+    static const tarn_backend_peer *const peers[4] = {&whole, &older, &plain, NULL};
     static bool is_installed;
     pair_reset();
-    for (int i = 0; i < 3 && !is_installed; i++) {
+    for (int i = 0; i < 4 && !is_installed; i++) {
         tables[i] = scripted_table(names[i]);
         tables[i].device_properties = properties;
         tables[i].stream_copy = stream_copy;
+        if (i == 0) tables[i].stream_copy_box = stream_copy_box;
         tables[i].peer = peers[i];
         assert_ok(tarn_backend_register(&tables[i]));
     }

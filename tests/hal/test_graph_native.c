@@ -228,12 +228,59 @@ static void half_a_table_of_graphs_is_refused_whole(void **state) {
     assert_fails(tarn_backend_register(&half_table), TARN_INVALID_ARGUMENT);
 }
 
+/* A backend that knows no boxes is given their rows, and never a kind of work that it does not know. */
+static void boxes_become_rows_where_the_backend_has_none(void **state) {
+    (void)state;
+    static unsigned char bytes[256], expected[256];
+    tarn_graph *graph = NULL;
+    tarn_graph_instance *instance = NULL;
+    const tarn_box box = {.struct_size = sizeof box,
+                          .width = 3,
+                          .height = 2,
+                          .depth = 2,
+                          .destination_row_pitch = 5,
+                          .destination_slice_pitch = 16,
+                          .source_row_pitch = 8};
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = expected[i] = (unsigned char)i;
+    for (size_t z = 0; z < 2; z++)
+        for (size_t y = 0; y < 2; y++) memcpy(expected + z * 16 + y * 5, bytes + 100 + z * 16 + y * 8, 3);
+    memcpy(expected + 50, expected, 3);
+    for (unsigned long n = 0;; n++) {
+        assert_ok(tarn_stream_begin_capture(first, TARN_CAPTURE_RELAXED));
+        base_memory_fail_at(n, 0);
+        tarn_status status = tarn_stream_copy_box(first, bytes, bytes + 100, &box);
+        unsigned long requests = base_memory_requests();
+        base_memory_fail_at(0, 0);
+        if (n > 0 && requests >= n) {
+            assert_int_equal(status, TARN_OUT_OF_MEMORY);
+            assert_ok(tarn_stream_end_capture(first, &graph));
+            assert_int_equal(tarn_graph_node_count(graph), 0);
+            assert_ok(tarn_graph_release(graph));
+            continue;
+        }
+        assert_ok(status);
+        if (n > 0) break;
+        assert_ok(tarn_stream_abort_capture(first));
+    }
+    assert_ok(tarn_stream_copy(first, bytes + 50, bytes, 3));
+    assert_ok(tarn_stream_end_capture(first, &graph));
+    assert_int_equal(tarn_graph_node_count(graph), 5);
+    assert_ok(tarn_graph_instantiate(graph, &instance));
+    assert_ok(tarn_graph_instance_launch(instance, first));
+    assert_memory_equal(bytes, expected, sizeof bytes);
+    assert_fails(tarn_graph_instance_set_copy_box(instance, 0, bytes, bytes + 100, &box), TARN_INVALID_ARGUMENT);
+    assert_sentence("node 0 of the graph is a copy and cannot become a copy of a box");
+    assert_ok(tarn_graph_instance_release(instance));
+    assert_ok(tarn_graph_release(graph));
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(the_backend_gets_the_work_and_its_order, reset),
         cmocka_unit_test_setup(copies_and_fills_are_the_backends, reset),
         cmocka_unit_test_setup(a_backend_that_fails_changes_nothing, reset),
         cmocka_unit_test_setup(half_a_table_of_graphs_is_refused_whole, reset),
+        cmocka_unit_test_setup(boxes_become_rows_where_the_backend_has_none, reset),
     };
     return cmocka_run_group_tests_name("hal graph native", tests, open_device, close_device);
 }

@@ -324,6 +324,7 @@ static void each_driver_call_can_be_made_to_fail(void **state) { /* faults 24, 2
         "granules_release", "virtual_map",   "virtual_unmap",     "stream_create",      "stream_host_function",
         "stream_copy",      "stream_fill",   "stream_wait",       "event_create",       "event_record",
         "event_query",      "event_elapsed", "event_synchronize", "stream_synchronize", "device_synchronize",
+        "stream_copy_box",
     };
     for (size_t i = 0; i < sizeof calls / sizeof calls[0]; i++) {
         char name[128];
@@ -333,6 +334,8 @@ static void each_driver_call_can_be_made_to_fail(void **state) { /* faults 24, 2
         void *memory = NULL;
         char *range = NULL;
         char bytes[16] = {0};
+        const tarn_box box = {
+            .struct_size = sizeof box, .width = 2, .height = 4, .depth = 1, .destination_row_pitch = 100};
         tarn_backend_granule granule = 0;
         tarn_stream *stream = NULL;
         tarn_event *event = NULL;
@@ -356,6 +359,7 @@ static void each_driver_call_can_be_made_to_fail(void **state) { /* faults 24, 2
         TRY(tarn_stream_create(device, &stream));
         TRY(tarn_stream_enqueue(stream, gate_pass, &opened));
         TRY(tarn_stream_copy(stream, range, bytes, sizeof bytes));
+        TRY(tarn_stream_copy_box(stream, range, bytes, &box));
         TRY(tarn_stream_fill(stream, range, bytes, 1, 64));
         TRY(tarn_stream_record(stream, &event));
         TRY(tarn_stream_wait(tarn_device_default_stream(device), event));

@@ -43,6 +43,7 @@ if(TARGET tarn_opencl)
     foreach(suite contract streams statistics limits lifetime)
         tarn_test_on_opencl(memory_${suite} test_memory_${suite} opencl:0,memory=buffer)
     endforeach()
+    tarn_test_on_opencl(box test_hal_box "opencl:0,opencl:0,memory=buffer")
     # Each kernel is compiled when it is first needed, so that little of each suite is done.
     tarn_test_on_opencl(elementwise test_tensor_operation_elementwise opencl:0)
     tarn_test_on_opencl(reduce test_tensor_operation_reduce opencl:0)

@@ -62,9 +62,26 @@ static void platforms_without_devices_are_told(void **state) {
 
 static void no_work(void *context) { (void)context; }
 
+/* Boxes to and from pinned memory, within one allocation, and from one to another. */
+static tarn_status move_boxes(tarn_device *device, tarn_stream *stream, char *memory, char *pinned) {
+    const tarn_box box = {.struct_size = sizeof box, .width = 5, .height = 3, .depth = 1, .destination_row_pitch = 8};
+    void *other = NULL;
+    tarn_status status = hal_memory_allocate(device, TARN_MEMORY_DEVICE, 1000, 0, &other);
+    if (status != TARN_OK) return status;
+    status = tarn_stream_copy_box(stream, memory, pinned, &box);
+    if (status == TARN_OK) status = tarn_stream_copy_box(stream, memory + 100, memory, &box);
+    if (status == TARN_OK) status = tarn_stream_copy_box(stream, other, memory, &box);
+    if (status == TARN_OK) status = tarn_stream_copy_box(stream, pinned, memory, &box);
+    tarn_status synchronized = tarn_stream_synchronize(stream);
+    tarn_status freed = hal_memory_free(device, TARN_MEMORY_DEVICE, other, 1000);
+    if (status == TARN_OK) status = synchronized;
+    return status == TARN_OK ? freed : status;
+}
+
 static tarn_status work_on(tarn_device *device, tarn_stream *stream, char *memory, char *pinned) {
     tarn_event *event = NULL;
     tarn_status status = tarn_stream_copy(stream, memory, pinned, 100);
+    if (status == TARN_OK) status = move_boxes(device, stream, memory, pinned);
     if (status == TARN_OK) status = tarn_stream_record(stream, &event);
     if (status == TARN_OK) status = tarn_stream_wait(tarn_device_default_stream(device), event);
     if (status == TARN_OK) status = tarn_event_synchronize(event);
@@ -131,6 +148,10 @@ static int sweep_all(void *context) {
         "clEnqueueSVMMemcpy",
         "clEnqueueWriteBuffer",
         "clEnqueueReadBuffer",
+        "clEnqueueWriteBufferRect",
+        "clEnqueueReadBufferRect",
+        "clEnqueueCopyBufferRect",
+        "clEnqueueNDRangeKernel",
         "clEnqueueMarkerWithWaitList",
         "clEnqueueBarrierWithWaitList",
         "clCreateUserEvent",

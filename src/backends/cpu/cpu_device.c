@@ -117,6 +117,7 @@ const tarn_backend cpu_backend = {
     .stream_copy = cpu_stream_copy,
     .stream_fill = cpu_stream_fill,
     .stream_wait = cpu_stream_wait,
+    .stream_copy_box = cpu_stream_copy_box,
     .event_create = cpu_event_create,
     .event_destroy = cpu_event_destroy,
     .event_record = cpu_event_record,

@@ -44,11 +44,19 @@ struct cpu_point {
 typedef enum cpu_task_kind {
     CPU_TASK_FUNCTION,
     CPU_TASK_COPY,
+    CPU_TASK_COPY_BOX,
     CPU_TASK_FILL,
     CPU_TASK_OPERATION,
     CPU_TASK_REACH,
     CPU_TASK_WAIT
 } cpu_task_kind;
+
+/* A copy of a box: apart, so that other tasks are small. */
+typedef struct cpu_box_copy {
+    void *destination;
+    const void *source;
+    tarn_box box;
+} cpu_box_copy;
 
 /* One piece of a stream's work. */
 typedef struct cpu_task {
@@ -63,6 +71,7 @@ typedef struct cpu_task {
             const void *source;
             size_t size;
         } copy;
+        cpu_box_copy *box; /* owned */
         struct {
             void *destination;
             unsigned char pattern[8];
@@ -224,6 +233,8 @@ tarn_status cpu_stream_copy(tarn_backend_device *device, tarn_backend_stream *st
                             const void *source, size_t size);
 tarn_status cpu_stream_fill(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                             const void *pattern, size_t pattern_size, size_t size);
+tarn_status cpu_stream_copy_box(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                                const void *source, const tarn_box *box);
 tarn_status cpu_stream_wait(tarn_backend_device *device, tarn_backend_stream *stream, tarn_backend_event *event);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "backends/cpu/compute/compute.h"
 #include "backends/cpu/cpu_internal.h"
+#include "base/box.h"
 #include "base/fill.h"
 #include "base/memory.h"
 
@@ -21,6 +22,10 @@ void cpu_task_run(tarn_backend_stream *stream, const cpu_task *task) {
     switch (task->kind) {
     case CPU_TASK_FUNCTION: task->work.host.function(task->work.host.context); break;
     case CPU_TASK_COPY: memcpy(task->work.copy.destination, task->work.copy.source, task->work.copy.size); break;
+    case CPU_TASK_COPY_BOX:
+        base_box_copy(task->work.box->destination, task->work.box->source, &task->work.box->box);
+        base_free(task->work.box);
+        break;
     case CPU_TASK_FILL:
         base_fill(task->work.fill.destination, task->work.fill.pattern, task->work.fill.pattern_size,
                   task->work.fill.size);

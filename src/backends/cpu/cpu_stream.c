@@ -106,6 +106,18 @@ tarn_status cpu_stream_fill(tarn_backend_device *device, tarn_backend_stream *st
     return cpu_queue_add(stream, &task);
 }
 
+tarn_status cpu_stream_copy_box(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                                const void *source, const tarn_box *box) {
+    (void)device;
+    cpu_box_copy *copy = base_allocate(1, sizeof *copy);
+    if (copy == NULL) return cpu_fail(TARN_OUT_OF_MEMORY, "no host memory to enqueue a copy");
+    *copy = (cpu_box_copy){.destination = destination, .source = source, .box = *box};
+    cpu_task task = {.kind = CPU_TASK_COPY_BOX, .work.box = copy};
+    tarn_status status = cpu_queue_add(stream, &task);
+    if (status != TARN_OK) base_free(copy);
+    return status;
+}
+
 tarn_status cpu_stream_wait(tarn_backend_device *device, tarn_backend_stream *stream, tarn_backend_event *event) {
     (void)device;
     cpu_point *point = cpu_event_point(event);

@@ -80,6 +80,7 @@ static tarn_status read_fixed_properties(tarn_backend_device *device) {
         {DRIVER_ATTRIBUTE_MULTIPROCESSOR_COUNT, &device->compute_units},
         {DRIVER_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, &device->major},
         {DRIVER_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, &device->minor},
+        {DRIVER_ATTRIBUTE_MAX_PITCH, &device->maximum_pitch},
     };
     const struct {
         driver_attribute attribute;
@@ -249,6 +250,7 @@ const tarn_backend cuda_backend = {
     .stream_copy = cuda_stream_copy,
     .stream_fill = cuda_stream_fill,
     .stream_wait = cuda_stream_wait,
+    .stream_copy_box = cuda_stream_copy_box,
     .event_create = cuda_event_create,
     .event_destroy = cuda_event_destroy,
     .event_record = cuda_event_record,

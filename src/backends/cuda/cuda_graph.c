@@ -44,14 +44,6 @@ typedef struct node_place {
     struct tarn_backend_stream *captured; /* the graph's */
 } node_place;
 
-static driver_copy copy_of(const tarn_graph_node_info *work) {
-    const driver_copy_side side = {.type = DRIVER_MEMORY_TYPE_UNIFIED, .pitch = work->size, .height = 1};
-    driver_copy copy = {.source = side, .destination = side, .width = work->size, .height = 1, .depth = 1};
-    copy.source.device = (uintptr_t)work->source;
-    copy.destination.device = (uintptr_t)work->destination;
-    return copy;
-}
-
 /* Writes the fills that a pattern takes, one or two: words of up to four bytes in a row, or the halves of eight as columns. */
 static size_t fills_of(const tarn_graph_node_info *work, driver_fill out_fills[2]) {
     uint32_t words[2] = {0};
@@ -115,8 +107,50 @@ static tarn_status add_operation(tarn_backend_device *device, const node_place *
     return status;
 }
 
+/* Nodes one after the other. */
+typedef struct copy_chain {
+    const node_place *place;
+    driver_graph_node last; /* NULL: none yet */
+} copy_chain;
+
+static driver_result add_copy(void *context, const driver_copy *copy) {
+    copy_chain *chain = context;
+    const node_place *place = chain->place;
+    const driver_graph_node *after = chain->last != NULL ? &chain->last : place->after;
+    size_t after_count = chain->last != NULL ? 1 : place->after_count;
+    driver_graph_node node = NULL;
+    driver_result result =
+        cuda_driver.cuGraphAddMemcpyNode(&node, place->graph, after, after_count, copy, place->context);
+    if (result == DRIVER_SUCCESS) chain->last = node;
+    return result;
+}
+
+static tarn_status add_rows(copy_chain *chain, const tarn_graph_node_info *work) {
+    const tarn_box *box = &work->box;
+    for (size_t row = 0; row < box->height * box->depth; row++) {
+        size_t z = row / box->height, y = row % box->height;
+        char *to = (char *)work->destination + z * box->destination_slice_pitch + y * box->destination_row_pitch;
+        const char *from = (const char *)work->source + z * box->source_slice_pitch + y * box->source_row_pitch;
+        driver_copy copy = cuda_copy_of_row(to, from, box->width);
+        tarn_status status = cuda_answer(add_copy(chain, &copy), "cuGraphAddMemcpyNode");
+        if (status != TARN_OK) return status;
+    }
+    return TARN_OK;
+}
+
+static tarn_status add_box(const tarn_backend_device *device, const node_place *place, const tarn_graph_node_info *work,
+                           driver_graph_node *out_end) {
+    copy_chain chain = {.place = place};
+    tarn_status status =
+        cuda_box_copy(device, work->destination, work->source, &work->box, add_copy, &chain, "cuGraphAddMemcpyNode");
+    if (status == TARN_NOT_SUPPORTED) status = add_rows(&chain, work);
+    *out_end = chain.last;
+    return status;
+}
+
 static bool is_empty(const tarn_graph_node_info *work) {
-    bool moves_bytes = work->kind == TARN_GRAPH_NODE_COPY || work->kind == TARN_GRAPH_NODE_FILL;
+    bool moves_bytes = work->kind == TARN_GRAPH_NODE_COPY || work->kind == TARN_GRAPH_NODE_FILL ||
+                       work->kind == TARN_GRAPH_NODE_COPY_BOX;
     return moves_bytes && work->size == 0;
 }
 
@@ -128,12 +162,13 @@ static tarn_status add_piece(tarn_backend_device *device, const node_place *plac
     switch (work->kind) {
     case TARN_GRAPH_NODE_FILL: return add_fill(place, work, out_end);
     case TARN_GRAPH_NODE_OPERATION: return add_operation(device, place, work, out_end);
+    case TARN_GRAPH_NODE_COPY_BOX: return add_box(device, place, work, out_end);
     case TARN_GRAPH_NODE_HOST_FUNCTION: {
         driver_host_node host = {.function = work->function, .context = work->context};
         return CUDA_CALL(cuGraphAddHostNode, out_end, place->graph, place->after, place->after_count, &host);
     }
     default: {
-        driver_copy copy = copy_of(work);
+        driver_copy copy = cuda_copy_of_row(work->destination, work->source, work->size);
         return CUDA_CALL(cuGraphAddMemcpyNode, out_end, place->graph, place->after, place->after_count, &copy,
                          place->context);
     }
@@ -237,7 +272,7 @@ static bool change_node(tarn_backend_device *device, tarn_backend_graph *graph, 
     driver_fill fills[2], old_fills[2];
     if (is_empty(old) || is_empty(work)) return false;
     if (work->kind == TARN_GRAPH_NODE_COPY) {
-        driver_copy copy = copy_of(work);
+        driver_copy copy = cuda_copy_of_row(work->destination, work->source, work->size);
         return cuda_driver.cuGraphExecMemcpyNodeSetParams(executable, node, &copy, device->context) == DRIVER_SUCCESS;
     }
     if (work->kind == TARN_GRAPH_NODE_HOST_FUNCTION) {

@@ -99,7 +99,8 @@ struct tarn_backend_device {
     char name[128];
     int compute_units, major, minor;
     bool has_unified_addresses, has_virtual_memory, has_file_descriptors, has_managed_memory, has_pools, has_peers;
-    size_t granule; /* bytes; 0 without virtual memory */
+    size_t granule;    /* bytes; 0 without virtual memory */
+    int maximum_pitch; /* bytes between the rows of a copy */
 
     struct tarn_backend_stream default_stream;
     cuda_operations_state *operations; /* theirs */
@@ -193,6 +194,16 @@ tarn_status cuda_stream_wait(tarn_backend_device *device, tarn_backend_stream *s
 
 tarn_status cuda_stream_adopt(tarn_backend_device *device, void *native, tarn_backend_stream **out_stream);
 tarn_status cuda_stream_native(tarn_backend_device *device, tarn_backend_stream *stream, void **out_native);
+
+/* cuda_box.c */
+driver_copy cuda_copy_of_row(void *destination, const void *source, size_t size);
+/* Hands the driver's copies that are the box, one or one for each slice, to `call`. NOT_SUPPORTED, with nothing done, where the driver
+ * does not take such a box: then it goes row by row. `name` is the driver's function. In the context's scope. */
+typedef driver_result (*cuda_copy_call)(void *context, const driver_copy *copy);
+tarn_status cuda_box_copy(const tarn_backend_device *device, void *destination, const void *source, const tarn_box *box,
+                          cuda_copy_call call, void *context, const char *name);
+tarn_status cuda_stream_copy_box(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                                 const void *source, const tarn_box *box);
 
 /* cuda_event.c */
 tarn_status cuda_event_create(tarn_backend_device *device, tarn_backend_event **out_event);

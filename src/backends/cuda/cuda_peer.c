@@ -51,6 +51,30 @@ static tarn_status copy(tarn_backend_stream *stream, tarn_backend_device *destin
     return status;
 }
 
+typedef struct peer_copy {
+    driver_stream stream;
+    driver_context destination, source;
+} peer_copy;
+
+static driver_result enqueue_copy(void *context, const driver_copy *copy) {
+    const peer_copy *self = context;
+    driver_copy between = *copy;
+    between.destination.context = self->destination;
+    between.source.context = self->source;
+    return cuda_driver.cuMemcpy3DPeerAsync(&between, self->stream);
+}
+
+static tarn_status copy_box(tarn_backend_stream *stream, tarn_backend_device *destination_device, void *destination,
+                            tarn_backend_device *source_device, const void *source, const tarn_box *box) {
+    peer_copy between = {stream->handle, destination_device->context, source_device->context};
+    cuda_scope scope;
+    tarn_status status = cuda_enter(stream->device, &scope);
+    if (status != TARN_OK) return status;
+    status = cuda_box_copy(stream->device, destination, source, box, enqueue_copy, &between, "cuMemcpy3DPeerAsync");
+    cuda_leave(scope);
+    return status;
+}
+
 static tarn_status wait(tarn_backend_stream *stream, tarn_backend_device *owner, tarn_backend_event *event) {
     (void)owner;
     return cuda_stream_wait(stream->device, stream, event);
@@ -63,4 +87,5 @@ const tarn_backend_peer cuda_peer = {
     .disable = disable,
     .copy = copy,
     .wait = wait,
+    .copy_box = copy_box,
 };

@@ -89,6 +89,7 @@ typedef enum driver_result {
 typedef enum driver_attribute {
     DRIVER_ATTRIBUTE_MAX_THREADS_PER_BLOCK = 1,
     DRIVER_ATTRIBUTE_WARP_SIZE = 10,
+    DRIVER_ATTRIBUTE_MAX_PITCH = 11,
     DRIVER_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16,
     DRIVER_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR = 39,
     DRIVER_ATTRIBUTE_UNIFIED_ADDRESSING = 41,
@@ -163,14 +164,14 @@ typedef struct driver_pool_properties {
     unsigned char reserved[56];
 } driver_pool_properties;
 
-/* CUDA_MEMCPY3D: one side of a copy, then the other, then its extent. */
+/* CUDA_MEMCPY3D and CUDA_MEMCPY3D_PEER: one side of a copy, then the other, then its extent. */
 typedef struct driver_copy_side {
     size_t x, y, z, level;
     driver_memory_type type;
     const void *host;
     driver_pointer device;
     driver_array array;
-    void *reserved;
+    driver_context context; /* of a copy between devices; NULL in others */
     size_t pitch, height;
 } driver_copy_side;
 
@@ -178,6 +179,7 @@ typedef struct driver_copy {
     driver_copy_side source, destination;
     size_t width, height, depth; /* bytes, rows, layers */
 } driver_copy;
+typedef driver_copy driver_peer_copy;
 
 typedef struct driver_fill {
     driver_pointer destination;

@@ -64,6 +64,8 @@ CUDA_SYMBOL(cuLaunchHostFunc, (driver_stream stream, driver_host_function functi
 CUDA_SYMBOL(cuMemcpyAsync, (driver_pointer destination, driver_pointer source, size_t size, driver_stream stream))
 CUDA_SYMBOL(cuMemcpyPeerAsync, (driver_pointer destination, driver_context destination_context, driver_pointer source,
                                 driver_context source_context, size_t size, driver_stream stream))
+CUDA_SYMBOL(cuMemcpy3DAsync, (const driver_copy *copy, driver_stream stream))
+CUDA_SYMBOL(cuMemcpy3DPeerAsync, (const driver_peer_copy *copy, driver_stream stream))
 CUDA_SYMBOL(cuMemsetD8Async, (driver_pointer destination, unsigned char value, size_t count, driver_stream stream))
 CUDA_SYMBOL(cuMemsetD16Async, (driver_pointer destination, unsigned short value, size_t count, driver_stream stream))
 CUDA_SYMBOL(cuMemsetD32Async, (driver_pointer destination, unsigned value, size_t count, driver_stream stream))

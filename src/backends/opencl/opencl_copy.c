@@ -5,17 +5,9 @@
 
 #include "backends/opencl/opencl_internal.h"
 
-/* One end of a copy. */
-typedef struct copy_end {
-    void *address;
-    cl_mem buffer; /* NULL: the address is one that is followed */
-    size_t offset; /* bytes, in the buffer */
-    bool is_shared;
-} copy_end;
-
-static copy_end find_end(tarn_backend_device *device, const void *address) {
+opencl_end opencl_end_of(tarn_backend_device *device, const void *address) {
     opencl_block block;
-    copy_end end = {.address = (void *)(uintptr_t)address};
+    opencl_end end = {.address = (void *)(uintptr_t)address};
     if (!opencl_memory_find(device, address, &block) || block.is_for_host) return end;
     end.buffer = block.buffer;
     end.offset = (uintptr_t)address - block.address;
@@ -53,7 +45,7 @@ static tarn_status enqueue_bytes(tarn_backend_device *device, tarn_backend_strea
     return status;
 }
 
-static tarn_status finish_enqueue(tarn_backend_stream *stream, cl_int error, const char *call, cl_event event) {
+tarn_status opencl_finish_enqueue(tarn_backend_stream *stream, cl_int error, const char *call, cl_event event) {
     if (error != CL_SUCCESS) return opencl_fail_call(error, call);
     opencl_stream_began(stream, event);
     return TARN_OK;
@@ -61,43 +53,43 @@ static tarn_status finish_enqueue(tarn_backend_stream *stream, cl_int error, con
 
 tarn_status opencl_stream_copy(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                                const void *source, size_t size) {
-    copy_end to = find_end(device, destination), from = find_end(device, source);
+    opencl_end to = opencl_end_of(device, destination), from = opencl_end_of(device, source);
     cl_event event = NULL;
     if (to.is_shared || from.is_shared) {
         cl_int error = opencl.clEnqueueSVMMemcpy(stream->queue, CL_FALSE, destination, source, size, 0, NULL, &event);
-        return finish_enqueue(stream, error, "clEnqueueSVMMemcpy", event);
+        return opencl_finish_enqueue(stream, error, "clEnqueueSVMMemcpy", event);
     }
     if (to.buffer != NULL && from.buffer != NULL) {
         cl_int error = opencl.clEnqueueCopyBuffer(stream->queue, from.buffer, to.buffer, from.offset, to.offset, size,
                                                   0, NULL, &event);
-        return finish_enqueue(stream, error, "clEnqueueCopyBuffer", event);
+        return opencl_finish_enqueue(stream, error, "clEnqueueCopyBuffer", event);
     }
     if (to.buffer != NULL) {
         cl_int error =
             opencl.clEnqueueWriteBuffer(stream->queue, to.buffer, CL_FALSE, to.offset, size, source, 0, NULL, &event);
-        return finish_enqueue(stream, error, "clEnqueueWriteBuffer", event);
+        return opencl_finish_enqueue(stream, error, "clEnqueueWriteBuffer", event);
     }
     if (from.buffer != NULL) {
         cl_int error = opencl.clEnqueueReadBuffer(stream->queue, from.buffer, CL_FALSE, from.offset, size, destination,
                                                   0, NULL, &event);
-        return finish_enqueue(stream, error, "clEnqueueReadBuffer", event);
+        return opencl_finish_enqueue(stream, error, "clEnqueueReadBuffer", event);
     }
     return enqueue_bytes(device, stream, &(host_bytes){.destination = destination, .source = source, .size = size});
 }
 
 tarn_status opencl_stream_fill(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                                const void *pattern, size_t pattern_size, size_t size) {
-    copy_end to = find_end(device, destination);
+    opencl_end to = opencl_end_of(device, destination);
     cl_event event = NULL;
     if (to.is_shared) {
         cl_int error =
             opencl.clEnqueueSVMMemFill(stream->queue, destination, pattern, pattern_size, size, 0, NULL, &event);
-        return finish_enqueue(stream, error, "clEnqueueSVMMemFill", event);
+        return opencl_finish_enqueue(stream, error, "clEnqueueSVMMemFill", event);
     }
     if (to.buffer != NULL) {
         cl_int error = opencl.clEnqueueFillBuffer(stream->queue, to.buffer, pattern, pattern_size, to.offset, size, 0,
                                                   NULL, &event);
-        return finish_enqueue(stream, error, "clEnqueueFillBuffer", event);
+        return opencl_finish_enqueue(stream, error, "clEnqueueFillBuffer", event);
     }
     host_bytes bytes = {.destination = destination, .pattern_size = pattern_size, .size = size};
     memcpy(bytes.pattern, pattern, pattern_size);

@@ -188,6 +188,7 @@ const tarn_backend tarn_backend_table = {
     .stream_copy = opencl_stream_copy,
     .stream_fill = opencl_stream_fill,
     .stream_wait = opencl_stream_wait,
+    .stream_copy_box = opencl_stream_copy_box,
     .event_create = opencl_event_create,
     .event_destroy = opencl_event_destroy,
     .event_record = opencl_event_record,

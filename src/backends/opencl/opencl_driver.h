@@ -27,6 +27,9 @@
     FUNCTION(clEnqueueWriteBuffer)         \
     FUNCTION(clEnqueueCopyBuffer)          \
     FUNCTION(clEnqueueFillBuffer)          \
+    FUNCTION(clEnqueueReadBufferRect)      \
+    FUNCTION(clEnqueueWriteBufferRect)     \
+    FUNCTION(clEnqueueCopyBufferRect)      \
     FUNCTION(clEnqueueMarkerWithWaitList)  \
     FUNCTION(clEnqueueBarrierWithWaitList) \
     FUNCTION(clCreateUserEvent)            \

@@ -159,10 +159,24 @@ tarn_status opencl_stream_synchronize(tarn_backend_device *device, tarn_backend_
 tarn_status opencl_stream_wait(tarn_backend_device *device, tarn_backend_stream *stream, tarn_backend_event *event);
 
 /* opencl_copy.c */
+/* One end of a copy. */
+typedef struct opencl_end {
+    void *address;
+    cl_mem buffer;  /* NULL: the address is one that is followed */
+    size_t offset;  /* bytes, in the buffer */
+    bool is_shared; /* shared virtual memory that the host does not reach */
+} opencl_end;
+opencl_end opencl_end_of(tarn_backend_device *device, const void *address);
+/* What became of a command: takes over its event, or answers the failure of `call`. */
+tarn_status opencl_finish_enqueue(tarn_backend_stream *stream, cl_int error, const char *call, cl_event event);
 tarn_status opencl_stream_copy(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                                const void *source, size_t size);
 tarn_status opencl_stream_fill(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                                const void *pattern, size_t pattern_size, size_t size);
+
+/* opencl_box.c */
+tarn_status opencl_stream_copy_box(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                                   const void *source, const tarn_box *box);
 
 /* opencl_host.c */
 tarn_status opencl_stream_host_function(tarn_backend_device *device, tarn_backend_stream *stream,

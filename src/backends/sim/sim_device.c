@@ -127,4 +127,5 @@ const tarn_backend sim_backend = {
     .event_elapsed = sim_event_elapsed,
     .clock_set = clock_set,
     .clock_cost = clock_cost,
+    .stream_copy_box = sim_stream_copy_box,
 };

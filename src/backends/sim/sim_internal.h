@@ -30,6 +30,7 @@ typedef enum sim_call {
     SIM_STREAM_SYNCHRONIZE,
     SIM_STREAM_HOST_FUNCTION,
     SIM_STREAM_COPY,
+    SIM_STREAM_COPY_BOX,
     SIM_STREAM_FILL,
     SIM_STREAM_WAIT,
     SIM_EVENT_CREATE,
@@ -172,6 +173,8 @@ tarn_status sim_stream_copy(tarn_backend_device *device, tarn_backend_stream *st
                             const void *source, size_t size);
 tarn_status sim_stream_fill(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                             const void *pattern, size_t pattern_size, size_t size);
+tarn_status sim_stream_copy_box(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                                const void *source, const tarn_box *box);
 tarn_status sim_stream_wait(tarn_backend_device *device, tarn_backend_stream *stream, tarn_backend_event *event);
 tarn_status sim_event_create(tarn_backend_device *device, tarn_backend_event **out_event);
 void sim_event_destroy(tarn_backend_device *device, tarn_backend_event *event);

@@ -15,6 +15,7 @@ const char *const sim_call_names[SIM_CALL_COUNT] = {
     [SIM_STREAM_SYNCHRONIZE] = "stream_synchronize",
     [SIM_STREAM_HOST_FUNCTION] = "stream_host_function",
     [SIM_STREAM_COPY] = "stream_copy",
+    [SIM_STREAM_COPY_BOX] = "stream_copy_box",
     [SIM_STREAM_FILL] = "stream_fill",
     [SIM_STREAM_WAIT] = "stream_wait",
     [SIM_EVENT_CREATE] = "event_create",

@@ -1,6 +1,7 @@
 /* Streams of the simulated device. Work has no effect but on time: it ends `lag` after it was enqueued, or after what the
  * stream had to wait for. Host functions run at once, on the calling thread. */
 #include "backends/sim/sim_internal.h"
+#include "base/box.h"
 #include "base/memory.h"
 
 tarn_backend_stream *sim_stream_default(tarn_backend_device *device) { return &device->default_stream; }
@@ -80,6 +81,19 @@ tarn_status sim_stream_fill(tarn_backend_device *device, tarn_backend_stream *st
     pthread_mutex_lock(&device->lock);
     tarn_status status = sim_begin_call(device, SIM_STREAM_FILL, 1);
     if (status == TARN_OK) status = sim_check_access(device, destination, size);
+    if (status == TARN_OK) sim_enqueue(device, stream);
+    pthread_mutex_unlock(&device->lock);
+    return status;
+}
+
+tarn_status sim_stream_copy_box(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
+                                const void *source, const tarn_box *box) {
+    size_t to_span = base_box_span(box, box->destination_row_pitch, box->destination_slice_pitch);
+    size_t from_span = base_box_span(box, box->source_row_pitch, box->source_slice_pitch);
+    pthread_mutex_lock(&device->lock);
+    tarn_status status = sim_begin_call(device, SIM_STREAM_COPY_BOX, 1);
+    if (status == TARN_OK) status = sim_check_access(device, destination, to_span);
+    if (status == TARN_OK) status = sim_check_access(device, source, from_span);
     if (status == TARN_OK) sim_enqueue(device, stream);
     pthread_mutex_unlock(&device->lock);
     return status;

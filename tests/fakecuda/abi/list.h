@@ -229,6 +229,7 @@
     X(CUDA_HOST_NODE_PARAMS)         \
     X(CUDA_MEM_ALLOC_NODE_PARAMS)    \
     X(CUDA_MEMCPY3D)                 \
+    X(CUDA_MEMCPY3D_PEER)            \
     X(CUlaunchAttribute)             \
     X(CUlaunchConfig)
 
@@ -330,6 +331,31 @@
     X(CUDA_MEMCPY3D, WidthInBytes)                  \
     X(CUDA_MEMCPY3D, Height)                        \
     X(CUDA_MEMCPY3D, Depth)                         \
+    X(CUDA_MEMCPY3D_PEER, srcXInBytes)              \
+    X(CUDA_MEMCPY3D_PEER, srcY)                     \
+    X(CUDA_MEMCPY3D_PEER, srcZ)                     \
+    X(CUDA_MEMCPY3D_PEER, srcLOD)                   \
+    X(CUDA_MEMCPY3D_PEER, srcMemoryType)            \
+    X(CUDA_MEMCPY3D_PEER, srcHost)                  \
+    X(CUDA_MEMCPY3D_PEER, srcDevice)                \
+    X(CUDA_MEMCPY3D_PEER, srcArray)                 \
+    X(CUDA_MEMCPY3D_PEER, srcContext)               \
+    X(CUDA_MEMCPY3D_PEER, srcPitch)                 \
+    X(CUDA_MEMCPY3D_PEER, srcHeight)                \
+    X(CUDA_MEMCPY3D_PEER, dstXInBytes)              \
+    X(CUDA_MEMCPY3D_PEER, dstY)                     \
+    X(CUDA_MEMCPY3D_PEER, dstZ)                     \
+    X(CUDA_MEMCPY3D_PEER, dstLOD)                   \
+    X(CUDA_MEMCPY3D_PEER, dstMemoryType)            \
+    X(CUDA_MEMCPY3D_PEER, dstHost)                  \
+    X(CUDA_MEMCPY3D_PEER, dstDevice)                \
+    X(CUDA_MEMCPY3D_PEER, dstArray)                 \
+    X(CUDA_MEMCPY3D_PEER, dstContext)               \
+    X(CUDA_MEMCPY3D_PEER, dstPitch)                 \
+    X(CUDA_MEMCPY3D_PEER, dstHeight)                \
+    X(CUDA_MEMCPY3D_PEER, WidthInBytes)             \
+    X(CUDA_MEMCPY3D_PEER, Height)                   \
+    X(CUDA_MEMCPY3D_PEER, Depth)                    \
     X(CUlaunchAttribute, id)                        \
     X(CUlaunchAttribute, value)                     \
     X(CUlaunchConfig, gridDimX)                     \

@@ -6,16 +6,18 @@
 #include <string.h>
 
 #include "capture.h"
+#include "graph.h"
 
 static bool is_device(CUdeviceptr address) { return range_find(address) != NULL; }
 
 /* Takes the rows of pageable memory now. */
 static void stage(fake_operation *operation) {
-    size_t width = operation->copy.width, rows = operation->copy.rows;
-    char *staged = obtain(width * rows);
-    for (size_t row = 0; row < rows; row++)
+    size_t width = operation->copy.width, rows = operation->copy.rows, planes = operation->copy.planes;
+    const fake_place *from = &operation->copy.from;
+    char *staged = obtain(width * rows * planes);
+    for (size_t row = 0; row < rows * planes; row++)
         memcpy(staged + row * width,
-               (const char *)(uintptr_t)operation->copy.from.address + row * operation->copy.from.pitch, width);
+               (const char *)(uintptr_t)from->address + row / rows * from->plane + row % rows * from->pitch, width);
     operation->copy.staged = staged;
     operation->copy.from = (fake_place){0, width, width * rows};
 }
@@ -24,7 +26,7 @@ static CUresult submit_copy(fake_operation *operation, CUstream handle, bool is_
     CUresult error;
     fake_stream *stream = stream_of(handle, &error);
     if (stream == NULL) return error;
-    if (operation->copy.width == 0 || operation->copy.rows == 0) return CUDA_SUCCESS;
+    if (operation->copy.width == 0 || operation->copy.rows == 0 || operation->copy.planes == 0) return CUDA_SUCCESS;
     bool from_pageable = !is_device(operation->copy.from.address), to_pageable = !is_device(operation->copy.to.address);
     if ((error = capture_check_stream(stream)) != CUDA_SUCCESS) return error;
     if (stream->capture == NULL && from_pageable) stage(operation);
@@ -120,7 +122,8 @@ CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *wanted, CUstream stream) {
     if (to.pitch == 0) to.pitch = wanted->WidthInBytes;
     if (from.pitch == 0) from.pitch = wanted->WidthInBytes;
     if (to.pitch < wanted->WidthInBytes + wanted->dstXInBytes ||
-        from.pitch < wanted->WidthInBytes + wanted->srcXInBytes)
+        from.pitch < wanted->WidthInBytes + wanted->srcXInBytes ||
+        (wanted->Height > 1 && (to.pitch > MAXIMUM_PITCH || from.pitch > MAXIMUM_PITCH)))
         LEAVE(CUDA_ERROR_INVALID_VALUE);
     to.address += wanted->dstY * to.pitch + wanted->dstXInBytes;
     from.address += wanted->srcY * from.pitch + wanted->srcXInBytes;
@@ -132,6 +135,28 @@ CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *wanted, CUstream stream) {
         .kind = OPERATION_COPY,
         .copy = {.to = to, .from = from, .width = wanted->WidthInBytes, .rows = wanted->Height, .planes = 1}};
     LEAVE(submit_copy(&operation, stream, false));
+}
+
+CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *wanted, CUstream stream) {
+    ENTER(cuMemcpy3DAsync_v2);
+    fake_operation operation;
+    if (wanted == NULL || wanted->reserved0 != NULL || wanted->reserved1 != NULL) LEAVE(CUDA_ERROR_INVALID_VALUE);
+    CUresult result = copy_read(wanted, &operation);
+    LEAVE(result == CUDA_SUCCESS ? submit_copy(&operation, stream, false) : result);
+}
+
+/* The contexts stand where the other structure has what is reserved. */
+CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D_PEER *wanted, CUstream stream) {
+    ENTER(cuMemcpy3DPeerAsync);
+    fake_operation operation;
+    CUDA_MEMCPY3D copy;
+    _Static_assert(sizeof copy == sizeof *wanted, "both structures have the same members");
+    if (wanted == NULL) LEAVE(CUDA_ERROR_INVALID_VALUE);
+    if (context_of(wanted->srcContext) == NULL || context_of(wanted->dstContext) == NULL)
+        LEAVE(CUDA_ERROR_INVALID_CONTEXT);
+    memcpy(&copy, wanted, sizeof copy);
+    CUresult result = copy_read(&copy, &operation);
+    LEAVE(result == CUDA_SUCCESS ? submit_copy(&operation, stream, false) : result);
 }
 
 static CUresult fill(CUdeviceptr to, size_t pitch, unsigned value, unsigned element, size_t width, size_t rows,

@@ -41,6 +41,8 @@ fake_range *graph_memory_make(fake_context *in, size_t size);
 void graph_memory_drop(CUdeviceptr address);
 fake_node *free_node_of(const fake_graph *graph, CUdeviceptr address);
 /* The copy and the fill that parameters mean; CUDA_ERROR_INVALID_VALUE when they mean none. */
+/* Without a context; what is to be copied may be nothing, which is for the caller to say. */
+CUresult copy_read(const CUDA_MEMCPY3D *copy, fake_operation *out);
 CUresult copy_of(const CUDA_MEMCPY3D *parameters, CUcontext in, fake_operation *out);
 CUresult fill_of(const CUDA_MEMSET_NODE_PARAMS *parameters, CUcontext in, fake_operation *out);
 CUresult host_of(const CUDA_HOST_NODE_PARAMS *parameters, fake_operation *out);

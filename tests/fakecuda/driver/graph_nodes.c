@@ -20,6 +20,8 @@ static bool side_of(CUmemorytype type, const void *host, CUdeviceptr device, con
     if (pitch == 0) pitch = copy->WidthInBytes + at[0];
     if (height == 0) height = copy->Height + at[1];
     if (pitch < copy->WidthInBytes + at[0] || height < copy->Height + at[1]) return false;
+    /* A single row has no pitch. */
+    if ((copy->Height > 1 || copy->Depth > 1) && pitch > MAXIMUM_PITCH) return false;
     out->address = (type == CU_MEMORYTYPE_HOST ? (CUdeviceptr)(uintptr_t)host : device) + at[0] + at[1] * pitch +
                    at[2] * pitch * height;
     out->pitch = pitch;
@@ -27,12 +29,14 @@ static bool side_of(CUmemorytype type, const void *host, CUdeviceptr device, con
     return out->address != 0;
 }
 
-CUresult copy_of(const CUDA_MEMCPY3D *parameters, CUcontext in, fake_operation *out) {
-    fake_context *context = context_of(in);
-    if (parameters == NULL || context == NULL) return CUDA_ERROR_INVALID_VALUE;
-    const CUDA_MEMCPY3D *copy = parameters;
-    if (copy->WidthInBytes == 0 || copy->Height == 0 || copy->Depth == 0) return CUDA_ERROR_INVALID_VALUE;
-    *out = (fake_operation){.kind = OPERATION_COPY, .in = context};
+/* Every row of a side is memory. */
+static CUresult check_side(const fake_place *place, const CUDA_MEMCPY3D *copy, CUmemorytype type) {
+    size_t span = (copy->Depth - 1) * place->plane + (copy->Height - 1) * place->pitch + copy->WidthInBytes;
+    return range_check(place->address, span, type == CU_MEMORYTYPE_DEVICE);
+}
+
+CUresult copy_read(const CUDA_MEMCPY3D *copy, fake_operation *out) {
+    *out = (fake_operation){.kind = OPERATION_COPY};
     const size_t to[3] = {copy->dstXInBytes, copy->dstY, copy->dstZ},
                  from[3] = {copy->srcXInBytes, copy->srcY, copy->srcZ};
     if (!side_of(copy->dstMemoryType, copy->dstHost, copy->dstDevice, to, copy->dstPitch, copy->dstHeight, copy,
@@ -43,10 +47,19 @@ CUresult copy_of(const CUDA_MEMCPY3D *parameters, CUcontext in, fake_operation *
     out->copy.width = copy->WidthInBytes;
     out->copy.rows = copy->Height;
     out->copy.planes = copy->Depth;
-    CUresult result =
-        range_check(out->copy.to.address, copy->WidthInBytes, copy->dstMemoryType == CU_MEMORYTYPE_DEVICE);
-    if (result != CUDA_SUCCESS) return result;
-    return range_check(out->copy.from.address, copy->WidthInBytes, copy->srcMemoryType == CU_MEMORYTYPE_DEVICE);
+    if (copy->WidthInBytes == 0 || copy->Height == 0 || copy->Depth == 0) return CUDA_SUCCESS;
+    CUresult result = check_side(&out->copy.to, copy, copy->dstMemoryType);
+    return result == CUDA_SUCCESS ? check_side(&out->copy.from, copy, copy->srcMemoryType) : result;
+}
+
+CUresult copy_of(const CUDA_MEMCPY3D *parameters, CUcontext in, fake_operation *out) {
+    fake_context *context = context_of(in);
+    if (parameters == NULL || context == NULL) return CUDA_ERROR_INVALID_VALUE;
+    if (parameters->WidthInBytes == 0 || parameters->Height == 0 || parameters->Depth == 0)
+        return CUDA_ERROR_INVALID_VALUE;
+    CUresult result = copy_read(parameters, out);
+    out->in = context;
+    return result;
 }
 
 CUresult fill_of(const CUDA_MEMSET_NODE_PARAMS *parameters, CUcontext in, fake_operation *out) {

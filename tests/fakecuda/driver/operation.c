@@ -12,7 +12,8 @@
 typedef struct fake_piece {
     char *to;
     const char *from;
-    size_t size;
+    size_t size; /* of a row */
+    size_t rows; /* of a fill, one mapping under all of them */
     fake_physical *held[2];
 } fake_piece;
 
@@ -39,6 +40,7 @@ static bool add_row(fake_pieces *pieces, const fake_context *context, CUdevicept
     while (size > 0) {
         fake_piece *piece = add_piece(pieces);
         piece->size = size;
+        piece->rows = 1;
         piece->to = range_reach(context, to, &piece->size, true, &piece->held[0]);
         if (piece->to == NULL) return false;
         if (from != 0) {
@@ -79,17 +81,34 @@ static CUresult run_copy(fake_operation *operation) {
     return is_fine ? CUDA_SUCCESS : CUDA_ERROR_ILLEGAL_ADDRESS;
 }
 
+/* As many rows of `size` bytes as one mapping holds; the number of them, or 0 where the first does not fit or cannot be reached. */
+static size_t add_rows(fake_pieces *pieces, const fake_context *context, CUdeviceptr to, size_t size, size_t pitch,
+                       size_t rows) {
+    fake_piece *piece = add_piece(pieces);
+    size_t reached = (rows - 1) * pitch + size;
+    piece->to = range_reach(context, to, &reached, true, &piece->held[0]);
+    if (piece->to == NULL || reached < size) return 0;
+    piece->size = size;
+    piece->rows = pitch > 0 ? (reached - size) / pitch + 1 : 1;
+    return piece->rows;
+}
+
 static CUresult run_fill(fake_operation *operation) {
     fake_pieces pieces = {0};
     bool is_fine = true;
-    size_t element = operation->fill.element;
-    for (size_t row = 0; row < operation->fill.rows && is_fine; row++)
-        is_fine = add_row(&pieces, operation->in, operation->fill.to.address + row * operation->fill.to.pitch, 0,
-                          operation->fill.width * element);
+    size_t element = operation->fill.element, size = operation->fill.width * element, pitch = operation->fill.to.pitch;
+    for (size_t row = 0, added; row < operation->fill.rows && is_fine; row += added) {
+        CUdeviceptr to = operation->fill.to.address + row * pitch;
+        added = add_rows(&pieces, operation->in, to, size, pitch, operation->fill.rows - row);
+        if (added > 0) continue;
+        is_fine = pieces.list[pieces.count - 1].to != NULL && add_row(&pieces, operation->in, to, 0, size);
+        added = 1;
+    }
     unlock();
     for (size_t i = 0; is_fine && i < pieces.count; i++)
-        for (size_t byte = 0; byte < pieces.list[i].size; byte += element)
-            memcpy(pieces.list[i].to + byte, &operation->fill.value, element);
+        for (size_t row = 0; row < pieces.list[i].rows; row++)
+            for (size_t byte = 0; byte < pieces.list[i].size; byte += element)
+                memcpy(pieces.list[i].to + row * pitch + byte, &operation->fill.value, element);
     lock();
     drop_pieces(&pieces);
     return is_fine ? CUDA_SUCCESS : CUDA_ERROR_ILLEGAL_ADDRESS;

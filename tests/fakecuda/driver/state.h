@@ -10,7 +10,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
-enum { MOST_DEVICES = 16, PAGE = 4096, GRANULE = 2 << 20 };
+enum { MOST_DEVICES = 16, PAGE = 4096, GRANULE = 2 << 20, MAXIMUM_PITCH = 2147483647 };
 
 #define CALL_NUMBER(name, base, since, needs, safety) CALL_##name,
 typedef enum call_number { FAKECUDA_SYMBOLS(CALL_NUMBER) CALL_COUNT } call_number;

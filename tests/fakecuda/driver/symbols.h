@@ -74,6 +74,8 @@
     X(cuMemcpyDtoDAsync_v2, cuMemcpyDtoDAsync, 3020, CONTEXT, SAFE)                                                  \
     X(cuMemcpyPeerAsync, cuMemcpyPeerAsync, 4000, CONTEXT, SAFE)                                                     \
     X(cuMemcpy2DAsync_v2, cuMemcpy2DAsync, 3020, CONTEXT, SAFE)                                                      \
+    X(cuMemcpy3DAsync_v2, cuMemcpy3DAsync, 3020, CONTEXT, SAFE)                                                      \
+    X(cuMemcpy3DPeerAsync, cuMemcpy3DPeerAsync, 4000, CONTEXT, SAFE)                                                 \
     X(cuMemsetD8_v2, cuMemsetD8, 3020, CONTEXT, UNSAFE)                                                              \
     X(cuMemsetD32_v2, cuMemsetD32, 3020, CONTEXT, UNSAFE)                                                            \
     X(cuMemsetD8Async, cuMemsetD8Async, 3020, CONTEXT, SAFE)                                                         \

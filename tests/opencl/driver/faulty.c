@@ -89,6 +89,18 @@ ANSWERS(clEnqueueReadBuffer, CL_OUT_OF_RESOURCES,
         (cl_command_queue a, cl_mem b, cl_bool c, size_t d, size_t f, void *g, cl_uint h, const cl_event *i,
          cl_event *j),
         (a, b, c, d, f, g, h, i, j))
+ANSWERS(clEnqueueWriteBufferRect, CL_OUT_OF_RESOURCES,
+        (cl_command_queue a, cl_mem b, cl_bool c, const size_t *d, const size_t *f, const size_t *g, size_t h, size_t i,
+         size_t j, size_t k, const void *l, cl_uint m, const cl_event *n, cl_event *o),
+        (a, b, c, d, f, g, h, i, j, k, l, m, n, o))
+ANSWERS(clEnqueueReadBufferRect, CL_OUT_OF_RESOURCES,
+        (cl_command_queue a, cl_mem b, cl_bool c, const size_t *d, const size_t *f, const size_t *g, size_t h, size_t i,
+         size_t j, size_t k, void *l, cl_uint m, const cl_event *n, cl_event *o),
+        (a, b, c, d, f, g, h, i, j, k, l, m, n, o))
+ANSWERS(clEnqueueCopyBufferRect, CL_OUT_OF_RESOURCES,
+        (cl_command_queue a, cl_mem b, cl_mem c, const size_t *d, const size_t *f, const size_t *g, size_t h, size_t i,
+         size_t j, size_t k, cl_uint l, const cl_event *m, cl_event *n),
+        (a, b, c, d, f, g, h, i, j, k, l, m, n))
 ANSWERS(clBuildProgram, CL_BUILD_PROGRAM_FAILURE,
         (cl_program a, cl_uint b, const cl_device_id *c, const char *d, void(CL_CALLBACK *f)(cl_program, void *),
          void *g),
