@@ -50,18 +50,21 @@ if(TARGET tarn_opencl)
     tarn_test_on_opencl(neural test_tensor_operation_neural "opencl:0,memory=buffer")
     tarn_test_on_opencl(accuracy test_tensor_accuracy opencl:0)
     tarn_test_on_opencl(evaluate test_expr_evaluate opencl:0)
+    tarn_test_on_opencl(product test_tensor_operation_product opencl:0)
+    tarn_test_on_opencl(parts test_tensor_operation_parts opencl:0)
     tarn_test_on_opencl(operation_streams test_tensor_operation_streams opencl:0)
     tarn_test_on_opencl(captured_operations test_expr_capture "opencl:0,memory=buffer")
     foreach(suite elementwise reduce)
         set_property(TEST opencl.${suite} APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=3000)
     endforeach()
     set_property(TEST opencl.neural APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=400)
+    set_property(TEST opencl.product APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=24)
 endif()
 
 # Oclgrind interprets kernels and sees what drivers hide: races, and reads and writes outside of memory. It takes the place of libOpenCL.
 find_file(TARN_OCLGRIND liboclgrind-rt.so PATHS /usr/lib/oclgrind /usr/local/lib/oclgrind DOC "The library that oclgrind preloads")
 if(TARGET tarn_opencl AND TARN_OCLGRIND AND NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
-    foreach(suite elementwise reduce neural)
+    foreach(suite elementwise reduce neural product)
         add_test(NAME opencl.oclgrind_${suite}
             COMMAND ${PROJECT_SOURCE_DIR}/tests/opencl/oclgrind.sh $<TARGET_FILE:test_tensor_operation_${suite}>)
         tarn_test_properties(opencl.oclgrind_${suite})
@@ -69,6 +72,7 @@ if(TARGET tarn_opencl AND TARN_OCLGRIND AND NOT TARN_SANITIZE AND NOT TARN_COVER
             TARN_OPENCL=${TARN_OCLGRIND} TARN_TEST_DEVICE=opencl:0 TARN_TEST_SLOWNESS=3000)
     endforeach()
     set_property(TEST opencl.oclgrind_neural APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=60)
+    set_property(TEST opencl.oclgrind_product APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=40)
 endif()
 
 # Without a variable that says where it is: the tool has the library inside and lies beside the folder of backends.

@@ -1,55 +1,9 @@
 /* Matrix products, convolutions, pooling, softmax, normalization and gathering, against loops over their definitions. */
+#include "products.h"
 #include "tensor/infer.h"
-#include "trials.h"
 
 static const tarn_element_type floating[] = {TARN_ELEMENT_F32, TARN_ELEMENT_F64, TARN_ELEMENT_F16, TARN_ELEMENT_BF16};
 #define FLOATING_COUNT (sizeof floating / sizeof floating[0])
-
-static trial_layout any_layout(test_trials *trials) { return (trial_layout)trials_random(trials, LAYOUT_COUNT); }
-
-static tensor_argument argument_of(const tarn_tensor *tensor) {
-    return (tensor_argument){.shape = tarn_tensor_shape(tensor), .type = tarn_tensor_type(tensor)};
-}
-
-/* No result, or one of another type and layout. */
-static tarn_tensor *choose_result(test_trials *trials, const tensor_inferred *inferred) {
-    trials->stream = trials_random(trials, 3) == 0 ? trials->worker : NULL;
-    return trials_random(trials, 3) == 0 ? trials_result(trials, &inferred->shape, inferred->type) : NULL;
-}
-
-static void try_product(test_trials *trials, const tarn_shape *shapes, size_t count, tarn_element_type type,
-                        tarn_operation activation) {
-    if (trials_leaves_out(trials)) return;
-    tarn_tensor *tensors[3] = {NULL};
-    reference_tensor read[3];
-    tensor_argument arguments[3] = {{0}};
-    for (size_t i = 0; i < count; i++) {
-        tensors[i] = trials_tensor(trials, &shapes[i], type, any_layout(trials), false);
-        read[i] = reference_read(tensors[i]);
-        arguments[i] = argument_of(tensors[i]);
-    }
-    const tensor_node node = {.operation = TARN_OPERATION_MATMUL,
-                              .attributes.matmul = {.has_bias = count == 3, .activation = activation}};
-    tensor_inferred inferred;
-    EXPECT_OK(tensor_infer(&node, arguments, &inferred));
-    reference_tensor wanted =
-        reference_matmul(&read[0], &read[1], count == 3 ? &read[2] : NULL, activation, &inferred.shape);
-    tarn_tensor *result = choose_result(trials, &inferred);
-    const tarn_operation_options options = trials_options(trials);
-    tarn_status status = count == 2 && activation == TARN_OPERATION_COPY
-                             ? tarn_matmul(tensors[0], tensors[1], &options, &result)
-                             : tarn_linear(tensors[0], tensors[1], tensors[2], activation, &options, &result);
-    JUDGE(trials, status, TARN_OPERATION_MATMUL, type, result, &wanted);
-    for (size_t i = 0; i < count; i++) {
-        reference_free(&read[i]);
-        EXPECT_OK(tarn_tensor_release(tensors[i]));
-    }
-}
-
-#define S(...)                                                                              \
-    {                                                                                       \
-        .rank = sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t), .dims = { __VA_ARGS__ } \
-    }
 
 static void matrix_products_match_the_reference(void **state) {
     test_trials *trials = *state;
@@ -75,33 +29,6 @@ static void matrix_products_match_the_reference(void **state) {
                 try_product(trials, cases[i], 3, floating[j], activations[k]);
             }
         }
-    }
-}
-
-static void try_convolution(test_trials *trials, const tarn_conv2d_options *conv2d, const tarn_shape *shapes,
-                            size_t count, tarn_element_type type) {
-    if (trials_leaves_out(trials)) return;
-    tarn_tensor *tensors[3] = {NULL};
-    reference_tensor read[3];
-    tensor_argument arguments[3] = {{0}};
-    for (size_t i = 0; i < count; i++) {
-        tensors[i] = trials_tensor(trials, &shapes[i], type, any_layout(trials), false);
-        read[i] = reference_read(tensors[i]);
-        arguments[i] = argument_of(tensors[i]);
-    }
-    tensor_node node = {.operation = TARN_OPERATION_CONV2D};
-    tensor_inferred inferred;
-    EXPECT_OK(tensor_infer_conv2d_attributes(conv2d, count == 3, &node.attributes.conv2d));
-    EXPECT_OK(tensor_infer(&node, arguments, &inferred));
-    reference_tensor wanted =
-        reference_conv2d(&read[0], &read[1], count == 3 ? &read[2] : NULL, &node.attributes.conv2d, &inferred.shape);
-    tarn_tensor *result = choose_result(trials, &inferred);
-    const tarn_operation_options options = trials_options(trials);
-    tarn_status status = tarn_conv2d(tensors[0], tensors[1], tensors[2], conv2d, &options, &result);
-    JUDGE(trials, status, TARN_OPERATION_CONV2D, type, result, &wanted);
-    for (size_t i = 0; i < count; i++) {
-        reference_free(&read[i]);
-        EXPECT_OK(tarn_tensor_release(tensors[i]));
     }
 }
 
@@ -146,15 +73,16 @@ static void pooling_matches_the_reference(void **state) {
         options.struct_size = sizeof options;
         for (int type = 0; type < TARN_ELEMENT_BOOL; type++) {
             if (trials_leaves_out(trials)) continue;
-            tarn_tensor *x = trials_tensor(trials, &cases[i].shape, (tarn_element_type)type, any_layout(trials), true);
+            tarn_tensor *x =
+                trials_tensor(trials, &cases[i].shape, (tarn_element_type)type, trials_layout(trials), true);
             reference_tensor read = reference_read(x);
-            const tensor_argument argument = argument_of(x);
+            const tensor_argument argument = trials_argument(x);
             tarn_pool2d_attributes attributes;
             tensor_inferred inferred;
             EXPECT_OK(tensor_infer_pool2d_attributes(&options, &attributes));
             EXPECT_OK(tensor_infer_max_pool2d(&argument, &attributes, &inferred));
             reference_tensor wanted = reference_max_pool2d(&read, &attributes, &inferred.shape);
-            tarn_tensor *result = choose_result(trials, &inferred);
+            tarn_tensor *result = trials_choose_result(trials, &inferred);
             const tarn_operation_options call = trials_options(trials);
             tarn_status status = tarn_max_pool2d(x, &options, &call, &result);
             JUDGE(trials, status, TARN_OPERATION_MAX_POOL2D, (tarn_element_type)type, result, &wanted);
@@ -175,7 +103,7 @@ static void softmax_matches_the_reference(void **state) {
                 reference_tensor read = reference_read(x);
                 reference_tensor wanted = reference_softmax(&read, (uint32_t)(dim < 0 ? dim + 3 : dim));
                 const tensor_inferred inferred = {.shape = shape, .type = floating[i]};
-                tarn_tensor *result = choose_result(trials, &inferred);
+                tarn_tensor *result = trials_choose_result(trials, &inferred);
                 const tarn_operation_options options = trials_options(trials);
                 tarn_status status = tarn_softmax(x, dim, &options, &result);
                 JUDGE(trials, status, TARN_OPERATION_SOFTMAX, floating[i], result, &wanted);
@@ -191,16 +119,16 @@ static void try_layer_norm(test_trials *trials, size_t dims, bool has_weight, bo
     const tarn_shape shape = trials_shape(trials, 3, 6);
     tarn_shape parameter = {.rank = dims};
     for (size_t i = 0; i < dims; i++) parameter.dims[i] = shape.dims[3 - dims + i];
-    tarn_tensor *x = trials_tensor(trials, &shape, type, any_layout(trials), false);
-    tarn_tensor *weight = has_weight ? trials_tensor(trials, &parameter, type, any_layout(trials), false) : NULL;
-    tarn_tensor *bias = has_bias ? trials_tensor(trials, &parameter, type, any_layout(trials), false) : NULL;
+    tarn_tensor *x = trials_tensor(trials, &shape, type, trials_layout(trials), false);
+    tarn_tensor *weight = has_weight ? trials_tensor(trials, &parameter, type, trials_layout(trials), false) : NULL;
+    tarn_tensor *bias = has_bias ? trials_tensor(trials, &parameter, type, trials_layout(trials), false) : NULL;
     reference_tensor read = reference_read(x), read_weight = {0}, read_bias = {0};
     if (has_weight) read_weight = reference_read(weight);
     if (has_bias) read_bias = reference_read(bias);
     reference_tensor wanted = reference_layer_norm(&read, (uint32_t)dims, has_weight ? &read_weight : NULL,
                                                    has_bias ? &read_bias : NULL, 0.5);
     const tensor_inferred inferred = {.shape = shape, .type = type};
-    tarn_tensor *result = choose_result(trials, &inferred);
+    tarn_tensor *result = trials_choose_result(trials, &inferred);
     const tarn_operation_options options = trials_options(trials);
     tarn_status status = tarn_layer_norm(x, dims, weight, bias, 0.5, &options, &result);
     JUDGE(trials, status, TARN_OPERATION_LAYER_NORM, type, result, &wanted);
@@ -247,16 +175,16 @@ static void gathering_matches_the_reference(void **state) {
                 if (trials_leaves_out(trials)) continue;
                 const tarn_shape shape = trials_shape(trials, 3, 5), places = trials_shape(trials, rank, 4);
                 uint32_t axis = (uint32_t)(dim < 0 ? dim + 3 : dim);
-                tarn_tensor *x = trials_tensor(trials, &shape, (tarn_element_type)type, any_layout(trials), false);
+                tarn_tensor *x = trials_tensor(trials, &shape, (tarn_element_type)type, trials_layout(trials), false);
                 tarn_tensor *indices = random_indices(
                     trials, &places, dim % 2 == 0 ? TARN_ELEMENT_I64 : TARN_ELEMENT_I32, shape.dims[axis]);
                 reference_tensor read = reference_read(x), read_indices = reference_read(indices);
-                const tensor_argument arguments[2] = {argument_of(x), argument_of(indices)};
+                const tensor_argument arguments[2] = {trials_argument(x), trials_argument(indices)};
                 tensor_inferred inferred;
                 EXPECT_OK(tensor_infer_gather(&arguments[0], &arguments[1], &(tarn_gather_attributes){.axis = axis},
                                               &inferred));
                 reference_tensor wanted = reference_gather(&read, &read_indices, axis, &inferred.shape);
-                tarn_tensor *result = choose_result(trials, &inferred);
+                tarn_tensor *result = trials_choose_result(trials, &inferred);
                 const tarn_operation_options options = trials_options(trials);
                 tarn_status status = tarn_gather(x, indices, dim, &options, &result);
                 JUDGE(trials, status, TARN_OPERATION_GATHER, (tarn_element_type)type, result, &wanted);

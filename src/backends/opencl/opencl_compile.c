@@ -138,7 +138,7 @@ static tarn_status build_from_disk_or_source(tarn_backend_device *device, const 
 
 static tarn_status create_kernels(opencl_compiled *compiled, const opencl_text *source) {
     static const char *const names[OPENCL_KERNELS] = {"run", "finish"};
-    int count = strstr(source->bytes, "kernel void finish(") != NULL ? 2 : 1;
+    int count = strstr(source->bytes, " void finish(") != NULL ? 2 : 1;
     for (int i = 0; i < count; i++) {
         cl_int error;
         compiled->kernels[i] = opencl.clCreateKernel(compiled->program, names[i], &error);

@@ -7,7 +7,13 @@
 
 /* The texts in kernels/, ended by 0. */
 extern const char opencl_source_prelude[];
+extern const char opencl_source_common[];
 extern const char opencl_source_neural[];
+extern const char opencl_source_product[];
+extern const char opencl_source_pack[];
+extern const char opencl_source_registers[];
+extern const char opencl_source_tiles[];
+extern const char opencl_source_direct[];
 
 #define OPENCL_KERNELS 2
 

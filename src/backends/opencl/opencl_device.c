@@ -1,6 +1,7 @@
 /* OpenCL devices: opening and closing, what they say of themselves, and the table of their functions.
  *
- * A device is named by its number and, after a comma, by how its memory is had: "0", "1,memory=buffer". */
+ * A device is named by its number and, after commas, by how its memory is had and how matrix products are computed where that is not left to
+ * the backend: "0", "1,memory=buffer", "0,product=tiles". */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,17 +11,28 @@
 /* What is asked for in a device's name. */
 typedef struct device_options {
     int number;
-    bool wants_shared, wants_buffer;
+    bool wants_shared, wants_buffer, wants_registers, wants_tiles;
 } device_options;
 
 static tarn_status read_option(const char *word, size_t length, device_options *options) {
-    static const char shared[] = "memory=svm", buffer[] = "memory=buffer";
-    options->wants_shared = length == strlen(shared) && memcmp(word, shared, length) == 0;
-    options->wants_buffer = length == strlen(buffer) && memcmp(word, buffer, length) == 0;
-    if (options->wants_shared || options->wants_buffer) return TARN_OK;
-    return opencl_fail(TARN_INVALID_ARGUMENT,
-                       "an OpenCL device has no option \"%.*s\": after its number stands memory=svm or memory=buffer",
-                       (int)length, word);
+    const struct {
+        const char *word;
+        bool *wanted, *other;
+    } known[] = {{"memory=svm", &options->wants_shared, &options->wants_buffer},
+                 {"memory=buffer", &options->wants_buffer, &options->wants_shared},
+                 {"product=registers", &options->wants_registers, &options->wants_tiles},
+                 {"product=tiles", &options->wants_tiles, &options->wants_registers}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (strlen(known[i].word) != length || memcmp(word, known[i].word, length) != 0) continue;
+        *known[i].wanted = true;
+        *known[i].other = false;
+        return TARN_OK;
+    }
+    return opencl_fail(
+        TARN_INVALID_ARGUMENT,
+        "an OpenCL device has no option \"%.*s\": after its number stand memory=svm or memory=buffer, and "
+        "product=registers or product=tiles",
+        (int)length, word);
 }
 
 static tarn_status read_options(const char *arguments, device_options *out_options) {
@@ -61,6 +73,22 @@ static tarn_status choose_path(tarn_backend_device *device, const device_options
         return opencl_fail(TARN_NOT_SUPPORTED, "%s has no shared virtual memory", device->name);
     device->path = has_shared && !options->wants_buffer ? OPENCL_MEMORY_SHARED : OPENCL_MEMORY_BUFFER;
     device->has_fine_grain = (abilities & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) != 0;
+    return TARN_OK;
+}
+
+/* Local memory of its own is worth copying into; where it is memory like any other, as on processors, registers and caches serve better. */
+static tarn_status choose_product(tarn_backend_device *device, const device_options *options) {
+    cl_device_local_mem_type local;
+    cl_uint width;
+    tarn_status status = ask(device, CL_DEVICE_LOCAL_MEM_TYPE, &local, sizeof local);
+    if (status == TARN_OK)
+        status = ask(device, CL_DEVICE_LOCAL_MEM_SIZE, &device->local_size, sizeof device->local_size);
+    if (status == TARN_OK) status = ask(device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, &width, sizeof width);
+    if (status != TARN_OK) return status;
+    device->vector_bytes = width * (cl_uint)sizeof(float);
+    device->product_way = local == CL_LOCAL ? OPENCL_PRODUCT_TILES : OPENCL_PRODUCT_REGISTERS;
+    if (options->wants_registers) device->product_way = OPENCL_PRODUCT_REGISTERS;
+    if (options->wants_tiles) device->product_way = OPENCL_PRODUCT_TILES;
     return TARN_OK;
 }
 
@@ -121,6 +149,7 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
     if (status == TARN_OK) status = ask(device, CL_DEVICE_NAME, device->name, sizeof device->name - 1);
     if (status == TARN_OK) status = describe(device);
     if (status == TARN_OK) status = choose_path(device, &options);
+    if (status == TARN_OK) status = choose_product(device, &options);
     if (status == TARN_OK) status = opencl_programs_begin(device);
     if (status == TARN_OK) {
         status = create_queues(device);

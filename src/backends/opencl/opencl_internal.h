@@ -23,6 +23,12 @@ typedef enum opencl_memory_path {
     OPENCL_MEMORY_BUFFER  /* buffers: addresses are reserved and stand for a place in one */
 } opencl_memory_path;
 
+/* Which way matrix products go, as may be asked for by `product=`. */
+typedef enum opencl_product_way {
+    OPENCL_PRODUCT_REGISTERS, /* a tile of the result in the registers of each item: devices whose local memory is memory like any other */
+    OPENCL_PRODUCT_TILES /* tiles of the operands in local memory, for groups of items */
+} opencl_product_way;
+
 /* One allocation. Its addresses are its own even where there is nothing behind them. */
 typedef struct opencl_block {
     uintptr_t address;
@@ -68,6 +74,11 @@ struct tarn_backend_stream {
     cl_mem fault_word;    /* an int that kernels set; NULL: none has been needed. Protected by watch_lock */
     bool may_have_faults; /* a kernel with the word was enqueued since it was last looked at. Protected by watch_lock */
 
+    pthread_mutex_t
+        scratch_lock;    /* held from the first to the last launch that uses the memory. Protects the next two */
+    cl_mem scratch;      /* NULL: none has been needed */
+    size_t scratch_size; /* bytes */
+
     /* Held while a host function is enqueued too, so that tasks are in the queue's order. Protects all that follows. */
     pthread_mutex_t host_lock;
     pthread_cond_t host_changed;
@@ -93,6 +104,9 @@ struct tarn_backend_device {
     size_t alignment;    /* bytes */
     cl_uint compute_units;
     bool has_f64;
+    opencl_product_way product_way;
+    cl_uint vector_bytes; /* what the device computes with at a time */
+    cl_ulong local_size;  /* bytes of local memory */
     char build_options[128];
     cl_command_queue mapping_queue; /* for what must not wait behind a stream's work */
 
@@ -151,6 +165,8 @@ void opencl_stream_began(tarn_backend_stream *stream, cl_event event);
 void opencl_stream_keep_failure(tarn_backend_stream *stream, tarn_status status, const char *sentence);
 /* The int that a kernel sets where an index is out of range; borrowed. The next synchronisation looks at it. */
 tarn_status opencl_stream_fault_word(tarn_backend_stream *stream, cl_mem *out_word);
+/* Memory for what one operation's launches pass on to each other, of at least `size` bytes; borrowed. Must be called with the scratch lock held. */
+tarn_status opencl_stream_scratch(tarn_backend_stream *stream, size_t size, cl_mem *out_buffer);
 tarn_status opencl_device_synchronize(tarn_backend_device *device);
 tarn_backend_stream *opencl_stream_default(tarn_backend_device *device);
 tarn_status opencl_stream_create(tarn_backend_device *device, tarn_backend_stream **out_stream);

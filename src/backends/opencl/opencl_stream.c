@@ -86,6 +86,7 @@ tarn_status opencl_stream_start(tarn_backend_device *device, tarn_backend_stream
     stream->device = device;
     atomic_init(&stream->references, 1);
     pthread_mutex_init(&stream->watch_lock, NULL);
+    pthread_mutex_init(&stream->scratch_lock, NULL);
     pthread_mutex_init(&stream->host_lock, NULL);
     pthread_cond_init(&stream->host_changed, NULL);
     stream->end_of_tasks = &stream->first_task;
@@ -97,9 +98,11 @@ void opencl_stream_end(tarn_backend_stream *stream) {
     for (size_t i = 0; i < stream->watched_count; i++) opencl.clReleaseEvent(stream->watched[i]);
     free(stream->watched);
     if (stream->fault_word != NULL) opencl.clReleaseMemObject(stream->fault_word);
+    if (stream->scratch != NULL) opencl.clReleaseMemObject(stream->scratch);
     opencl.clReleaseCommandQueue(stream->queue);
     pthread_cond_destroy(&stream->host_changed);
     pthread_mutex_destroy(&stream->host_lock);
+    pthread_mutex_destroy(&stream->scratch_lock);
     pthread_mutex_destroy(&stream->watch_lock);
 }
 
@@ -114,6 +117,20 @@ tarn_status opencl_stream_fault_word(tarn_backend_stream *stream, cl_mem *out_wo
     *out_word = stream->fault_word;
     pthread_mutex_unlock(&stream->watch_lock);
     return error == CL_SUCCESS ? TARN_OK : opencl_fail_call(error, "clCreateBuffer");
+}
+
+/* A buffer that is released lives on until the commands that were enqueued with it have finished. */
+tarn_status opencl_stream_scratch(tarn_backend_stream *stream, size_t size, cl_mem *out_buffer) {
+    if (size > stream->scratch_size) {
+        cl_int error;
+        cl_mem larger = opencl.clCreateBuffer(stream->device->context, CL_MEM_READ_WRITE, size, NULL, &error);
+        if (error != CL_SUCCESS) return opencl_fail_call(error, "clCreateBuffer");
+        if (stream->scratch != NULL) opencl.clReleaseMemObject(stream->scratch);
+        stream->scratch = larger;
+        stream->scratch_size = size;
+    }
+    *out_buffer = stream->scratch;
+    return TARN_OK;
 }
 
 /* Reads the word that kernels set, and clears it. */
