@@ -29,6 +29,9 @@ tarn_test_on_fake_driver(limits cuda:0 0)
 tarn_test_on_fake_driver(statistics cuda:0 0)
 tarn_test_on_fake_driver(arena cuda:0 0)
 tarn_test_on_fake_driver(pool cuda:1 0)
+# Few steps: each wait for the device is a change of threads here, and adaptors wait several times a step.
+tarn_test_on_fake_driver(stress cuda:0 1)
+set_property(TEST cuda.memory_stress APPEND PROPERTY ENVIRONMENT TARN_STRESS_STEPS=160)
 
 add_test(NAME cuda.hal_box COMMAND test_hal_box)
 tarn_test_properties(cuda.hal_box)

@@ -79,12 +79,13 @@ if(emulated_suites)
     set_tests_properties(cuda_kernels.library PROPERTIES ENVIRONMENT "${library_environment}")
 endif()
 
-# NVRTC itself compiles all sources once, in builds without sanitizers, which would look for faults in it.
+# NVRTC itself compiles all sources once, beside the fake driver, which it looks into by itself; in builds without sanitizers, which would look
+# for faults in it.
 if(NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
     cmake_path(GET TARN_NVCC PARENT_PATH toolkit)
     find_library(TARN_TEST_NVRTC NAMES nvrtc HINTS ${toolkit}/../lib64 DOC "NVRTC, which tests compile kernels with")
     if(TARN_TEST_NVRTC)
         set_tests_properties(cuda_kernels.sources PROPERTIES
-            ENVIRONMENT "${TARN_TEST_ENVIRONMENT};TARN_TEST_NVRTC=${TARN_TEST_NVRTC};TARN_NVRTC=${TARN_TEST_NVRTC}")
+            ENVIRONMENT "${TARN_TEST_ENVIRONMENT};TARN_TEST_NVRTC=${TARN_TEST_NVRTC};TARN_NVRTC=${TARN_TEST_NVRTC};LD_LIBRARY_PATH=${PROJECT_BINARY_DIR}/tests/fakecuda")
     endif()
 endif()

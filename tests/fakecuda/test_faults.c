@@ -196,6 +196,15 @@ static void errors_have_names_and_sentences(void **state) {
     assert_null(name);
 }
 
+static void there_are_no_tables_of_the_vendors_own(void **state) {
+    (void)state;
+    const CUuuid id = {{0}};
+    const void *table = &id;
+    CHECK_IS(cuGetExportTable(&table, &id), CUDA_ERROR_NOT_FOUND);
+    assert_null(table);
+    CHECK_IS(cuGetExportTable(NULL, &id), CUDA_ERROR_INVALID_VALUE);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_devices_say_that_they_are_fake),
@@ -209,6 +218,7 @@ int main(void) {
         cmocka_unit_test(without_a_context_nothing_that_needs_one_works),
         cmocka_unit_test(the_child_of_a_fork_is_not_served),
         cmocka_unit_test(errors_have_names_and_sentences),
+        cmocka_unit_test(there_are_no_tables_of_the_vendors_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

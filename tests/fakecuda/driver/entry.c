@@ -203,6 +203,15 @@ CUresult cuGetErrorName(CUresult error, const char **name) { return describe(err
 
 CUresult cuGetErrorString(CUresult error, const char **sentence) { return describe(error, sentence, false); }
 
+/* Tables of functions between the vendor's own libraries and its driver, which are documented nowhere. Every driver has this function, though,
+ * and NVRTC 13 looks for it in whatever libcuda.so.1 is there, for a cache of its own, and calls through a null table where it is missing. */
+CUresult cuGetExportTable(const void **table, const CUuuid *id) {
+    ENTER(cuGetExportTable);
+    if (table == NULL || id == NULL) LEAVE(CUDA_ERROR_INVALID_VALUE);
+    *table = NULL;
+    LEAVE(CUDA_ERROR_NOT_FOUND);
+}
+
 unsigned long long fakecuda_calls(const char *name) {
     pthread_mutex_lock(&the_driver.lock);
     unsigned long long count = 0;

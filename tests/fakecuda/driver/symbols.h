@@ -10,6 +10,7 @@
     X(cuDriverGetVersion, cuDriverGetVersion, 2020, NOTHING, SAFE)                                                   \
     X(cuGetErrorName, cuGetErrorName, 6000, NOTHING, SAFE)                                                           \
     X(cuGetErrorString, cuGetErrorString, 6000, NOTHING, SAFE)                                                       \
+    X(cuGetExportTable, cuGetExportTable, 3000, NOTHING, SAFE)                                                       \
     X(cuDeviceGetCount, cuDeviceGetCount, 2000, DRIVER, SAFE)                                                        \
     X(cuDeviceGet, cuDeviceGet, 2000, DRIVER, SAFE)                                                                  \
     X(cuDeviceGetName, cuDeviceGetName, 2000, DRIVER, SAFE)                                                          \
