@@ -7,8 +7,23 @@ if(TARN_SANITIZE MATCHES "address")
     list(APPEND emulation_options -fsanitize=${TARN_SANITIZE} -fno-sanitize-recover=all)
 endif()
 
+# Each module of kernels, with the functions by which the fake driver calls them.
+set(emulated_modules)
+foreach(source IN LISTS cuda_kernel_modules)
+    cmake_path(GET source STEM name)
+    set(text "#include \"emulation.h\"\n\n#include \"backends/cuda/kernels/${name}.cu\"\n\n")
+    foreach(other IN LISTS cuda_kernel_modules)
+        cmake_path(GET other STEM other_name)
+        string(APPEND text "#define EMULATED_IN_${other_name}(name)\n")
+    endforeach()
+    string(APPEND text "#undef EMULATED_IN_${name}\n#define EMULATED_IN_${name}(name) EMULATED(name)\n"
+        "#define CUDA_KERNEL(module, name) EMULATED_IN_##module(name)\n#include \"backends/cuda/kernels/names.h\"\n")
+    file(CONFIGURE OUTPUT ${PROJECT_BINARY_DIR}/emulated/${name}.cpp CONTENT "${text}" @ONLY)
+    list(APPEND emulated_modules ${PROJECT_BINARY_DIR}/emulated/${name}.cpp)
+endforeach()
+
 add_library(emulation OBJECT ${folder}/emulation/emulation.cpp)
-add_library(emulated_kernels MODULE ${folder}/emulation/kernels.cpp)
+add_library(emulated_kernels MODULE ${emulated_modules})
 target_link_libraries(emulated_kernels PRIVATE emulation)
 foreach(target emulation emulated_kernels)
     target_compile_options(${target} PRIVATE ${emulation_options} -Wall -Wextra $<$<BOOL:${TARN_WARNINGS_AS_ERRORS}>:-Werror>)
@@ -39,9 +54,9 @@ set(emulation_environment ${TARN_TEST_ENVIRONMENT}
     TARN_CACHE_PATH=${emulation_folder}/cache
     TARN_TEST_DEVICE=cuda:0
     TMPDIR=${emulation_folder}
-    "FAKECUDA_COMPILE=${CMAKE_CXX_COMPILER} ${emulation_command} -O0 -shared -I${folder}/emulation $<TARGET_OBJECTS:emulation>")
+    "FAKECUDA_COMPILE=${CMAKE_CXX_COMPILER} ${emulation_command} -O0 -g0 -shared -I${folder}/emulation $<TARGET_OBJECTS:emulation>")
 
-set(emulated_tests cuda_kernels.programs cuda_kernels.failures)
+set(emulated_tests cuda_kernels.programs cuda_kernels.single cuda_kernels.failures)
 # Tests of operations, once more on that device. Small programs are interpreted there; what compiles many is left to cuda_kernels.programs.
 set(emulated_suites)
 if(EXISTS ${PROJECT_SOURCE_DIR}/tests/fakecuda/driver/kernel.c)

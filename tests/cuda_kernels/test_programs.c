@@ -1,4 +1,5 @@
 /* Programs compiled for their steps give what the interpreter gives, bit for bit, on whatever device cuda:0 is. */
+#include "elements.h"
 #include "forms.h"
 
 #include <dirent.h>
@@ -10,7 +11,6 @@
 
 #include <tarn/tarn.h>
 
-#include "base/operation.h"
 #include "bench.h"
 #include "fake_cuda.h"
 #include "hal/memory.h"
@@ -18,7 +18,6 @@
 
 static tarn_device *device;
 static tarn_stream *stream;
-static uint64_t seed = 1;
 
 static unsigned warnings;
 
@@ -72,69 +71,10 @@ static void need_device(void) {
     if (device == NULL) skip();
 }
 
-static uint64_t next_random(void) {
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return seed >> 33;
-}
-
-/* Numbers between -4 and 4 in floats, whose halves are made of their upper bits alone; any bytes in integers. */
-static void fill_random(tarn_element_type type, void *bytes, size_t size) {
-    for (size_t i = 0; i < size; i++) {
-        uint64_t random = next_random();
-        ((unsigned char *)bytes)[i] = (unsigned char)(type == TARN_ELEMENT_BOOL ? random & 1 : random);
-    }
-    for (size_t i = 0; i + 8 <= size && type == TARN_ELEMENT_F64; i += 8) {
-        double value = ((double)next_random() - (double)(1 << 30)) / (1 << 28);
-        memcpy((char *)bytes + i, &value, sizeof value);
-    }
-    for (size_t i = 0; i + 4 <= size && type == TARN_ELEMENT_F32; i += 4) {
-        float value = ((float)next_random() - (float)(1 << 30)) / (1 << 28);
-        memcpy((char *)bytes + i, &value, sizeof value);
-    }
-    /* The sign, the lowest bits, and an exponent of about nought. */
-    for (size_t i = 0; i + 2 <= size && (type == TARN_ELEMENT_F16 || type == TARN_ELEMENT_BF16); i += 2) {
-        uint16_t half;
-        memcpy(&half, (char *)bytes + i, sizeof half);
-        half = (uint16_t)((half & 0x80ff) | (type == TARN_ELEMENT_F16 ? 0x3c00 : 0x3f80));
-        memcpy((char *)bytes + i, &half, sizeof half);
-    }
-}
-
-/* A place in pinned memory, which the host and the device see. */
-static void *take_memory(const tarn_operand *operand, size_t *out_size) {
-    const void *begin;
-    void *memory;
-    base_operand_range(operand, &begin, out_size);
-    EXPECT_OK(hal_memory_allocate(device, TARN_MEMORY_PINNED, *out_size, 256, &memory));
-    return memory;
-}
-
-static bool is_nan(tarn_element_type type, const void *element) {
-    uint64_t word = 0;
-    memcpy(&word, element, tarn_element_size(type));
-    switch (type) {
-    case TARN_ELEMENT_F32: return (word & 0x7fffffff) > 0x7f800000;
-    case TARN_ELEMENT_F16: return (word & 0x7fff) > 0x7c00;
-    case TARN_ELEMENT_BF16: return (word & 0x7fff) > 0x7f80;
-    case TARN_ELEMENT_F64: return (word & INT64_MAX) > 0x7ff0000000000000u;
-    default: return false;
-    }
-}
-
 static void run(const form_program *form, const char *compile) {
     setenv("TARN_CUDA_COMPILE", compile, 1);
     EXPECT_OK(hal_operation_enqueue(stream, &form->operation));
     EXPECT_OK(tarn_stream_synchronize(stream));
-}
-
-static void compare(const form_program *form, uint32_t output, const char *have, const char *want, size_t size) {
-    tarn_element_type type = form->operands[output].type;
-    size_t element = tarn_element_size(type);
-    for (size_t at = 0; at < size; at += element) {
-        if (memcmp(have + at, want + at, element) == 0 || (is_nan(type, have + at) && is_nan(type, want + at)))
-            continue;
-        fail_msg("%s: output %u differs at byte %zu", form->name, output, at);
-    }
 }
 
 /* Runs the program in both ways, into memory of its own each time, and compares. */
@@ -147,15 +87,16 @@ static void try(size_t number) {
     /* The operands, then the outputs once more. */
     for (uint32_t i = 0; i < count + outputs; i++) {
         tarn_operand *operand = &form.operands[i < count ? i : i - count];
-        memory[i] = take_memory(operand, &sizes[i]);
+        memory[i] = take_operand(device, operand, &sizes[i]);
         if (i < outputs || i >= count) memset(memory[i], 0, sizes[i]);
-        else fill_random(operand->type, memory[i], sizes[i]);
+        else fill_elements(operand->type, memory[i], sizes[i]);
         if (i < count) operand->data = memory[i];
     }
     run(&form, "never");
     for (uint32_t i = 0; i < outputs; i++) form.operands[i].data = memory[count + i];
     run(&form, "always");
-    for (uint32_t i = 0; i < outputs; i++) compare(&form, i, memory[count + i], memory[i], sizes[i]);
+    for (uint32_t i = 0; i < outputs; i++)
+        expect_same_elements(form.operands[i].type, memory[count + i], memory[i], sizes[i], form.name);
     for (uint32_t i = 0; i < count + outputs; i++)
         EXPECT_OK(hal_memory_free(device, TARN_MEMORY_PINNED, memory[i], sizes[i]));
 }

@@ -1,7 +1,7 @@
 /* A libnvrtc for tests: it hands sources to the host's C++ compiler, with the emulation, and what it calls a binary names the shared object
  * that came of it, which the fake driver loads.
  *
- * FAKECUDA_COMPILE is the compiler's command, up to the source; FAKECUDA_KERNELS the object with the kernels of all.cu, which is
+ * FAKECUDA_COMPILE is the compiler's command, up to the source; FAKECUDA_KERNELS the object with the kernels of all modules (.cu), which are
  * not compiled again. */
 #include <pthread.h>
 #include <stdio.h>
@@ -146,7 +146,8 @@ int nvrtcCompileProgram(program *made, int option_count, const char *const *opti
     int names_architecture = 0;
     for (int i = 0; i < option_count; i++) names_architecture |= strncmp(options[i], "--gpu-architecture=sm_", 22) == 0;
     if (!names_architecture || command == NULL || kernels == NULL) return INVALID_INPUT;
-    if (strcmp(made->name, "all.cu") == 0) {
+    const char *ending = strrchr(made->name, '.');
+    if (ending != NULL && strcmp(ending, ".cu") == 0) {
         snprintf(made->binary, sizeof made->binary, "FAKECUDA-OBJECT:%s", kernels);
         return SUCCESS;
     }

@@ -104,6 +104,12 @@ DEVICE void store(int *out, int lane) { *out = lane; }
 DEVICE void store(int64 *out, int64 lane) { *out = lane; }
 DEVICE void store(truth *out, int lane) { out->byte = lane != 0; }
 
+template <class Element> DEVICE Element element_of_one() {
+    Element one;
+    store(&one, (typename lane_of<Element>::type)1);
+    return one;
+}
+
 /* A lane as what is left of it once stored. */
 template <class Element> DEVICE typename lane_of<Element>::type round_trip(typename lane_of<Element>::type lane) {
     Element element;

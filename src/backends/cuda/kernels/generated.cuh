@@ -2,13 +2,8 @@
 #ifndef CUDA_KERNELS_GENERATED_CUH
 #define CUDA_KERNELS_GENERATED_CUH
 
+#include "pack.cuh"
 #include "reduce.cuh"
-
-/* Up to 16 bytes are one access. */
-template <class Element, int COUNT>
-struct alignas(sizeof(Element) * COUNT < 16 ? sizeof(Element) * COUNT : 16) pack {
-    Element elements[COUNT];
-};
 
 /* How the elements of a pack lie: one for all, side by side, or at a stride. */
 enum { LIES_STILL, LIES_SIDE_BY_SIDE, LIES_APART };
@@ -17,7 +12,7 @@ enum { LIES_STILL, LIES_SIDE_BY_SIDE, LIES_APART };
 template <class Element, int COUNT, int LIES>
 DEVICE pack<Element, COUNT> read_pack(const void *data, int64 offset, int64 stride, uint32 lanes) {
     const Element *from = (const Element *)data + offset;
-    if (LIES == LIES_SIDE_BY_SIDE && lanes == COUNT) return *(const pack<Element, COUNT> *)from;
+    if (LIES == LIES_SIDE_BY_SIDE && lanes == COUNT) return read_whole<Element, COUNT>(from);
     pack<Element, COUNT> read;
     UNROLLED for (int i = 0; i < COUNT; i++) read.elements[i] = from[LIES == LIES_STILL || (uint32)i >= lanes ? 0 : i * stride];
     return read;
@@ -27,7 +22,7 @@ template <class Element, int COUNT, int LIES>
 DEVICE void write_pack(void *data, int64 offset, int64 stride, uint32 lanes, const pack<Element, COUNT> &written) {
     Element *to = (Element *)data + offset;
     if (LIES == LIES_SIDE_BY_SIDE && lanes == COUNT) {
-        *(pack<Element, COUNT> *)to = written;
+        write_whole(to, written);
         return;
     }
     UNROLLED for (int i = 0; i < COUNT; i++)

@@ -57,6 +57,41 @@ typedef struct cuda_constants {
     cuda_lane values[CUDA_MOST_CONSTANTS];
 } cuda_constants;
 
+/* A program of one step. Its space is rows along the last dimension, in which packs of elements are what a thread reads at once. */
+typedef struct cuda_single {
+    long long rows, length;
+    long long packs;                      /* of a row */
+    long long dims[CUDA_MOST_RANK];       /* which the rows are numbered by */
+    long long strides[4][CUDA_MOST_RANK]; /* of the output and up to three inputs, along those */
+    long long steps[4];                   /* along the last dimension */
+    void *data[4];                        /* NULL: a constant, or nothing */
+    cuda_lane constants[3];               /* of the inputs */
+    unsigned rank;
+    unsigned operation, to; /* tarn_operation; of a cast, the type that it gives */
+    unsigned out_size;      /* bytes of an element */
+} cuda_single;
+
+/* Elements of a pack, by their size, or in casts; packs of a thread. */
+#define CUDA_LANES(size) ((size) == 1 ? 8 : 16 / (size))
+#define CUDA_CAST_LANES 4
+#define CUDA_PACKS 2
+#define CUDA_COPY_PACKS 4 /* in copies */
+
+/* A copy whose input's neighbours are rows and whose output's are columns: matrices, as many as the other dimensions say. */
+typedef struct cuda_turn {
+    long long rows, columns;
+    long long in_column_stride, out_row_stride;
+    long long dims[CUDA_MOST_RANK];
+    long long out_strides[CUDA_MOST_RANK], in_strides[CUDA_MOST_RANK];
+    void *out;
+    const void *in;
+    unsigned rank, unused;
+} cuda_turn;
+
+/* Words along the side of a tile, and its threads along the other side. */
+#define CUDA_TURN_SIDE 32
+#define CUDA_TURN_LINES 8
+
 /* How the threads of a block share the work of a reduction: `outputs` × `threads` of them, both powers of two, and `slices` blocks for each
  * group of outputs. Neighbouring threads are neighbours along what lies side by side in memory. */
 typedef struct cuda_reduction {

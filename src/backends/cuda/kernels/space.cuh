@@ -23,6 +23,11 @@ static DEVICE_CALLED int64 offset_of_many(uint64 number, const int64 *dims, cons
     return offset;
 }
 
+/* Short divisions are several times as fast as long ones. */
+DEVICE uint64 quotient(uint64 number, uint64 divisor) {
+    return (number | divisor) >> 32 == 0 ? (uint32)number / (uint32)divisor : number / divisor;
+}
+
 /* How far the element of that number lies from the first, in elements, in a space of dimensions [first, last). */
 DEVICE int64 offset_of(uint64 number, const int64 *dims, const int64 *strides, uint32 first, uint32 last) {
     if (last == first + 1) return (int64)number * strides[first];

@@ -33,7 +33,7 @@ static tarn_status compile(tarn_backend_device *device, struct cuda_compiled *ma
     char *source = cuda_form_write(&made->form);
     if (source == NULL) return cuda_fail(TARN_OUT_OF_MEMORY, "no host memory for a program's source");
     driver_module module = NULL;
-    tarn_status status = cuda_image_compile(device, "program.cu", source, &module);
+    tarn_status status = cuda_image_compile(device, "a program", source, &module);
     base_free(source);
     if (status == TARN_OK) status = CUDA_CALL(cuModuleGetFunction, &made->function, module, "tarn_generated");
     if (status == TARN_OK) made->module = module;

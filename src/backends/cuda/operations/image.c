@@ -5,10 +5,11 @@
 
 #include "base/memory.h"
 
-static const char *find_source(const char *name) {
-    for (size_t i = 0; i < cuda_source_count; i++)
-        if (strcmp(cuda_sources[i].name, name) == 0) return cuda_sources[i].text;
-    return NULL;
+/* One that there is. */
+static const cuda_source *find_source(const char *name) {
+    size_t i = 0;
+    while (strcmp(cuda_sources[i].name, name) != 0) i++;
+    return &cuda_sources[i];
 }
 
 tarn_status cuda_image_compile(tarn_backend_device *device, const char *name, const char *text,
@@ -34,11 +35,12 @@ tarn_status cuda_image_compile(tarn_backend_device *device, const char *name, co
     return status;
 }
 
-tarn_status cuda_image_load(tarn_backend_device *device, driver_module *out_module) {
-    if (cuda_kernel_image != NULL) {
-        driver_result result = cuda_driver.cuModuleLoadData(out_module, cuda_kernel_image);
+tarn_status cuda_image_load(tarn_backend_device *device, const char *name, driver_module *out_module) {
+    const cuda_source *source = find_source(name);
+    if (source->image != NULL) {
+        driver_result result = cuda_driver.cuModuleLoadData(out_module, source->image);
         bool is_for_others = result == DRIVER_ERROR_NO_BINARY_FOR_GPU || result == DRIVER_ERROR_UNSUPPORTED_PTX_VERSION;
         if (!is_for_others || !cuda_compiler_is_there()) return cuda_answer(result, "cuModuleLoadData");
     }
-    return cuda_image_compile(device, "all.cu", find_source("all.cu"), out_module);
+    return cuda_image_compile(device, name, source->text, out_module);
 }

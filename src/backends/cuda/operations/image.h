@@ -11,16 +11,15 @@
 typedef struct cuda_source {
     const char *name; /* as the others include it */
     const char *text;
+    const void *image; /* of a module: its kernels, compiled; NULL: Tarn was built without nvcc */
 } cuda_source;
 
 extern const cuda_source cuda_sources[];
 extern const size_t cuda_source_count;
-/* The kernels of all.cu, compiled; NULL: Tarn was built without nvcc. */
-extern const void *const cuda_kernel_image;
 
-/* Loads the kernels of kernels/all.cu for the device. NOT_SUPPORTED: there is neither a compiled form of them nor NVRTC. In the device's
- * scope. */
-tarn_status cuda_image_load(tarn_backend_device *device, driver_module *out_module);
+/* Loads the kernels of a module of kernels/, "rows.cu" …, for the device. NOT_SUPPORTED: there is neither a compiled form of them nor NVRTC. In
+ * the device's scope. */
+tarn_status cuda_image_load(tarn_backend_device *device, const char *name, driver_module *out_module);
 /* Compiles a source, which may include those above, or takes it from the disk, and loads it. NOT_SUPPORTED: there is no NVRTC. In the
  * device's scope. */
 tarn_status cuda_image_compile(tarn_backend_device *device, const char *name, const char *text,

@@ -1,25 +1,34 @@
-/* The module of kernels that are there before a program runs: embedded when Tarn was built with nvcc, else compiled from its sources, which are
- * embedded too, when a device first needs it. */
+/* Modules of kernels that are there before a program runs: embedded when Tarn was built with nvcc, else compiled from their sources, which are
+ * embedded too. Each is loaded when a device first needs one of its kernels. */
 #include "backends/cuda/operations/image.h"
 #include "backends/cuda/operations/operations.h"
 
 /* Blocks of 256 threads for each multiprocessor: enough to hide what each waits for. */
 #define BLOCKS_PER_UNIT 16
 
-static const char *const names[CUDA_KERNEL_COUNT] = {
-#define CUDA_KERNEL(name) #name,
+static const char *const module_names[CUDA_MODULE_COUNT] = {
+#define CUDA_MODULE(module) #module ".cu",
 #include "backends/cuda/kernels/names.h"
-#undef CUDA_KERNEL
+};
+
+static const struct {
+    cuda_module module;
+    const char *name;
+} kernels[CUDA_KERNEL_COUNT] = {
+#define CUDA_KERNEL(module, name) {module##_module, #name},
+#include "backends/cuda/kernels/names.h"
 };
 
 /* The state's lock is held. */
-static tarn_status load_module(tarn_backend_device *device) {
+static tarn_status load_module(tarn_backend_device *device, cuda_module wanted) {
     cuda_operations_state *state = device->operations;
     driver_module module = NULL;
-    tarn_status status = cuda_image_load(device, &module);
-    for (size_t i = 0; i < CUDA_KERNEL_COUNT && status == TARN_OK; i++)
-        status = CUDA_CALL(cuModuleGetFunction, &state->functions[i], module, names[i]);
-    if (status == TARN_OK) state->module = module;
+    tarn_status status = cuda_image_load(device, module_names[wanted], &module);
+    for (size_t i = 0; i < CUDA_KERNEL_COUNT && status == TARN_OK; i++) {
+        if (kernels[i].module == wanted)
+            status = CUDA_CALL(cuModuleGetFunction, &state->functions[i], module, kernels[i].name);
+    }
+    if (status == TARN_OK) state->modules[wanted] = module;
     else if (module != NULL) CUDA_DISCARD(cuModuleUnload, module);
     return status;
 }
@@ -28,7 +37,7 @@ static tarn_status find_function(tarn_backend_device *device, cuda_kernel kernel
     cuda_operations_state *state = device->operations;
     tarn_status status = TARN_OK;
     pthread_mutex_lock(&state->lock);
-    if (state->module == NULL) status = load_module(device);
+    if (state->modules[kernels[kernel].module] == NULL) status = load_module(device, kernels[kernel].module);
     if (status == TARN_OK) *out_function = state->functions[kernel];
     pthread_mutex_unlock(&state->lock);
     return status;

@@ -1,6 +1,6 @@
 /* Operations on NVIDIA GPUs: what the rest of the backend calls, and what the files of this folder share.
  *
- * An operation becomes one or a few kernels on the stream. Kernels come from one module that is loaded at the first operation of a device
+ * An operation becomes one or a few kernels on the stream. Kernels come from modules that are loaded when a device first needs one of them
  * (kernels/), or are written for one program and compiled when it is first run (generate.h). A stream has a workspace: scratch memory, and a
  * place where kernels leave what failed. */
 #ifndef CUDA_OPERATIONS_H
@@ -45,17 +45,22 @@ tarn_status cuda_workspace_scratch(cuda_workspace *workspace, size_t size, void 
 /* Where a kernel leaves a failure. The workspace's lock is held. */
 tarn_status cuda_workspace_failure(cuda_workspace *workspace, cuda_failure **out_failure);
 
-/* Kernels: module.c. */
+/* Kernels and the modules that they come in: module.c. */
 typedef enum cuda_kernel {
-#define CUDA_KERNEL(name) name##_kernel,
+#define CUDA_KERNEL(module, name) name##_kernel,
 #include "backends/cuda/kernels/names.h"
-#undef CUDA_KERNEL
     CUDA_KERNEL_COUNT
 } cuda_kernel;
 
+typedef enum cuda_module {
+#define CUDA_MODULE(module) module##_module,
+#include "backends/cuda/kernels/names.h"
+    CUDA_MODULE_COUNT
+} cuda_module;
+
 struct cuda_operations_state {
-    pthread_mutex_t lock; /* protects the next three; the driver is called with it held */
-    driver_module module; /* NULL: not loaded yet */
+    pthread_mutex_t lock;                     /* protects the next three; the driver is called with it held */
+    driver_module modules[CUDA_MODULE_COUNT]; /* NULL: not loaded yet */
     driver_function functions[CUDA_KERNEL_COUNT];
     cuda_workspace *workspaces; /* all */
 
@@ -110,6 +115,10 @@ void cuda_compiled_end(cuda_operations_state *state);
 /* epilogue.c: adds a bias, which has the dimensions of the operation's result (NULL: none), to that result and computes the activation, in
  * place. */
 tarn_status cuda_epilogue_enqueue(const cuda_task *task, const tarn_operand *bias, tarn_operation activation);
+
+/* single.c: the kernel for a program of one step, that is there before. False where there is none: the step asks for the index, or there are reductions. */
+bool cuda_single_find(const cuda_task *task, const cuda_program *program, cuda_kernel *out_kernel);
+tarn_status cuda_single_enqueue(const cuda_task *task, const cuda_program *program, cuda_kernel kernel);
 
 /* One for each sort of operation. They are called in the device's scope with the workspace's lock held. */
 tarn_status cuda_program_enqueue(const cuda_task *task);

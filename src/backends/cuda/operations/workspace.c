@@ -63,7 +63,8 @@ void cuda_operations_end(tarn_backend_device *device) {
     cuda_compiled_end(state);
     cuda_blas_end(state);
     cuda_dnn_end(state);
-    if (state->module != NULL) CUDA_DISCARD(cuModuleUnload, state->module);
+    for (size_t i = 0; i < CUDA_MODULE_COUNT; i++)
+        if (state->modules[i] != NULL) CUDA_DISCARD(cuModuleUnload, state->modules[i]);
     pthread_mutex_destroy(&state->dnn_lock);
     pthread_mutex_destroy(&state->compiled_lock);
     pthread_mutex_destroy(&state->lock);
