@@ -54,7 +54,8 @@ enum {
     TARN_FEATURE_UNIFIED_MEMORY = 1u << 2, /* MANAGED memory is supported */
     TARN_FEATURE_PEER_ACCESS = 1u << 3,    /* other devices of this backend may read and write its memory */
     TARN_FEATURE_NO_BACKING = 1u << 4,     /* addresses only: nothing is stored behind them (sim) */
-    TARN_FEATURE_ALIASING = 1u << 5        /* one granule may be mapped at several addresses at once */
+    TARN_FEATURE_ALIASING = 1u << 5,       /* one granule may be mapped at several addresses at once */
+    TARN_FEATURE_STREAM_ORDERED = 1u << 6  /* it has pools of memory that is had and freed in the order of streams */
 };
 
 typedef struct tarn_device_properties {
@@ -218,6 +219,59 @@ typedef struct tarn_backend_interprocess {
     tarn_status (*memory_close)(tarn_backend_device *device, void *address, size_t size);
 } tarn_backend_interprocess;
 
+/* Stream-ordered memory: pools that the driver keeps, from which memory is had and to which it is freed in the order of a stream's work
+ * (optional as a whole: `stream_ordered` in the table; a device that has it says TARN_FEATURE_STREAM_ORDERED).
+ *
+ * Memory may be used by work of the stream it was allocated on from then on, and of other streams that have been made to wait for
+ * that point. Freed on a stream, it may be used until that point of the stream; the pool hands it out again on that stream
+ * at once, and on another one only when that is in order. It is DEVICE memory in every other way, and reached by the peers of the
+ * device. Neither call waits for the device. */
+typedef struct tarn_backend_pool tarn_backend_pool;
+
+/* When memory whose free lies ahead on one stream may be handed out on another; or-ed together. A driver that does not tell them apart
+ * ignores them. */
+enum {
+    TARN_POOL_FOLLOWS_EVENTS = 1u << 0,   /* when the other stream waits for an event behind the free */
+    TARN_POOL_OPPORTUNISTIC = 1u << 1,    /* when the free turns out to have been reached */
+    TARN_POOL_ADDS_DEPENDENCIES = 1u << 2 /* by making the other stream wait for the free */
+};
+
+typedef struct tarn_backend_pool_options {
+    size_t struct_size;
+    uint64_t release_threshold; /* bytes that the pool keeps when the host waits for the device; UINT64_MAX: all */
+    uint32_t reuse;             /* TARN_POOL_… */
+} tarn_backend_pool_options;
+
+typedef struct tarn_backend_pool_figures {
+    size_t struct_size;
+    uint64_t reserved, reserved_peak; /* bytes of the device's memory that the pool has */
+    uint64_t used, used_peak;         /* bytes of it that are handed out, or whose free has not been reached */
+} tarn_backend_pool_figures;
+
+typedef struct tarn_backend_stream_ordered {
+    size_t struct_size; /* sizeof(tarn_backend_stream_ordered) */
+
+    tarn_status (*pool_create)(tarn_backend_device *device, const tarn_backend_pool_options *options,
+                               tarn_backend_pool **out_pool);
+    /* All its memory has been freed; frees may lie ahead on their streams still, and take place. Also called for a device that was lost,
+     * whose memory need not have been freed. */
+    void (*pool_destroy)(tarn_backend_device *device, tarn_backend_pool *pool);
+    /* Memory aligned to the properties' alignment. OUT_OF_MEMORY when there is none: the caller waits for frees, trims and tries again.
+     * INVALID_STATE where another library captures the stream. */
+    tarn_status (*pool_allocate)(tarn_backend_device *device, tarn_backend_pool *pool, tarn_backend_stream *stream,
+                                 size_t size, void **out_address);
+    /* The stream has been made to wait for what uses the memory on others. INVALID_STATE where another library captures it. */
+    tarn_status (*pool_free)(tarn_backend_device *device, tarn_backend_pool *pool, tarn_backend_stream *stream,
+                             void *address, size_t size);
+    /* Gives memory that is not used back to the device, down to `keep` bytes or as far as that goes. */
+    tarn_status (*pool_trim)(tarn_backend_device *device, tarn_backend_pool *pool, uint64_t keep);
+    /* Fills every member after struct_size. */
+    tarn_status (*pool_figures)(tarn_backend_device *device, tarn_backend_pool *pool,
+                                tarn_backend_pool_figures *out_figures);
+    /* Sets the peaks to the current figures. */
+    tarn_status (*pool_reset_peaks)(tarn_backend_device *device, tarn_backend_pool *pool);
+} tarn_backend_stream_ordered;
+
 typedef struct tarn_backend {
     uint32_t abi_version; /* TARN_BACKEND_ABI_VERSION */
     uint32_t struct_size; /* sizeof(tarn_backend) */
@@ -328,6 +382,9 @@ typedef struct tarn_backend {
      * in one piece of memory. Without it, and where it answers NOT_SUPPORTED with nothing enqueued, each row goes by stream_copy. */
     tarn_status (*stream_copy_box)(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                                    const void *source, const tarn_box *box);
+
+    /* (optional) Pools of the driver's. Without them `cuda_async` is not to be had. */
+    const tarn_backend_stream_ordered *stream_ordered;
 } tarn_backend;
 
 /* The name of the constant that a shared object exports. */

@@ -79,6 +79,10 @@ static tarn_status check_properties(tarn_device *device, const tarn_device_prope
     if (is_virtual && device->table->virtual_reserve == NULL) {
         return base_fail(TARN_INTERNAL, "%s: the backend claims virtual memory and has no functions for it", name);
     }
+    if ((properties->features & TARN_FEATURE_STREAM_ORDERED) != 0 && device->table->stream_ordered == NULL) {
+        return base_fail(TARN_INTERNAL, "%s: the backend claims stream-ordered memory and has no functions for it",
+                         name);
+    }
     if (is_virtual && (!is_power_of_two(properties->granule) || properties->granule < properties->alignment)) {
         return base_fail(TARN_INTERNAL, "%s: the backend gives a granule of %zu bytes", name, properties->granule);
     }

@@ -94,6 +94,13 @@ tarn_status hal_event_synchronize(hal_event *event) {
     return status;
 }
 
+tarn_status hal_event_follow(hal_event *event, tarn_stream *stream) {
+    tarn_status status = hal_device_check(event->device);
+    if (status == TARN_OK) status = hal_capture_check_stream(stream, "it cannot wait for an event of Tarn's own");
+    if (status != TARN_OK) return status;
+    return HAL_CALL(stream->device, stream_wait, stream->handle, event->handle);
+}
+
 static tarn_status create_mark(tarn_device *device, bool is_untimed, hal_mark **out_mark) {
     hal_mark *mark = base_allocate(1, sizeof *mark);
     if (mark == NULL) return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for an event", device->name);

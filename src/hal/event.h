@@ -23,5 +23,8 @@ tarn_status hal_event_query(hal_event *event, bool *out_complete);
  * simulated nanoseconds where the device has a clock, else those of the host. INVALID_STATE inside a host function
  * of the stream that the event was recorded on, when it could never end. */
 tarn_status hal_event_synchronize(hal_event *event);
+/* Later work of `stream`, which belongs to the event's device, waits for the event as it is recorded now; it may be recorded again
+ * afterwards. INVALID_STATE while the stream is being captured. */
+tarn_status hal_event_follow(hal_event *event, tarn_stream *stream);
 
 #endif

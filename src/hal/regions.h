@@ -10,6 +10,8 @@
 #define HAL_REGION_RESERVATION TARN_MEMORY_KIND_COUNT
 /* The kind of memory of another process. */
 #define HAL_REGION_IMPORTED (TARN_MEMORY_KIND_COUNT + 1)
+/* The kind of memory of a pool. */
+#define HAL_REGION_POOLED (TARN_MEMORY_KIND_COUNT + 2)
 
 typedef struct hal_region {
     base_range range; /* the first member: a range is cast back to its region */

@@ -96,6 +96,13 @@ static const required_function operation_functions[] = {
     REQUIRED_OF(tarn_backend_operations, enqueue),
 };
 
+static const required_function stream_ordered_functions[] = {
+    REQUIRED_OF(tarn_backend_stream_ordered, pool_create),      REQUIRED_OF(tarn_backend_stream_ordered, pool_destroy),
+    REQUIRED_OF(tarn_backend_stream_ordered, pool_allocate),    REQUIRED_OF(tarn_backend_stream_ordered, pool_free),
+    REQUIRED_OF(tarn_backend_stream_ordered, pool_trim),        REQUIRED_OF(tarn_backend_stream_ordered, pool_figures),
+    REQUIRED_OF(tarn_backend_stream_ordered, pool_reset_peaks),
+};
+
 static const inner_table inner_tables[] = {
     {"graphs", offsetof(tarn_backend, capture), sizeof(tarn_backend_capture), capture_functions,
      LENGTH(capture_functions)},
@@ -105,6 +112,8 @@ static const inner_table inner_tables[] = {
      interprocess_functions, LENGTH(interprocess_functions)},
     {"operations", offsetof(tarn_backend, operations), sizeof(tarn_backend_operations), operation_functions,
      LENGTH(operation_functions)},
+    {"stream-ordered memory", offsetof(tarn_backend, stream_ordered), sizeof(tarn_backend_stream_ordered),
+     stream_ordered_functions, LENGTH(stream_ordered_functions)},
 };
 
 static tarn_status check_inner_table(const tarn_backend *table, const inner_table *wanted) {

@@ -20,6 +20,7 @@ typedef CUhostFn driver_host_function;
 typedef CUmemAllocationHandleType driver_handle_type;
 typedef CUmemAllocationGranularity_flags driver_granularity;
 typedef CUstreamCaptureMode driver_capture_mode;
+typedef CUstreamCaptureStatus driver_capture_status;
 typedef CUmemPool_attribute driver_pool_attribute;
 typedef CUdevice_attribute driver_attribute;
 typedef CUfunction_attribute driver_function_attribute;

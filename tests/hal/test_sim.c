@@ -25,8 +25,8 @@ static void the_arguments_are_what_the_device_becomes(void **state) {
     assert_true(properties.memory_total == (uint64_t)64 << 30);
     assert_int_equal(properties.alignment, 512);
     assert_int_equal(properties.granule, GRANULE);
-    assert_int_equal(properties.features,
-                     TARN_FEATURE_NO_BACKING | TARN_FEATURE_VIRTUAL_MEMORY | TARN_FEATURE_ALIASING);
+    assert_int_equal(properties.features, TARN_FEATURE_NO_BACKING | TARN_FEATURE_STREAM_ORDERED |
+                                              TARN_FEATURE_VIRTUAL_MEMORY | TARN_FEATURE_ALIASING);
     assert_ok(tarn_device_release(device));
 
     device = open_sim("sim:1.5GiB,granule=64KiB,alignment=256,aliasing=off");
@@ -34,11 +34,12 @@ static void the_arguments_are_what_the_device_becomes(void **state) {
     assert_true(properties.memory_total == (uint64_t)1536 << 20);
     assert_int_equal(properties.alignment, 256);
     assert_int_equal(properties.granule, 65536);
-    assert_int_equal(properties.features, TARN_FEATURE_NO_BACKING | TARN_FEATURE_VIRTUAL_MEMORY);
+    assert_int_equal(properties.features,
+                     TARN_FEATURE_NO_BACKING | TARN_FEATURE_STREAM_ORDERED | TARN_FEATURE_VIRTUAL_MEMORY);
     assert_ok(tarn_device_release(device));
 
     device = open_sim("sim:granule=0");
-    assert_int_equal(properties_of(device).features, TARN_FEATURE_NO_BACKING);
+    assert_int_equal(properties_of(device).features, TARN_FEATURE_NO_BACKING | TARN_FEATURE_STREAM_ORDERED);
     void *address;
     assert_fails(hal_virtual_reserve(device, GRANULE, &address), TARN_NOT_SUPPORTED);
     assert_ok(tarn_device_release(device));

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "fake_memory.h"
+#include "fake_pool.h"
 #include "fake_stream.h"
 
 struct tarn_backend_device {
@@ -104,6 +105,60 @@ static tarn_status map(tarn_backend_device *device, void *address, size_t count,
 static tarn_status unmap(tarn_backend_device *device, void *address, size_t count) {
     LOCKED(FAKE_UNMAP, taking(device, fake_memory_unmap(&device->memory, (uintptr_t)address, count)));
 }
+
+/* Pools. Frees of a pool wait for nothing, so that they are none that come too early. */
+static tarn_status pool_made(tarn_backend_pool **out_pool) {
+    *out_pool = fake_pool_add();
+    return TARN_OK;
+}
+
+static tarn_status pool_create(tarn_backend_device *device, const tarn_backend_pool_options *options,
+                               tarn_backend_pool **out_pool) {
+    (void)device, (void)options;
+    LOCKED(FAKE_CREATE, pool_made(out_pool));
+}
+
+static void pool_destroy(tarn_backend_device *device, tarn_backend_pool *pool) {
+    pthread_mutex_lock(&fake_lock);
+    fake_pool_end(pool, &device->memory, fake.is_lost);
+    pthread_mutex_unlock(&fake_lock);
+}
+
+static tarn_status pool_allocate(tarn_backend_device *device, tarn_backend_pool *pool, tarn_backend_stream *stream,
+                                 size_t size, void **out_address) {
+    LOCKED(FAKE_ALLOCATE, fake_pool_allocate(pool, &device->memory, stream, size, capacity_of(device), out_address));
+}
+
+static tarn_status pool_free(tarn_backend_device *device, tarn_backend_pool *pool, tarn_backend_stream *stream,
+                             void *address, size_t size) {
+    (void)device;
+    LOCKED(FAKE_FREE, fake_pool_free(pool, stream, (uintptr_t)address, size));
+}
+
+static tarn_status pool_trim(tarn_backend_device *device, tarn_backend_pool *pool, uint64_t keep) {
+    LOCKED(FAKE_RELEASE, (fake_pool_trim(pool, &device->memory, keep), TARN_OK));
+}
+
+static tarn_status pool_figures(tarn_backend_device *device, tarn_backend_pool *pool,
+                                tarn_backend_pool_figures *out_figures) {
+    LOCKED(FAKE_POOL_FIGURES, (*out_figures = fake_pool_figures(pool, &device->memory), TARN_OK));
+}
+
+static tarn_status pool_reset_peaks(tarn_backend_device *device, tarn_backend_pool *pool) {
+    (void)device;
+    LOCKED(FAKE_POOL_FIGURES, (fake_pool_reset_peaks(pool), TARN_OK));
+}
+
+static const tarn_backend_stream_ordered stream_ordered = {
+    .struct_size = sizeof(tarn_backend_stream_ordered),
+    .pool_create = pool_create,
+    .pool_destroy = pool_destroy,
+    .pool_allocate = pool_allocate,
+    .pool_free = pool_free,
+    .pool_trim = pool_trim,
+    .pool_figures = pool_figures,
+    .pool_reset_peaks = pool_reset_peaks,
+};
 
 /* Streams. */
 
@@ -280,7 +335,7 @@ static tarn_status device_properties(tarn_backend_device *device, tarn_device_pr
     out_properties->maximum_alignment = FAKE_MAXIMUM_ALIGNMENT;
     out_properties->granule = device->is_flat ? 0 : FAKE_GRANULE;
     out_properties->compute_units = 1;
-    out_properties->features = TARN_FEATURE_NO_BACKING;
+    out_properties->features = TARN_FEATURE_NO_BACKING | TARN_FEATURE_STREAM_ORDERED;
     if (!device->is_flat) out_properties->features |= TARN_FEATURE_VIRTUAL_MEMORY;
     if (device->memory.has_aliasing) out_properties->features |= TARN_FEATURE_ALIASING;
     out_properties->memory_kinds = TARN_MEMORY_KIND_BIT(TARN_MEMORY_DEVICE);
@@ -320,6 +375,7 @@ const tarn_backend fake_driver = {
     .event_query = event_query,
     .event_synchronize = event_synchronize,
     .event_elapsed = event_elapsed,
+    .stream_ordered = &stream_ordered,
 };
 
 /* Commands of the tests. */

@@ -1,7 +1,7 @@
 /* A fake driver, registered as the backend "fake": a strict judge of the calls that reach it.
  *
  * "fake:8GiB" has virtual memory with granules of 2 MiB, "fake:8GiB,flat" has none; with ",aliasing" a granule may be
- * mapped at several addresses. Nothing is stored behind its addresses.
+ * mapped at several addresses. Nothing is stored behind its addresses. It has stream-ordered pools: making one counts as FAKE_CREATE, trimming as FAKE_RELEASE.
  * It keeps a ledger of what was allocated, reserved, created and mapped, and a call that breaks the rules of tarn/backend.h is
  * a violation, which fails the test that caused it. Streams stand still at gates until the test opens them; the host waiting
  * for such a stream opens all gates, as time would. Any call can be made to fail, and the memory calls to lie. */
@@ -32,11 +32,12 @@ enum {
     FAKE_STREAM_WAIT = 1u << 13,
     FAKE_STREAM_SYNCHRONIZE = 1u << 14,
     FAKE_DEVICE_SYNCHRONIZE = 1u << 15,
+    FAKE_POOL_FIGURES = 1u << 16,
     FAKE_EVENTS = FAKE_EVENT_CREATE | FAKE_EVENT_RECORD | FAKE_EVENT_QUERY | FAKE_EVENT_SYNCHRONIZE,
     FAKE_GIVING_MEMORY = FAKE_ALLOCATE | FAKE_RESERVE | FAKE_CREATE | FAKE_MAP,
     FAKE_TAKING_MEMORY = FAKE_FREE | FAKE_UNRESERVE | FAKE_RELEASE | FAKE_UNMAP,
     FAKE_WAITS = FAKE_EVENT_SYNCHRONIZE | FAKE_STREAM_SYNCHRONIZE | FAKE_DEVICE_SYNCHRONIZE,
-    FAKE_ALL = (1u << 16) - 1u
+    FAKE_ALL = (1u << 17) - 1u
 };
 
 /* What memory_allocate and virtual_reserve answer while lying: OK, and this for an address. */

@@ -23,11 +23,12 @@ static work *next_work(tarn_backend_stream *stream) {
     return next;
 }
 
-/* Runs what can run; true when something did. Called with the lock held, which is dropped around each function. */
+/* Runs what can run; true when the stream got on, if only past a gate. Called with the lock held, which is dropped around each function. */
 static bool advance(tarn_backend_stream *stream) {
     bool moved = false;
     if (stream->is_running) return false;
     stream->is_running = true;
+    uint64_t done = stream->done;
     for (work *next; (next = next_work(stream)) != NULL; moved = true) {
         if (next->function != NULL) {
             tarn_backend_stream *before = running;
@@ -41,7 +42,7 @@ static bool advance(tarn_backend_stream *stream) {
         free(next);
     }
     stream->is_running = false;
-    return moved;
+    return moved || stream->done != done;
 }
 
 void fake_streams_advance(tarn_backend_stream *streams) {

@@ -2,7 +2,7 @@
  *
  * The driver grants access to mapped memory range by range, and forgets it when a range is unmapped. So a device notes what it has mapped (a bit
  * for each granule of each reserved range, and each shared allocation) and who may reach it, and both what is mapped later and who
- * is let in later find the other list. One lock holds the two together, also while the driver is called: nothing is mapped while a
+ * is let in later find the other list. Pools are opened as wholes. One lock holds the two together, also while the driver is called: nothing is mapped while a
  * peer is let in, and the driver itself does these calls one after the other. */
 #include "backends/cuda/cuda_internal.h"
 #include "base/memory.h"
@@ -60,12 +60,17 @@ static driver_access access_of(int ordinal, driver_access_flags flags) {
     return (driver_access){.location = {.type = DRIVER_LOCATION_DEVICE, .id = ordinal}, .flags = flags};
 }
 
+size_t cuda_access_list(const tarn_backend_device *device, driver_access *out_list) {
+    for (size_t i = 0; i < device->accessor_count; i++)
+        out_list[i] = access_of(device->accessors[i].ordinal, DRIVER_ACCESS_READ_WRITE);
+    return device->accessor_count;
+}
+
 tarn_status cuda_access_open(tarn_backend_device *device, driver_pointer address, size_t size) {
     driver_access list[1 + CUDA_MAXIMUM_PEERS];
     list[0] = access_of(device->ordinal, DRIVER_ACCESS_READ_WRITE);
-    for (size_t i = 0; i < device->accessor_count; i++)
-        list[1 + i] = access_of(device->accessors[i].ordinal, DRIVER_ACCESS_READ_WRITE);
-    return CUDA_CALL(cuMemSetAccess, address, size, list, 1 + device->accessor_count);
+    size_t count = 1 + cuda_access_list(device, list + 1);
+    return CUDA_CALL(cuMemSetAccess, address, size, list, count);
 }
 
 /* Calls the driver for each run of mapped granules of a reservation. */
@@ -84,7 +89,7 @@ static tarn_status set_reservation(const tarn_backend_device *owner, const cuda_
     return status;
 }
 
-/* Sets the access of one device to all that the owner has mapped. Must be called with the mapping lock held. */
+/* Sets the access of one device to all that the owner has mapped, and to its pools. Must be called with the mapping lock held. */
 static tarn_status set_everywhere(tarn_backend_device *owner, const driver_access *access) {
     tarn_status status = TARN_OK;
     base_range *range = owner->reservations != NULL ? base_range_after(owner->reservations, 0) : NULL;
@@ -93,7 +98,7 @@ static tarn_status set_everywhere(tarn_backend_device *owner, const driver_acces
     range = owner->shared != NULL ? base_range_after(owner->shared, 0) : NULL;
     for (; range != NULL && status == TARN_OK; range = base_range_after(owner->shared, range->start))
         status = CUDA_CALL(cuMemSetAccess, range->start, range->size, access, 1);
-    return status;
+    return status == TARN_OK ? cuda_pools_set_access(owner, access) : status;
 }
 
 tarn_status cuda_access_grant(tarn_backend_device *owner, cuda_accessor accessor) {

@@ -202,6 +202,7 @@ static tarn_status device_properties(tarn_backend_device *device, tarn_device_pr
     if (device->has_peers) out_properties->features |= TARN_FEATURE_PEER_ACCESS;
     if (device->granule != 0 && device->has_file_descriptors)
         out_properties->memory_kinds |= TARN_MEMORY_KIND_BIT(TARN_MEMORY_SHARED);
+    if (device->has_pools) out_properties->features |= TARN_FEATURE_STREAM_ORDERED;
     if (device->has_managed_memory) {
         out_properties->features |= TARN_FEATURE_UNIFIED_MEMORY;
         out_properties->memory_kinds |= TARN_MEMORY_KIND_BIT(TARN_MEMORY_MANAGED);
@@ -265,4 +266,5 @@ const tarn_backend cuda_backend = {
     .stream_native = cuda_stream_native,
     .device_native = device_native,
     .event_create_untimed = cuda_event_create_untimed,
+    .stream_ordered = &cuda_stream_ordered,
 };

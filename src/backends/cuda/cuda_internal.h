@@ -109,6 +109,7 @@ struct tarn_backend_device {
     pthread_mutex_t mapping_lock;
     base_range *reservations; /* cuda_reservation */
     base_range *shared;       /* cuda_shared.c */
+    tarn_backend_pool *pools; /* cuda_async.c */
     cuda_accessor accessors[CUDA_MAXIMUM_PEERS];
     size_t accessor_count;
 
@@ -147,6 +148,8 @@ tarn_status cuda_reservation_check(tarn_backend_device *device, driver_pointer a
 void cuda_reservation_mark(tarn_backend_device *device, driver_pointer address, size_t count, bool are_mapped);
 /* Lets the device and its peers reach what has just been mapped. In the context's scope. */
 tarn_status cuda_access_open(tarn_backend_device *device, driver_pointer address, size_t size);
+/* What lets the device's peers reach more: writes CUDA_MAXIMUM_PEERS at most, and returns how many. */
+size_t cuda_access_list(const tarn_backend_device *device, driver_access *out_list);
 /* Lets a device reach all that the owner has mapped and will map. */
 tarn_status cuda_access_grant(tarn_backend_device *owner, cuda_accessor accessor);
 /* No more, whatever the driver answers. Writes what the owner noted of the device of that number. */
@@ -161,6 +164,11 @@ tarn_status cuda_shared_free(tarn_backend_device *device, void *address);
 /* Forgets what was never given back. */
 void cuda_shared_end(tarn_backend_device *device);
 extern const tarn_backend_interprocess cuda_interprocess;
+
+/* cuda_async.c */
+/* Sets the access of one device to all pools. Must be called with the mapping lock held, in the context's scope. */
+tarn_status cuda_pools_set_access(const tarn_backend_device *device, const driver_access *access);
+extern const tarn_backend_stream_ordered cuda_stream_ordered;
 
 /* cuda_virtual.c */
 /* Physical memory of the device, which other processes can be given where the device does that. */

@@ -35,6 +35,7 @@ typedef unsigned driver_access_flags;
 typedef unsigned driver_granularity;
 typedef unsigned driver_memory_type;
 typedef unsigned driver_capture_mode;
+typedef unsigned driver_capture_status;
 typedef unsigned driver_pool_attribute;
 
 /* What every function answers. */
@@ -129,7 +130,15 @@ enum {
     DRIVER_SYMBOL_FOUND = 0,
     DRIVER_SYMBOL_NOT_FOUND = 1,
     DRIVER_SYMBOL_VERSION_NOT_SUFFICIENT = 2,
-    DRIVER_POOL_RELEASE_THRESHOLD = 4
+    DRIVER_CAPTURE_STATUS_NONE = 0,
+    DRIVER_POOL_REUSE_FOLLOW_EVENT_DEPENDENCIES = 1,
+    DRIVER_POOL_REUSE_ALLOW_OPPORTUNISTIC = 2,
+    DRIVER_POOL_REUSE_ALLOW_INTERNAL_DEPENDENCIES = 3,
+    DRIVER_POOL_RELEASE_THRESHOLD = 4,
+    DRIVER_POOL_RESERVED_CURRENT = 5,
+    DRIVER_POOL_RESERVED_HIGH = 6,
+    DRIVER_POOL_USED_CURRENT = 7,
+    DRIVER_POOL_USED_HIGH = 8
 };
 
 typedef struct driver_location {

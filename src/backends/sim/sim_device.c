@@ -67,7 +67,7 @@ static tarn_status device_properties(tarn_backend_device *device, tarn_device_pr
     out_properties->maximum_alignment = MAXIMUM_ALIGNMENT;
     out_properties->granule = (size_t)options->granule;
     out_properties->compute_units = 1;
-    out_properties->features = TARN_FEATURE_NO_BACKING;
+    out_properties->features = TARN_FEATURE_NO_BACKING | TARN_FEATURE_STREAM_ORDERED;
     if (options->granule != 0) {
         out_properties->features |= TARN_FEATURE_VIRTUAL_MEMORY;
         if (options->aliasing) out_properties->features |= TARN_FEATURE_ALIASING;
@@ -125,6 +125,7 @@ const tarn_backend sim_backend = {
     .event_query = sim_event_query,
     .event_synchronize = sim_event_synchronize,
     .event_elapsed = sim_event_elapsed,
+    .stream_ordered = &sim_stream_ordered,
     .clock_set = clock_set,
     .clock_cost = clock_cost,
     .stream_copy_box = sim_stream_copy_box,

@@ -40,7 +40,10 @@ tarn_status sim_event_query(tarn_backend_device *device, tarn_backend_event *eve
 tarn_status sim_event_synchronize(tarn_backend_device *device, tarn_backend_event *event) {
     pthread_mutex_lock(&device->lock);
     tarn_status status = sim_begin_call(device, SIM_EVENT_SYNCHRONIZE, 1);
-    if (status == TARN_OK && event->is_recorded) sim_wait_until(device, event->complete_at);
+    if (status == TARN_OK && event->is_recorded) {
+        sim_wait_until(device, event->complete_at);
+        sim_pools_synchronize(device);
+    }
     pthread_mutex_unlock(&device->lock);
     return status;
 }

@@ -38,6 +38,10 @@ typedef enum sim_call {
     SIM_EVENT_QUERY,
     SIM_EVENT_SYNCHRONIZE,
     SIM_EVENT_ELAPSED,
+    SIM_POOL_CREATE,
+    SIM_POOL_ALLOCATE,
+    SIM_POOL_FREE,
+    SIM_POOL_TRIM,
     SIM_CALL_COUNT
 } sim_call;
 
@@ -73,14 +77,20 @@ typedef struct sim_options {
 /* A block of addresses: handed out, or free (then only `range` counts). */
 typedef struct sim_block {
     base_range range; /* the first member: a range is cast back to its block */
-    int kind;         /* tarn_memory_kind, or SIM_RESERVATION */
+    int kind;         /* tarn_memory_kind, SIM_RESERVATION or SIM_POOLED */
     uintptr_t base;   /* where its addresses begin: below range.start for a block that was misaligned on purpose */
     size_t extent;    /* bytes of addresses from base on */
     size_t size;      /* bytes as asked */
     uint32_t *slots;  /* of a reservation: for each granule of it the number mapped there, 0 for none */
+
+    /* Of a pool's that was freed: the stream, NULL once that has ended, and the simulated time when it comes to the free. */
+    const tarn_backend_stream *freed_on;
+    uint64_t free_at;
+    struct sim_block *next_freed;
 } sim_block;
 
 #define SIM_RESERVATION TARN_MEMORY_KIND_COUNT
+#define SIM_POOLED (TARN_MEMORY_KIND_COUNT + 1)
 
 struct tarn_backend_stream {
     uint64_t ready_at;   /* simulated time before which later work does not begin */
@@ -110,6 +120,7 @@ struct tarn_backend_device {
     base_range *free_ranges;
     base_range *blocks;
     base_granules granules;
+    tarn_backend_pool *pools;
 
     struct tarn_backend_stream default_stream;
 };
@@ -160,6 +171,12 @@ tarn_status sim_granules_release(tarn_backend_device *device, size_t count, cons
 tarn_status sim_virtual_map(tarn_backend_device *device, void *address, size_t count,
                             const tarn_backend_granule *granules);
 tarn_status sim_virtual_unmap(tarn_backend_device *device, void *address, size_t count);
+
+/* sim_pool.c. Both must be called with the lock held. */
+/* The host has waited for the device: pools give back what they keep beyond their thresholds. */
+void sim_pools_synchronize(tarn_backend_device *device);
+void sim_pools_forget_stream(tarn_backend_device *device, const tarn_backend_stream *stream);
+extern const tarn_backend_stream_ordered sim_stream_ordered;
 
 /* sim_stream.c, sim_event.c */
 tarn_backend_stream *sim_stream_default(tarn_backend_device *device);

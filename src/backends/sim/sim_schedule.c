@@ -23,6 +23,10 @@ const char *const sim_call_names[SIM_CALL_COUNT] = {
     [SIM_EVENT_QUERY] = "event_query",
     [SIM_EVENT_SYNCHRONIZE] = "event_synchronize",
     [SIM_EVENT_ELAPSED] = "event_elapsed",
+    [SIM_POOL_CREATE] = "pool_create",
+    [SIM_POOL_ALLOCATE] = "pool_allocate",
+    [SIM_POOL_FREE] = "pool_free",
+    [SIM_POOL_TRIM] = "pool_trim",
 };
 
 uint64_t sim_now(const tarn_backend_device *device) {

@@ -19,6 +19,7 @@ uint64_t sim_enqueue(tarn_backend_device *device, tarn_backend_stream *stream) {
 static void wait_for_work(tarn_backend_device *device, uint64_t busy_until) {
     sim_wait_until(device, busy_until);
     if (device->last_active > 0) sim_wait_until(device, device->last_active + device->options.lag);
+    sim_pools_synchronize(device);
 }
 
 tarn_status sim_device_synchronize(tarn_backend_device *device) {
@@ -41,7 +42,9 @@ tarn_status sim_stream_create(tarn_backend_device *device, tarn_backend_stream *
 }
 
 void sim_stream_destroy(tarn_backend_device *device, tarn_backend_stream *stream) {
-    (void)device;
+    pthread_mutex_lock(&device->lock);
+    sim_pools_forget_stream(device, stream);
+    pthread_mutex_unlock(&device->lock);
     base_free(stream);
 }
 
