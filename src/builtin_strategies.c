@@ -2,6 +2,7 @@
 #include "memory/adaptors.h"
 #include "memory/arena.h"
 #include "memory/caching.h"
+#include "memory/cuda_async.h"
 #include "memory/direct.h"
 #include "memory/graph_pool.h"
 #include "memory/planned.h"
@@ -14,6 +15,7 @@
 // clang-format off
 const memory_strategy *const memory_strategies[] = {
     &direct_strategy,
+    &cuda_async_strategy,
     &caching_strategy,
     &graph_strategy,
     &predictive_strategy,

@@ -5,10 +5,12 @@
  *     record:out.tarn | limit:8GiB | caching:gc=0.9
  *
  * Each element is a name, and after a colon its arguments: values and key=value pairs, parted by commas. `direct`,
- * `caching`, `graph`, `predictive` and `pytorch` are strategies and stand last. `pool` and `arena` take their memory in pieces from the strategy that
+ * `cuda_async`, `caching`, `graph`, `predictive` and `pytorch` are strategies and stand last. `pool` and `arena` take their memory in pieces from the strategy that
  * stands after them, or from the device where they stand last; `planned` from what stands after it, or from a `caching` of its own. The adaptors stand before a strategy:
  *
  *     direct[:kind=device|pinned|managed|host|shared]   shared: what other processes can be given (tarn/interprocess.h)
+ *     cuda_async[:threshold=SIZE, follow_events=on|off, opportunistic=on|off, add_dependencies=on|off]
+ *                            the driver's own pool of stream-ordered memory, below
  *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE]
  *     graph[:initial=SIZE, maximum=SIZE, kind=…, sequential=on|off, planned=on|off]   fixed addresses for captured work
  *                            (tarn/graph_pool.h)
@@ -42,6 +44,13 @@
  *
  *         fallback:direct:kind=pinned | caching
  *         fallback:"limit:8GiB | caching:kind=pinned" | caching
+ *
+ * `cuda_async` asks a pool of the driver's for each buffer, in the order of the buffer's stream, and frees it there: `cuMemAllocFromPoolAsync` and
+ * `cuMemFreeAsync` on `cuda`; `sim` has a pool that shows order and lag; elsewhere NOT_SUPPORTED. The pool gives back what it keeps beyond
+ * `threshold` bytes when the host waits for the device (without it: nothing), and all that is unused at an empty_cache. The switches are the
+ * driver's, all on by default: memory whose free lies ahead on one stream goes to another one that waits for an event behind the
+ * free, when the free turns out to have been reached, or by making the other stream wait. Reserved bytes are what the driver says of the
+ * pool. A stream that is being captured gets none (INVALID_STATE): `graph` has memory for that.
  *
  * `guard` puts `canary` bytes (64) before and after each buffer, whose capacity is exactly what was asked for. A freed buffer
  * is filled with poison and stays in quarantine until `quarantine` bytes (64 MiB) have been freed after it; 0: it goes back at

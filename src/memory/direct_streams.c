@@ -186,6 +186,59 @@ tarn_status direct_streams_wait(direct_streams *streams, const direct_use *uses)
     return TARN_OK;
 }
 
+static tarn_status follow(direct_streams *streams, tarn_stream *leader, tarn_stream *stream) {
+    hal_event *event;
+    tarn_status status = take_event(streams, &event);
+    if (status != TARN_OK) return status;
+    status = hal_event_record(event, leader);
+    if (status == TARN_OK) status = hal_event_follow(event, stream);
+    if (status == TARN_OK) put_event(streams, event);
+    else hal_event_destroy(event);
+    return status;
+}
+
+tarn_status direct_streams_follow(direct_streams *streams, const direct_use *uses, tarn_stream *stream) {
+    tarn_status status = TARN_OK;
+    for (const direct_use *use = uses; use != NULL && status == TARN_OK; use = use->next) {
+        direct_stream *entry = direct_streams_hold(streams, use->stream);
+        if (entry == NULL) continue;
+        status = follow(streams, entry->stream, stream);
+        direct_streams_hold_end(streams, entry);
+    }
+    return status;
+}
+
+void direct_streams_note(direct_streams *streams, direct_stream *entry) {
+    pthread_mutex_lock(&streams->lock);
+    entry->is_noted = true;
+    pthread_mutex_unlock(&streams->lock);
+}
+
+/* A stream that was noted, held, and noted no more; NULL when there is none. */
+static direct_stream *hold_noted(direct_streams *streams) {
+    pthread_mutex_lock(&streams->lock);
+    direct_stream *entry = streams->list;
+    while (entry != NULL && !entry->is_noted) entry = entry->next;
+    if (entry != NULL) {
+        entry->waiting++;
+        entry->is_noted = false;
+    }
+    pthread_mutex_unlock(&streams->lock);
+    return entry;
+}
+
+tarn_status direct_streams_wait_for_noted(direct_streams *streams, bool *out_any) {
+    tarn_status status = TARN_OK;
+    *out_any = false;
+    for (direct_stream *entry; status == TARN_OK && (entry = hold_noted(streams)) != NULL;) {
+        status = wait_for_stream(streams, entry->stream);
+        if (status == TARN_OK) *out_any = true;
+        else direct_streams_note(streams, entry);
+        direct_streams_hold_end(streams, entry);
+    }
+    return status;
+}
+
 /* Looks at the event of a use, and records it if that has not been done. */
 static bool is_idle(direct_streams *streams, direct_use *use) {
     if (use->is_over) return true;

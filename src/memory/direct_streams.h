@@ -1,5 +1,5 @@
 /* Which streams use the memory of an allocator that keeps its memory in pieces of one driver call or one range each (`direct`,
- * `predictive`), or hands out parts of pieces (`pool`, `arena`), and waiting for them.
+ * `cuda_async`, `predictive`), or hands out parts of pieces (`pool`, `arena`), and waiting for them.
  *
  * A buffer remembers numbers of streams, for a stream may end before the buffer does. The streams themselves are kept in
  * one list; a stream that is not in it has ended, and its work with it. */
@@ -23,6 +23,7 @@ typedef struct direct_stream {
     tarn_stream *stream; /* borrowed: it leaves the list when it ends */
     uint32_t number;
     unsigned waiting; /* threads that wait for it: its end waits for them */
+    bool is_noted;
     struct direct_stream *next;
 } direct_stream;
 
@@ -67,6 +68,13 @@ void direct_streams_keep_only(direct_streams *streams, uint32_t number, direct_u
 /* The stream with that number, which does not end before direct_streams_hold_end; NULL when it has ended already. */
 direct_stream *direct_streams_hold(direct_streams *streams, uint32_t number);
 void direct_streams_hold_end(direct_streams *streams, direct_stream *entry);
+/* Makes later work of `stream` wait for the work so far of all streams of the list; the host does not wait. Where that cannot be done
+ * for one of them the failure of that, with `stream` waiting for others perhaps. */
+tarn_status direct_streams_follow(direct_streams *streams, const direct_use *uses, tarn_stream *stream);
+/* Notes a stream that is held, and waits for the work so far of all that were noted since this was last done, or are noted meanwhile.
+ * `out_any` says whether it waited for any; where that fails, the stream stays noted. */
+void direct_streams_note(direct_streams *streams, direct_stream *entry);
+tarn_status direct_streams_wait_for_noted(direct_streams *streams, bool *out_any);
 uint64_t direct_streams_waits(direct_streams *streams);
 void direct_uses_free(direct_use *uses);
 

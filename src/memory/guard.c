@@ -107,6 +107,7 @@ static void publish(guard *self, guard_entry *entry) {
 static tarn_status guard_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block) {
     guard *self = guard_of(allocator);
     memory_request larger = *request;
+    larger.is_for_all = larger.is_for_all || self->access == GUARD_BY_COPIES;
     size_t offset;
     if (!guard_layout(self, request, &larger.size, &offset, &larger.alignment) ||
         larger.alignment > hal_device_properties(allocator->device)->maximum_alignment) {

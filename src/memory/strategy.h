@@ -35,6 +35,9 @@ typedef struct memory_request {
     tarn_allocator *outer;     /* the top of the stack it came through */
     const memory_shape *shape; /* NULL: nothing but the size is known */
     uintptr_t address; /* where it is to begin; 0: anywhere. Only a stack of elements with `has_places` gets one */
+    /* Work of other streams, which was not made to wait for `stream`, may use the memory at once: for elements that hand out parts of it, or
+     * touch it themselves. */
+    bool is_for_all;
 } memory_request;
 
 /* One argument of an element of a spec: "gc=0.9" has key "gc", "8GiB" has key "". */

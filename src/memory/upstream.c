@@ -40,6 +40,7 @@ tarn_status upstream_take(tarn_allocator *self, size_t size, size_t alignment, t
         .stream = stream,
         .tag = self->strategy->name,
         .outer = self->upstream,
+        .is_for_all = true,
     };
     return memory_allocate(self->upstream, &request, out_piece);
 }

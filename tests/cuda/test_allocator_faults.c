@@ -7,6 +7,7 @@
 #include <string.h>
 
 static const char *const specs[] = {"direct",
+                                    "cuda_async",
                                     "caching",
                                     "caching:expandable=off",
                                     "predictive",

@@ -6,6 +6,12 @@
 
 const test_spec test_specs[] = {
     {"direct", SPEC_UNLIMITED},
+    {"cuda_async", SPEC_POOLED | SPEC_FREES_AT_ONCE | SPEC_UNLIMITED},
+    {"cuda_async:threshold=0,follow_events=off,opportunistic=off,add_dependencies=off",
+     SPEC_POOLED | SPEC_FREES_AT_ONCE | SPEC_UNLIMITED},
+    {"track | limit:1GiB | cuda_async", SPEC_POOLED | SPEC_FREES_AT_ONCE | SPEC_LIMITS},
+    {"record:FILE | guard:quarantine=1MiB | cuda_async", SPEC_POOLED | SPEC_UNLIMITED | SPEC_NEEDS_FILE},
+    {"pool | cuda_async", SPEC_POOLED | SPEC_CACHES | SPEC_UNLIMITED | SPEC_CLEARS},
     {"caching", SPEC_CACHES | SPEC_UNLIMITED},
     {"caching:expandable=off", SPEC_CACHES | SPEC_UNLIMITED},
     {"caching:settle=0", SPEC_CACHES | SPEC_UNLIMITED},
@@ -56,15 +62,15 @@ const size_t test_spec_count = sizeof test_specs / sizeof test_specs[0];
 
 const test_device test_devices[] = {
     {"cpu", DEVICE_GATES | DEVICE_STORES},
-    {"sim:8GiB", DEVICE_COUNTS},
-    {"sim:8GiB,aliasing=on", DEVICE_COUNTS},
-    {"sim:8GiB,granule=0", DEVICE_COUNTS},
-    {"sim:8GiB,lag=1ms", DEVICE_COUNTS},
-    {"fake:8GiB", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS},
-    {"fake:8GiB,aliasing", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS},
-    {"fake:8GiB,flat", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS},
-    {"cuda:0", DEVICE_GATES | DEVICE_ON_REQUEST},
-    {"cuda:1", DEVICE_GATES | DEVICE_ON_REQUEST},
+    {"sim:8GiB", DEVICE_COUNTS | DEVICE_POOLS},
+    {"sim:8GiB,aliasing=on", DEVICE_COUNTS | DEVICE_POOLS},
+    {"sim:8GiB,granule=0", DEVICE_COUNTS | DEVICE_POOLS},
+    {"sim:8GiB,lag=1ms", DEVICE_COUNTS | DEVICE_POOLS},
+    {"fake:8GiB", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS | DEVICE_POOLS},
+    {"fake:8GiB,aliasing", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS | DEVICE_POOLS},
+    {"fake:8GiB,flat", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS | DEVICE_POOLS},
+    {"cuda:0", DEVICE_GATES | DEVICE_ON_REQUEST | DEVICE_POOLS},
+    {"cuda:1", DEVICE_GATES | DEVICE_ON_REQUEST | DEVICE_POOLS},
     {"example", DEVICE_STORES | DEVICE_ON_REQUEST},
     {"opencl:0", DEVICE_GATES | DEVICE_ON_REQUEST},
     {"opencl:0,memory=buffer", DEVICE_GATES | DEVICE_ON_REQUEST},
@@ -109,7 +115,12 @@ bool test_is_requested(const test_device *device) {
 
 unsigned test_abilities(const test_spec *spec, const test_device *device) {
     unsigned abilities = spec->abilities | device->abilities;
+    if ((abilities & SPEC_CACHES) != 0) abilities |= SPEC_FREES_AT_ONCE;
     return (abilities & SPEC_ONE_THREAD) != 0 ? abilities : abilities | SPEC_THREADS;
+}
+
+bool test_is_possible(const test_spec *spec, const test_device *device) {
+    return (spec->abilities & SPEC_POOLED) == 0 || (device->abilities & DEVICE_POOLS) != 0;
 }
 
 static bool names(const char *pattern, const char *name) { return pattern == NULL || strcmp(pattern, name) == 0; }

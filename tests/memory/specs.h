@@ -18,10 +18,14 @@ enum {
     SPEC_UNLIMITED = 1u << 7,  /* may use all that the device has */
     SPEC_ONE_THREAD = 1u << 8, /* is for one thread at a time; all others have SPEC_THREADS without being told */
     SPEC_THREADS = 1u << 9,
-    SPEC_RESETS = 1u << 10,      /* an arena */
-    SPEC_CLEARS = 1u << 11,      /* a pool */
-    SPEC_MOVES = 1u << 12,       /* what is served again and again is served from elsewhere once it is known: a plan */
-    DEVICE_ON_REQUEST = 1u << 13 /* only where TARN_TEST_DEVICE names it */
+    SPEC_RESETS = 1u << 10,       /* an arena */
+    SPEC_CLEARS = 1u << 11,       /* a pool */
+    SPEC_MOVES = 1u << 12,        /* what is served again and again is served from elsewhere once it is known: a plan */
+    DEVICE_ON_REQUEST = 1u << 13, /* only where TARN_TEST_DEVICE names it */
+    /* A free never waits, and what is freed is used again in the order of streams; all with SPEC_CACHES have this without being told. */
+    SPEC_FREES_AT_ONCE = 1u << 14,
+    SPEC_POOLED = 1u << 15, /* needs a device with stream-ordered pools */
+    DEVICE_POOLS = 1u << 16 /* has them */
 };
 
 typedef struct test_spec {
@@ -47,6 +51,8 @@ extern const size_t test_device_count;
 /* Whether the device is tested: TARN_TEST_DEVICE=cuda:0,cuda:1 names those that are, and without it they are all but those
  * on request. */
 bool test_is_requested(const test_device *device);
+/* Whether the spec can be had on the device. */
+bool test_is_possible(const test_spec *spec, const test_device *device);
 /* What a spec on a device can do, together. */
 unsigned test_abilities(const test_spec *spec, const test_device *device);
 /* The reason why the test is not run there, or NULL. */

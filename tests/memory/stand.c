@@ -260,7 +260,7 @@ int conformance_run(const char *group, const conformance_test *tests, size_t cou
             for (size_t s = 0; s < test_spec_count; s++) {
                 const test_spec *spec = &test_specs[s];
                 const test_device *device = &test_devices[d];
-                if (!test_is_requested(device)) continue;
+                if (!test_is_requested(device) || !test_is_possible(spec, device)) continue;
                 if ((tests[t].needs & ~test_abilities(spec, device)) != 0) continue;
                 char name[256];
                 snprintf(name, sizeof name, "%s [%s on %s]", tests[t].name, spec->text, device->name);

@@ -193,18 +193,19 @@ static void a_lagging_stream_is_not_waited_for_while_there_is_memory(test_stand 
 int main(void) {
     static const conformance_test tests[] = {
         CONFORMANCE_TEST(memory_freed_on_a_stream_is_used_again_there_at_once, SPEC_CACHES | DEVICE_GATES),
-        CONFORMANCE_TEST(free_on_another_stream_waits_for_the_event, SPEC_CACHES | DEVICE_GATES),
+        CONFORMANCE_TEST(free_on_another_stream_waits_for_the_event, SPEC_FREES_AT_ONCE | DEVICE_GATES),
         CONFORMANCE_TEST(a_buffer_freed_on_the_default_stream_after_use_on_another_waits_for_that,
-                         SPEC_CACHES | DEVICE_GATES),
-        CONFORMANCE_TEST(the_slowest_of_the_recorded_streams_decides, SPEC_CACHES | DEVICE_GATES),
-        CONFORMANCE_TEST(a_buffer_freed_on_a_held_stream_is_not_used_again_on_its_own, SPEC_CACHES | DEVICE_GATES),
-        CONFORMANCE_TEST(a_completed_stream_gives_its_memory_to_others, SPEC_CACHES),
+                         SPEC_FREES_AT_ONCE | DEVICE_GATES),
+        CONFORMANCE_TEST(the_slowest_of_the_recorded_streams_decides, SPEC_FREES_AT_ONCE | DEVICE_GATES),
+        CONFORMANCE_TEST(a_buffer_freed_on_a_held_stream_is_not_used_again_on_its_own,
+                         SPEC_FREES_AT_ONCE | DEVICE_GATES),
+        CONFORMANCE_TEST(a_completed_stream_gives_its_memory_to_others, SPEC_FREES_AT_ONCE),
         CONFORMANCE_TEST(memory_of_another_stream_is_waited_for_rather_than_refused, DEVICE_IS_FAKE),
-        CONFORMANCE_TEST(freeing_does_not_wait_for_the_device, SPEC_CACHES | DEVICE_IS_FAKE),
+        CONFORMANCE_TEST(freeing_does_not_wait_for_the_device, SPEC_FREES_AT_ONCE | DEVICE_IS_FAKE),
         CONFORMANCE_TEST(empty_cache_waits_for_work_that_uses_the_memory, DEVICE_IS_FAKE),
-        CONFORMANCE_TEST(memory_never_goes_back_while_a_stream_may_use_it, SPEC_CACHES | DEVICE_IS_FAKE),
+        CONFORMANCE_TEST(memory_never_goes_back_while_a_stream_may_use_it, SPEC_FREES_AT_ONCE | DEVICE_IS_FAKE),
         CONFORMANCE_TEST(a_free_on_a_captured_stream_leaves_the_capture_alone, 0),
-        CONFORMANCE_TEST(a_lagging_stream_is_not_waited_for_while_there_is_memory, SPEC_CACHES),
+        CONFORMANCE_TEST(a_lagging_stream_is_not_waited_for_while_there_is_memory, SPEC_FREES_AT_ONCE),
     };
     return conformance_run("memory streams", tests, sizeof tests / sizeof tests[0]);
 }
