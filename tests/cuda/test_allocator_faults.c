@@ -6,16 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static const char *const specs[] = {"direct",
-                                    "cuda_async",
-                                    "caching",
-                                    "caching:expandable=off",
-                                    "predictive",
-                                    "pytorch:expandable_segments=True",
-                                    "graph",
-                                    "pool | caching",
-                                    "planned",
-                                    "guard:quarantine=0 | caching"};
+static const char *const specs[] = {"direct",     "cuda_async",
+                                    "caching",    "caching:expandable=off",
+                                    "predictive", "pytorch:expandable_segments=True",
+                                    "graph",      "pool | caching",
+                                    "planned",    "guard:quarantine=0 | caching"};
 
 typedef struct script {
     tarn_device *device;

@@ -84,6 +84,8 @@ static const test_exception exceptions[] = {
      "sim:8GiB,lag=1ms", "a guard waits for the stream, and simulated time passes only when it is waited for"},
     {"threads_that_end_leave_no_memory_behind", "track | guard:quarantine=64KiB | pool", "sim:8GiB,lag=1ms",
      "a guard waits for the stream, and simulated time passes only when it is waited for"},
+    {"threads_that_end_leave_no_memory_behind", "record:FILE | guard:quarantine=1MiB | cuda_async", "sim:8GiB,lag=1ms",
+     "a guard waits for the stream, and simulated time passes only when it is waited for"},
     {"threads_that_end_leave_no_memory_behind", "planned | direct", NULL,
      "what the threads ask for again and again gets a plan, whose memory is kept"},
     {"a_clear_with_work_pending_keeps_what_other_streams_use", "track | guard:quarantine=64KiB | pool", NULL,
