@@ -45,8 +45,14 @@ check_tidy() {
         if grep -qF "\"$PWD/$file\"" build/lint/compile_commands.json; then known+=("$file"); fi
     done
     [ ${#known[@]} -gt 0 ] || return 0
-    # One file a process: the checker of va_list mistakes one file's for another's.
-    output=$(printf '%s\n' "${known[@]}" | xargs -P "$jobs" -n 1 clang-tidy --quiet -p build/lint 2>/dev/null)
+    # One file a process: the checker of va_list mistakes one file's for another's. The analyzer follows a third of the states of a
+    # function that it would by itself, in a third of the time; TARN_LINT_STATES=225000 follows all of these.
+    local states=() word
+    for word in -analyzer-config "max-nodes=${TARN_LINT_STATES:-75000}"; do
+        states+=(--extra-arg=-Xclang "--extra-arg=$word")
+    done
+    output=$(printf '%s\n' "${known[@]}" |
+        xargs -P "$jobs" -n 1 clang-tidy --quiet -p build/lint "${states[@]}" 2>/dev/null)
     local status=$?
     [ -z "$output" ] || echo "$output"
     return $status

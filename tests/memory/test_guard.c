@@ -280,12 +280,14 @@ static int run_in_child(misuse run, const char *spec, const char *device) {
     return ending;
 }
 
+/* Where a child costs most, each spec is tried on a third of the devices, or on one of them. */
+static bool is_left_out(size_t spec, size_t device) { return test_slowness() >= 20 && (spec + device) % 3 != 0; }
+
 static void expect_all(const misuse *runs, size_t run_count, const char *const *devices, size_t device_count) {
     size_t failed = 0, all = 0;
     for (size_t d = 0; d < device_count; d++) {
         for (size_t s = 0; s < SPECS; s++) {
-            /* Where a child costs most, each spec is tried on a third of the devices, or on one of them. */
-            if (test_slowness() >= 20 && (s + d) % 3 != 0) continue;
+            if (is_left_out(s, d)) continue;
             for (size_t r = 0; r < run_count; r++, all++)
                 if (run_in_child(runs[r], specs[s], devices[d]) != 0) failed++;
         }
@@ -322,8 +324,10 @@ static void overwrite_and_release(scene *self) {
 static void a_release_answers_for_what_it_finds(void **state) {
     (void)state;
     for (size_t d = 0; d < COUNT(storing_devices); d++) {
-        for (size_t s = 0; s < SPECS; s++)
+        for (size_t s = 0; s < SPECS; s++) {
+            if (is_left_out(s, d)) continue;
             assert_int_equal(run_in_child(overwrite_and_release, specs[s], storing_devices[d]), 0);
+        }
     }
 }
 

@@ -31,7 +31,9 @@ static void a_second_free_after_reuse_is_refused_and_the_new_buffer_lives(test_s
     tarn_buffer *old = take(stand, 1024, NULL);
     void *seen[3] = {tarn_buffer_data(old)};
     give(stand, old, NULL);
-    for (int i = 0; i < 1000; i++) {
+    /* Where everything is slow, so is telling each time where it happened. */
+    const int rounds = test_slowness() >= 10 ? 50 : 1000;
+    for (int i = 0; i < rounds; i++) {
         tarn_buffer *next = take(stand, 1024, NULL);
         assert_ptr_not_equal(next, old);
         EXPECT(TARN_INVALID_ARGUMENT, tarn_allocator_free(stand->allocator, old, NULL));
@@ -152,14 +154,15 @@ static void a_handle_outlives_its_allocator_as_stale(test_stand *stand) {
 static void many_stale_handles_are_all_refused(test_stand *stand) {
     enum { COUNT = 2000 };
     static tarn_buffer *stale[COUNT], *live[COUNT];
-    for (int i = 0; i < COUNT; i++) stale[i] = take(stand, 1 + (size_t)i, NULL);
-    for (int i = 0; i < COUNT; i++) give(stand, stale[i], NULL);
-    for (int i = 0; i < COUNT; i++) live[i] = take(stand, 1 + (size_t)i, NULL);
-    for (int i = 0; i < COUNT; i++) {
+    const int count = test_slowness() >= 10 ? COUNT / 20 : COUNT;
+    for (int i = 0; i < count; i++) stale[i] = take(stand, 1 + (size_t)i, NULL);
+    for (int i = 0; i < count; i++) give(stand, stale[i], NULL);
+    for (int i = 0; i < count; i++) live[i] = take(stand, 1 + (size_t)i, NULL);
+    for (int i = 0; i < count; i++) {
         assert_false(tarn_buffer_is_valid(stale[i]));
         assert_int_equal(tarn_allocator_free(stand->allocator, stale[i], NULL), TARN_INVALID_ARGUMENT);
     }
-    for (int i = 0; i < COUNT; i++) {
+    for (int i = 0; i < count; i++) {
         assert_true(tarn_buffer_is_valid(live[i]));
         assert_int_equal(tarn_buffer_size(live[i]), i + 1);
         give(stand, live[i], NULL);
