@@ -58,6 +58,7 @@ set(CPACK_DEBIAN_OPENCL_PACKAGE_NAME tarn-opencl)
 set(CPACK_DEBIAN_OPENCL_PACKAGE_SECTION libs)
 # It is opened by libtarn or by the command, and opens OpenCL's loader.
 set(CPACK_DEBIAN_OPENCL_PACKAGE_DEPENDS "ocl-icd-libopencl1 | libopencl1")
+set(CPACK_DEBIAN_OPENCL_PACKAGE_SUGGESTS "libclblast1")
 set(CPACK_DEBIAN_OPENCL_PACKAGE_ENHANCES "libtarn${PROJECT_VERSION_MAJOR}, tarn")
 set(CPACK_DEBIAN_OPENCL_DESCRIPTION "${description}\nThis package holds the backend for OpenCL devices.")
 

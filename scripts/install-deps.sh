@@ -23,6 +23,7 @@ test                           python3-hypothesis    /usr/bin/python3 -c 'import
 test,bench                     gnuplot-nox           command -v gnuplot
 test                           pocl-opencl-icd       compgen -G '/etc/OpenCL/vendors/*.icd'
 test                           oclgrind              command -v oclgrind
+test                           libclblast1           has_library libclblast.so.1
 test                           python3-venv          /usr/bin/python3 -c 'import ensurepip'
 python                         python3-torch         /usr/bin/python3 -c 'import torch'
 lint                           clang                 command -v clang

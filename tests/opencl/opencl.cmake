@@ -38,6 +38,14 @@ if(TARGET tarn_opencl AND TARN_OPENCL_LIBRARY)
         OUTPUT_NAME OpenCL-faulty
         LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/plugins)
 endif()
+if(TARGET tarn_opencl AND TARN_OPENCL_LIBRARY)
+    add_library(test_opencl_counting MODULE ${PROJECT_SOURCE_DIR}/tests/opencl/clblast/counting.c)
+    target_link_libraries(test_opencl_counting PRIVATE tarn_options ${TARN_OPENCL_LIBRARY})
+    target_include_directories(test_opencl_counting SYSTEM PRIVATE ${TARN_OPENCL_INCLUDE})
+    set_target_properties(test_opencl_counting PROPERTIES
+        OUTPUT_NAME clblast-counting
+        LIBRARY_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests/plugins)
+endif()
 if(TARGET tarn_opencl)
     # The list of devices has commas, as the second device's name: both are tested.
     foreach(suite contract streams statistics limits lifetime)
@@ -72,7 +80,7 @@ if(TARGET tarn_opencl AND TARN_OCLGRIND AND NOT TARN_SANITIZE AND NOT TARN_COVER
             TARN_OPENCL=${TARN_OCLGRIND} TARN_TEST_DEVICE=opencl:0 TARN_TEST_SLOWNESS=3000)
     endforeach()
     set_property(TEST opencl.oclgrind_neural APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=60)
-    set_property(TEST opencl.oclgrind_product APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=40)
+    set_property(TEST opencl.oclgrind_product APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=80)
 endif()
 
 # Without a variable that says where it is: the tool has the library inside and lies beside the folder of backends.

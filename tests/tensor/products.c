@@ -15,14 +15,13 @@ tarn_tensor *trials_choose_result(test_trials *trials, const tensor_inferred *in
     return trials_random(trials, 3) == 0 ? trials_result(trials, &inferred->shape, inferred->type) : NULL;
 }
 
-void try_product(test_trials *trials, const tarn_shape *shapes, size_t count, tarn_element_type type,
-                 tarn_operation activation) {
-    if (trials_leaves_out(trials)) return;
+void try_product_of(test_trials *trials, const tarn_shape *shapes, size_t count, tarn_element_type type,
+                    tarn_operation activation, const trial_layout *layouts) {
     tarn_tensor *tensors[3] = {NULL};
     reference_tensor read[3];
     tensor_argument arguments[3] = {{0}};
-    for (size_t i = 0; i < count; i++) {
-        tensors[i] = trials_tensor(trials, &shapes[i], type, trials_layout(trials), false);
+    for (size_t i = 0; i < count && i < 3; i++) {
+        tensors[i] = trials_tensor(trials, &shapes[i], type, layouts[i], false);
         read[i] = reference_read(tensors[i]);
         arguments[i] = trials_argument(tensors[i]);
     }
@@ -42,6 +41,13 @@ void try_product(test_trials *trials, const tarn_shape *shapes, size_t count, ta
         reference_free(&read[i]);
         EXPECT_OK(tarn_tensor_release(tensors[i]));
     }
+}
+
+void try_product(test_trials *trials, const tarn_shape *shapes, size_t count, tarn_element_type type,
+                 tarn_operation activation) {
+    if (trials_leaves_out(trials)) return;
+    const trial_layout layouts[] = {trials_layout(trials), trials_layout(trials), trials_layout(trials)};
+    try_product_of(trials, shapes, count, type, activation, layouts);
 }
 
 void try_convolution(test_trials *trials, const tarn_conv2d_options *conv2d, const tarn_shape *shapes, size_t count,

@@ -18,6 +18,9 @@ tarn_tensor *trials_choose_result(test_trials *trials, const tensor_inferred *in
 /* Of a, b and, where `count` is 3, a bias. */
 void try_product(test_trials *trials, const tarn_shape *shapes, size_t count, tarn_element_type type,
                  tarn_operation activation);
+/* The same of operands in these layouts, and never left out. */
+void try_product_of(test_trials *trials, const tarn_shape *shapes, size_t count, tarn_element_type type,
+                    tarn_operation activation, const trial_layout *layouts);
 void try_convolution(test_trials *trials, const tarn_conv2d_options *conv2d, const tarn_shape *shapes, size_t count,
                      tarn_element_type type);
 

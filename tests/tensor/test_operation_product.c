@@ -19,6 +19,20 @@ static void products_around_the_edges_of_tiles(void **state) {
     }
 }
 
+/* In the layouts that libraries take. */
+static void products_of_contiguous_and_transposed_operands(void **state) {
+    test_trials *trials = *state;
+    static const trial_layout layouts[][3] = {{LAYOUT_CONTIGUOUS, LAYOUT_CONTIGUOUS, LAYOUT_CONTIGUOUS},
+                                              {LAYOUT_TRANSPOSED, LAYOUT_OFFSET, LAYOUT_CONTIGUOUS},
+                                              {LAYOUT_OFFSET, LAYOUT_TRANSPOSED, LAYOUT_CONTIGUOUS}};
+    static const tarn_shape matrices[] = {S(37, 50), S(50, 41), S(41)};
+    static const tarn_shape batches[] = {S(3, 33, 40), S(3, 40, 35), S(35)};
+    for (size_t i = 0; i < 3; i++)
+        try_product_of(trials, matrices, 2 + i % 2, TARN_ELEMENT_F32, TARN_OPERATION_COPY, layouts[i]);
+    try_product_of(trials, matrices, 3, TARN_ELEMENT_F64, TARN_OPERATION_RELU, layouts[0]);
+    try_product_of(trials, batches, 3, TARN_ELEMENT_F32, TARN_OPERATION_RELU, layouts[0]);
+}
+
 static void products_with_few_rows_or_columns(void **state) {
     test_trials *trials = *state;
     static const tarn_shape cases[][3] = {{S(1, 300), S(300, 150), S(150)},
@@ -60,6 +74,7 @@ static void convolutions_around_the_edges_of_tiles(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(products_around_the_edges_of_tiles),
+        cmocka_unit_test(products_of_contiguous_and_transposed_operands),
         cmocka_unit_test(products_with_few_rows_or_columns),
         cmocka_unit_test(convolutions_around_the_edges_of_tiles),
     };

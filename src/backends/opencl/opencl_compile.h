@@ -14,6 +14,7 @@ extern const char opencl_source_pack[];
 extern const char opencl_source_registers[];
 extern const char opencl_source_tiles[];
 extern const char opencl_source_direct[];
+extern const char opencl_source_epilogue[];
 
 #define OPENCL_KERNELS 2
 

@@ -6,33 +6,36 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/opencl/opencl_clblast.h"
 #include "backends/opencl/opencl_program.h"
+
+typedef enum memory_wish { MEMORY_ANY, MEMORY_SHARED, MEMORY_BUFFER } memory_wish;
+typedef enum product_wish { PRODUCT_ANY, PRODUCT_REGISTERS, PRODUCT_TILES, PRODUCT_CLBLAST } product_wish;
 
 /* What is asked for in a device's name. */
 typedef struct device_options {
     int number;
-    bool wants_shared, wants_buffer, wants_registers, wants_tiles;
+    memory_wish memory;
+    product_wish product;
 } device_options;
 
 static tarn_status read_option(const char *word, size_t length, device_options *options) {
-    const struct {
-        const char *word;
-        bool *wanted, *other;
-    } known[] = {{"memory=svm", &options->wants_shared, &options->wants_buffer},
-                 {"memory=buffer", &options->wants_buffer, &options->wants_shared},
-                 {"product=registers", &options->wants_registers, &options->wants_tiles},
-                 {"product=tiles", &options->wants_tiles, &options->wants_registers}};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
-        if (strlen(known[i].word) != length || memcmp(word, known[i].word, length) != 0) continue;
-        *known[i].wanted = true;
-        *known[i].other = false;
+    static const char *const memories[] = {"", "memory=svm", "memory=buffer"};
+    static const char *const products[] = {"", "product=registers", "product=tiles", "product=clblast"};
+    for (int i = MEMORY_SHARED; i <= MEMORY_BUFFER; i++) {
+        if (strlen(memories[i]) != length || memcmp(word, memories[i], length) != 0) continue;
+        options->memory = (memory_wish)i;
         return TARN_OK;
     }
-    return opencl_fail(
-        TARN_INVALID_ARGUMENT,
-        "an OpenCL device has no option \"%.*s\": after its number stand memory=svm or memory=buffer, and "
-        "product=registers or product=tiles",
-        (int)length, word);
+    for (int i = PRODUCT_REGISTERS; i <= PRODUCT_CLBLAST; i++) {
+        if (strlen(products[i]) != length || memcmp(word, products[i], length) != 0) continue;
+        options->product = (product_wish)i;
+        return TARN_OK;
+    }
+    return opencl_fail(TARN_INVALID_ARGUMENT,
+                       "an OpenCL device has no option \"%.*s\": after its number stand memory=svm or memory=buffer, "
+                       "and product=registers, product=tiles or product=clblast",
+                       (int)length, word);
 }
 
 static tarn_status read_options(const char *arguments, device_options *out_options) {
@@ -69,14 +72,15 @@ static tarn_status choose_path(tarn_backend_device *device, const device_options
         if (error != CL_SUCCESS) abilities = 0;
     }
     bool has_shared = (abilities & CL_DEVICE_SVM_COARSE_GRAIN_BUFFER) != 0;
-    if (options->wants_shared && !has_shared)
+    if (options->memory == MEMORY_SHARED && !has_shared)
         return opencl_fail(TARN_NOT_SUPPORTED, "%s has no shared virtual memory", device->name);
-    device->path = has_shared && !options->wants_buffer ? OPENCL_MEMORY_SHARED : OPENCL_MEMORY_BUFFER;
+    device->path = has_shared && options->memory != MEMORY_BUFFER ? OPENCL_MEMORY_SHARED : OPENCL_MEMORY_BUFFER;
     device->has_fine_grain = (abilities & CL_DEVICE_SVM_FINE_GRAIN_BUFFER) != 0;
     return TARN_OK;
 }
 
-/* Local memory of its own is worth copying into; where it is memory like any other, as on processors, registers and caches serve better. */
+/* Local memory of its own is worth copying into; where it is memory like any other, as on processors, registers and caches serve better. CLBlast is
+ * made for GPUs: on processors the kernels here are faster (README.md). */
 static tarn_status choose_product(tarn_backend_device *device, const device_options *options) {
     cl_device_local_mem_type local;
     cl_uint width;
@@ -87,8 +91,14 @@ static tarn_status choose_product(tarn_backend_device *device, const device_opti
     if (status != TARN_OK) return status;
     device->vector_bytes = width * (cl_uint)sizeof(float);
     device->product_way = local == CL_LOCAL ? OPENCL_PRODUCT_TILES : OPENCL_PRODUCT_REGISTERS;
-    if (options->wants_registers) device->product_way = OPENCL_PRODUCT_REGISTERS;
-    if (options->wants_tiles) device->product_way = OPENCL_PRODUCT_TILES;
+    if (options->product == PRODUCT_REGISTERS) device->product_way = OPENCL_PRODUCT_REGISTERS;
+    if (options->product == PRODUCT_TILES) device->product_way = OPENCL_PRODUCT_TILES;
+    const char *reason;
+    const bool may_use =
+        options->product == PRODUCT_CLBLAST || (options->product == PRODUCT_ANY && !device->is_processor);
+    device->uses_clblast = may_use && opencl_clblast_is_there(&reason);
+    if (options->product == PRODUCT_CLBLAST && !device->uses_clblast)
+        return opencl_fail(TARN_NOT_SUPPORTED, "CLBlast cannot be used: %s", reason);
     return TARN_OK;
 }
 
@@ -170,6 +180,7 @@ static void device_close(tarn_backend_device *device) {
     opencl_stream_end(&device->default_stream);
     opencl.clReleaseCommandQueue(device->mapping_queue);
     opencl_programs_end(device);
+    opencl_clblast_end(device);
     opencl_memory_end(device);
     opencl.clReleaseContext(device->context);
     pthread_mutex_destroy(&device->stream_lock);

@@ -20,6 +20,7 @@
     FUNCTION(clFlush)                      \
     FUNCTION(clFinish)                     \
     FUNCTION(clCreateBuffer)               \
+    FUNCTION(clRetainMemObject)            \
     FUNCTION(clReleaseMemObject)           \
     FUNCTION(clEnqueueMapBuffer)           \
     FUNCTION(clEnqueueUnmapMemObject)      \

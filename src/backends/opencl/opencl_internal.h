@@ -105,6 +105,7 @@ struct tarn_backend_device {
     cl_uint compute_units;
     bool has_f64;
     opencl_product_way product_way;
+    bool uses_clblast;    /* where that takes the operands */
     cl_uint vector_bytes; /* what the device computes with at a time */
     cl_ulong local_size;  /* bytes of local memory */
     char build_options[128];

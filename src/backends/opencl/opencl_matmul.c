@@ -1,5 +1,5 @@
-/* Matrix products as products of a batch: matrices of the left side that all meet one right matrix are rows of one, and a product with few columns is turned
- * round, so that what the kernels take side by side is the longer side. */
+/* Matrix products as products of a batch: matrices of the left side that all meet one right matrix are rows of one, and a product with few columns, or whose
+ * columns lie side by side, is turned round, so that kernels find the rows so. */
 #include "backends/opencl/opencl_product.h"
 
 #define FEW_COLUMNS 4
@@ -33,6 +33,14 @@ static bool fold_batch(tarn_operand *operands, int count) {
     return true;
 }
 
+/* A result of few columns, or one whose columns lie side by side. */
+static bool is_better_turned(const tarn_operand *result) {
+    const uint32_t row = result->rank - 2, column = row + 1;
+    if (result->dims[column] < FEW_COLUMNS || result->dims[row] < FEW_COLUMNS)
+        return result->dims[column] < result->dims[row];
+    return result->strides[row] == 1 && result->strides[column] != 1;
+}
+
 /* The transposed product, of the transposed matrices in the other order. */
 static void turn(tarn_operand *operands, int count) {
     const uint32_t row = operands[RESULT].rank - 2, column = row + 1;
@@ -55,9 +63,7 @@ tarn_status opencl_matmul_run(const opencl_neural_call *given) {
     for (int i = 0; i < count; i++) operands[i] = given->operation->operands[i];
     while (fold_batch(operands, count)) continue;
     const uint32_t rank = operands[RESULT].rank;
-    if (operands[RESULT].dims[rank - 1] < FEW_COLUMNS &&
-        operands[RESULT].dims[rank - 1] < operands[RESULT].dims[rank - 2])
-        turn(operands, count);
+    if (is_better_turned(&operands[RESULT])) turn(operands, count);
     tarn_backend_operation operation = *given->operation;
     operation.operands = operands;
     opencl_neural_call call = *given;

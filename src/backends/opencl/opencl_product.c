@@ -6,7 +6,8 @@
 #include "backends/opencl/opencl_product.h"
 
 #include <stdio.h>
-#include <string.h>
+
+#include "backends/opencl/opencl_clblast.h"
 
 /* Elements of the result that a group of kernels/tiles.cl has along a side. */
 #define TILE 64
@@ -186,6 +187,24 @@ static tarn_status run_packed(const opencl_product *product, const product_layou
     return status;
 }
 
+/* A program with one kernel, an item for each of `items` in each matrix. */
+static tarn_status run_single(const opencl_product *product, const char *choices, const char *text, size_t group,
+                              int64_t items) {
+    opencl_neural_call call = *product->call;
+    opencl_compiled *compiled;
+    call.form.choices = choices;
+    call.form.texts[0] = opencl_source_product;
+    call.form.texts[1] = text;
+    tarn_status status = opencl_neural_compile(&call, &compiled);
+    if (status != TARN_OK) return status;
+    opencl_launch launch = opencl_launch_begin(call.device, call.stream, compiled, 0);
+    add_arguments(product, &launch);
+    opencl_launch_long(&launch, product->m);
+    opencl_launch_long(&launch, product->n);
+    opencl_launch_long(&launch, product->k);
+    return opencl_launch_enqueue(&launch, (size_t)divide_up(items, (int64_t)group), group, (size_t)product->matrices);
+}
+
 /* Both matrices lie side by side along k. */
 static bool is_deep(const opencl_product *product) {
     return product->image == NULL && product->strides[1][1] == 1 && product->strides[2][0] == 1;
@@ -206,20 +225,16 @@ static tarn_status run_direct(const opencl_product *product, const product_layou
              : is_side_by_side(product) ? "#define SIDE_BY_SIDE\n"
                                         : "",
              activation_of(product->activation), group, layout->width);
-    opencl_neural_call call = *product->call;
-    opencl_compiled *compiled;
-    call.form.choices = choices;
-    call.form.texts[0] = opencl_source_product;
-    call.form.texts[1] = opencl_source_direct;
-    tarn_status status = opencl_neural_compile(&call, &compiled);
-    if (status != TARN_OK) return status;
-    opencl_launch launch = opencl_launch_begin(call.device, call.stream, compiled, 0);
-    add_arguments(product, &launch);
-    opencl_launch_long(&launch, product->m);
-    opencl_launch_long(&launch, product->n);
-    opencl_launch_long(&launch, product->k);
-    return opencl_launch_enqueue(&launch, (size_t)divide_up(product->m * across, (int64_t)group), group,
-                                 (size_t)product->matrices);
+    return run_single(product, choices, opencl_source_direct, group, product->m * across);
+}
+
+/* The bias and the activation of a product that CLBlast has computed. */
+static tarn_status run_epilogue(const opencl_product *product, const product_layout *layout) {
+    if (!product->has_bias && product->activation == TARN_OPERATION_COPY) return TARN_OK;
+    char choices[160];
+    snprintf(choices, sizeof choices, "#define EPILOGUE\n#define ACTIVATION %d\n#define GROUP %zu\n",
+             activation_of(product->activation), layout->group);
+    return run_single(product, choices, opencl_source_epilogue, layout->group, product->m * product->n);
 }
 
 /* Without overflow. */
@@ -232,5 +247,9 @@ tarn_status opencl_product_run(const opencl_product *product) {
     const product_layout chosen = choose_layout(product);
     const bool is_narrow =
         product->m < FEW_ROWS && (product->image != NULL || is_deep(product) || is_side_by_side(product));
+    bool is_done;
+    tarn_status status = opencl_clblast_run(product, &is_done);
+    if (status != TARN_OK) return status;
+    if (is_done) return run_epilogue(product, &chosen);
     return is_narrow || is_small(product) ? run_direct(product, &chosen) : run_packed(product, &chosen);
 }
