@@ -79,6 +79,33 @@ def allocator(device=0):
     return Allocator._borrow(pointer)
 
 
+_FIGURES = ("allocation", "segment", "active", "inactive_split", "allocated_bytes", "reserved_bytes", "active_bytes",
+            "inactive_split_bytes", "requested_bytes")
+_SIZES = ("all", "small_pool", "large_pool")
+_PARTS = ("current", "peak", "allocated", "freed")
+_COUNTS = ("num_alloc_retries", "num_ooms", "num_sync_all_streams", "num_device_alloc", "num_device_free")
+
+
+class _Stats(ctypes.Structure):
+    _fields_ = [("figures", ctypes.c_int64 * (len(_FIGURES) * len(_SIZES) * len(_PARTS))),
+                ("counts", ctypes.c_int64 * len(_COUNTS))]
+
+
+def memory_stats(device=0):
+    """What torch.cuda.memory_stats says of Tarn's memory on that device, under PyTorch's names; with the plug-in as well, of which
+    PyTorch asks nothing."""
+    plugin, stats = _load(), _Stats()
+    if plugin.tarn_torch_stats_get(ctypes.c_int(device), ctypes.byref(stats)) != 0:
+        raise errors.Unavailable(plugin.tarn_torch_last_error().decode("utf-8", "replace"))
+    names = [".".join((name, sizes, part)) for name in _FIGURES for sizes in _SIZES for part in _PARTS]
+    return dict(zip(names + list(_COUNTS), list(stats.figures) + list(stats.counts)))
+
+
+def reset_peak_memory_stats(device=0):
+    """Sets the peaks of memory_stats to what is now."""
+    _load().tarn_torch_reset_peaks(ctypes.c_int(device))
+
+
 def _check_pytorch():
     import torch
     if not hasattr(torch.cuda.memory, "CUDAPluggableAllocator"):

@@ -273,81 +273,191 @@ def has_shim():
 
 
 IN_THE_SHIM = """
-    import ctypes, tarn, tarn.torch, torch
+    import contextlib, ctypes, os, pickle, subprocess, sys, tempfile, tarn, tarn.torch, torch
     assert tarn.torch.install() == "shim"
     shim = ctypes.CDLL(tarn.torch._shim_path(torch))
-    shim.tarn_torch_shim_allocate.argtypes = [ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p]
-    shim.tarn_torch_shim_free.argtypes = [ctypes.c_void_p]
-    ADDRESS, OUT_OF_MEMORY = 0, 1
-    def allocate(size, stream=None):
-        place = ctypes.c_void_p()
-        return shim.tarn_torch_shim_allocate(size, 0, stream, ctypes.byref(place)), place.value
-    def figure(name):
-        return torch._C._cuda_memoryStats(0)[name]["all"]
+    ADDRESS, OUT_OF_MEMORY, REFUSED = 0, 1, 2
+    size_of, number, address_of = ctypes.c_size_t, ctypes.c_ulonglong, ctypes.c_void_p
+    def allocate(size, stream=None, device=0):
+        place = address_of()
+        return shim.tarn_torch_shim_allocate(size_of(size), device, address_of(stream), ctypes.byref(place)), place.value
+    def take(*arguments):
+        status, pointer = allocate(*arguments)
+        assert status == ADDRESS
+        return pointer
+    def free(pointer):
+        assert shim.tarn_torch_shim_free(address_of(pointer)) == 0
+    def figure(name, sizes="all"):
+        return torch._C._cuda_memoryStats(0)[name][sizes]
+    def blocks(pool=None):
+        return {b["address"]: b for s in torch._C._cuda_memorySnapshot(pool)["segments"] for b in s["blocks"]}
+    def refused(function, *arguments):
+        try:
+            function(*arguments)
+        except RuntimeError as error:
+            return str(error)
+        raise AssertionError("%r was not refused" % function)
 """
 
 
 @unittest.skipUnless(has_shim(), "no shim was built for a PyTorch here")
 class InTheShim(unittest.TestCase):
-    def run_there(self, text):
-        done = run(textwrap.dedent(IN_THE_SHIM) + textwrap.dedent(text))
+    """Each is many tests in one process, since PyTorch takes seconds to load."""
+
+    def run_there(self, text, **environment):
+        done = run(textwrap.dedent(IN_THE_SHIM) + textwrap.dedent(text), **environment)
         self.assertEqual(done.returncode, 0, done.stderr)
+        return done.stderr
 
-    def test_pytorch_says_whose_memory_it_is(self):
-        self.run_there("""
+    def test_statistics_history_and_exceptions_are_pytorchs(self):
+        told = self.run_there("""
             assert torch._C._cuda_getAllocatorBackend() == "tarn"
-        """)
 
-    def test_statistics_have_pytorchs_names(self):
-        self.run_there("""
-            status, first = allocate(5 << 20)
-            assert status == ADDRESS
-            assert figure("requested_bytes") == {"current": 5 << 20, "peak": 5 << 20, "allocated": 5 << 20, "freed": 0}
-            assert figure("reserved_bytes")["current"] >= 5 << 20 and figure("allocation")["current"] == 1
-            assert figure("segment")["current"] == 1 and figure("inactive_split_bytes")["current"] < 2 << 20
-            shim.tarn_torch_shim_free(first)
-            assert figure("requested_bytes") == {"current": 0, "peak": 5 << 20, "allocated": 5 << 20, "freed": 5 << 20}
+            # Statistics, all of them, under PyTorch's names.
+            first, small = take(5 << 20), take(1000)
+            assert figure("requested_bytes", "large_pool") == {"current": 5 << 20, "peak": 5 << 20, "allocated": 5 << 20, "freed": 0}
+            assert figure("requested_bytes", "small_pool")["current"] == 1000
+            assert figure("allocation")["current"] == 2 and figure("segment")["current"] == 1
+            assert figure("reserved_bytes")["current"] >= 5 << 20
+            free(first)
+            assert figure("requested_bytes", "large_pool") == {"current": 0, "peak": 5 << 20, "allocated": 5 << 20, "freed": 5 << 20}
             torch._C._cuda_resetPeakMemoryStats(0)
             torch._C._cuda_resetAccumulatedMemoryStats(0)
-            assert figure("requested_bytes") == {"current": 0, "peak": 0, "allocated": 0, "freed": 0}
+            assert figure("requested_bytes") == {"current": 1000, "peak": 1000, "allocated": 0, "freed": 0}
+            free(small)
+            names = {name for name, value in torch._C._cuda_memoryStats(0).items() if isinstance(value, dict)}
+            assert names >= {"allocation", "segment", "active", "inactive_split", "allocated_bytes", "reserved_bytes",
+                             "active_bytes", "inactive_split_bytes", "requested_bytes", "oversize_allocations"}, names
             assert torch._C._cuda_memoryStats(0)["num_device_alloc"] > 0
-        """)
+            assert set(tarn.torch.memory_stats()) <= {name + "." + sizes + "." + part for name in names
+                for sizes in ("all", "small_pool", "large_pool") for part in ("current", "peak", "allocated", "freed")} | set(
+                torch._C._cuda_memoryStats(0))
+            nested = torch._C._cuda_memoryStats(0)
+            for name, value in tarn.torch.memory_stats().items():
+                parts = name.split(".")
+                expected = nested[parts[0]] if len(parts) == 1 else nested[parts[0]][parts[1]][parts[2]]
+                assert value == expected, name
 
-    def test_out_of_memory_is_pytorchs_exception(self):
-        self.run_there("""
+            # Out of memory.
+            observed = []
+            four_numbers = [ctypes.c_longlong] * 4
+            observer = ctypes.CFUNCTYPE(None, *four_numbers)(lambda *figures: observed.append(figures))
+            shim.tarn_torch_shim_observe(observer)
             assert allocate(64 << 30) == (OUT_OF_MEMORY, None)
             assert torch._C._cuda_memoryStats(0)["num_ooms"] == 1
+            assert len(observed) == 1 and observed[0][0] == 0 and observed[0][2] == 8 << 30, observed
             assert allocate(0) == (ADDRESS, None)
-            status, pointer = allocate(1 << 30)
-            assert status == ADDRESS
-            shim.tarn_torch_shim_free(pointer)
-        """)
+            free(take(1 << 30))
 
-    def test_snapshots_show_segments_and_history(self):
-        self.run_there("""
-            shim.tarn_torch_shim_record_history(ctypes.c_size_t(100))
-            pointers = [allocate(1 << 20, stream)[1] for stream in (None, None, 0x1000)]
-            shim.tarn_torch_shim_free(pointers[1])
+            # Snapshots and history.
+            assert shim.tarn_torch_shim_record(size_of(100)) == 0
+            pointers = [take(1 << 20, stream) for stream in (None, None, 0x1000)]
+            free(pointers[1])
             taken = torch._C._cuda_memorySnapshot(None)
-            blocks = {b["address"]: b for s in taken["segments"] for b in s["blocks"]}
-            assert blocks[pointers[0]]["state"] == "active_allocated" and blocks[pointers[0]]["requested_size"] == 1 << 20
-            assert len({s["stream"] for s in taken["segments"]}) == 2
+            mine = blocks()[pointers[0]]
+            assert mine["state"] == "active_allocated" and mine["requested_size"] == 1 << 20
+            assert any("take" in frame["name"] for frame in mine["frames"]), mine["frames"]
+            assert {s["stream"] for s in taken["segments"]} == {0, 0x1000}
             assert sum(s["active_size"] for s in taken["segments"]) == 2 << 20
-            actions = [(e["action"], e["addr"]) for e in taken["device_traces"][0]]
+            events = taken["device_traces"][0]
+            actions = [(e["action"], e["addr"]) for e in events if not e["action"].startswith("segment")]
             assert actions == [("alloc", p) for p in pointers] + [("free_requested", pointers[1]),
                                                                   ("free_completed", pointers[1])], actions
-            assert all(e["time_us"] > 10**15 for e in taken["device_traces"][0])
+            assert any(e["action"].startswith("segment") for e in events)
+            assert all(e["time_us"] > 10**15 for e in events)
+            torch.cuda.memory._set_memory_metadata("a text")
+            free(take(2000))
+            torch.cuda.memory._annotate_memory(pointers[0], "another text") if hasattr(torch.cuda.memory, "_annotate_memory") else None
+            texts = {e.get("user_metadata") for e in torch._C._cuda_memorySnapshot(None)["device_traces"][0]}
+            assert "a text" in texts, texts
+
+            # A snapshot of PyTorch's is read by PyTorch's viewer and by Tarn's tool.
+            with tempfile.TemporaryDirectory() as folder:
+                path = os.path.join(folder, "snapshot.pickle")
+                with open(path, "wb") as file:
+                    pickle.dump(torch.cuda.memory._snapshot(), file)
+                from torch.cuda import _memory_viz
+                with open(path, "rb") as file:
+                    assert "<html" in _memory_viz.trace_plot(pickle.load(file)).lower()
+                tool = os.path.join(os.path.dirname(os.environ["TARN_LIBRARY"]), "tarn")
+                if os.path.exists(tool):
+                    for command in ("inspect", "replay"):
+                        done = subprocess.run([tool, command, path], capture_output=True, text=True)
+                        assert done.returncode == 0, (command, done.stdout, done.stderr)
+            assert shim.tarn_torch_shim_record(size_of(0)) == 0
+            free(pointers[0]); free(pointers[2])
+
+            # What does nothing says so.
+            assert "direct" in refused(torch._C._cuda_cudaCachingAllocator_enable, False) if hasattr(
+                torch._C, "_cuda_cudaCachingAllocator_enable") else True
+            trackers = []
+            tracker = ctypes.CFUNCTYPE(None, ctypes.c_int, ctypes.c_ulonglong)(lambda *entry: trackers.append(entry))
+            shim.tarn_torch_shim_track(tracker)
+            pointer = take(3000)
+            assert (0, pointer) in trackers
+            free(pointer)
+            left_alive = take(1000)  # to the end of the process
+        """)
+        self.assertIn("CUDA out of memory. Tried to allocate 64.00 GiB. GPU 0 has a total capacity of 8.00 GiB", told)
+
+    def test_pools_have_checkpoints(self):
+        self.run_there("""
+            assert "has no pool (0, 1)" in refused(torch._C._cuda_getCheckpointState, 0, (0, 1))
+            take(1000)
+            assert shim.tarn_torch_shim_begin_pool(0, number(1)) == 0
+            inside = [take(size) for size in (3000, 4 << 20, 700)]
+            torch._C._cuda_endAllocateToPool(0, (0, 1))
+            free(inside[1])
+            state = torch._C._cuda_getCheckpointState(0, (0, 1))
+            free(inside[2])
+            assert shim.tarn_torch_shim_begin_pool(0, number(1)) == 0
+            later = take(500)
+            assert torch._C._cuda_memoryStats(0)["allocation"]["all"]["current"] == 3
+            torch._C._cuda_endAllocateToPool(0, (0, 1))
+            assert not torch._C._cuda_checkPoolLiveAllocations(0, (0, 1), {inside[0]})
+            assert torch._C._cuda_checkPoolLiveAllocations(0, (0, 1), {inside[0], later})
+            torch._C._cuda_setCheckpointPoolState(0, state, [], [])
+            live = {a for a, b in blocks((0, 1)).items() if b["state"] == "active_allocated"}
+            assert live == {inside[0], inside[2]}, live
+            free(inside[0]); free(inside[2])
+            assert shim.tarn_torch_shim_tell_pool(0, number(2), 1, 1) == 0
+            assert shim.tarn_torch_shim_begin_pool(0, number(2)) == 0
+            whole = take(512)
+            assert blocks((0, 2))[whole]["size"] == 2 << 20
+            torch._C._cuda_endAllocateToPool(0, (0, 2))
+            free(whole)
+            for name in (1, 1, 2, 2):
+                torch._C._cuda_releasePool(0, (0, name))
+            assert blocks((0, 2)) == {}
         """)
 
-    def test_what_it_does_not_give_says_so(self):
+    def test_memory_goes_to_another_process(self):
         self.run_there("""
-            try:
-                torch._C._cuda_getCheckpointState(0, (0, 1))
-            except RuntimeError as error:
-                assert "does not yet support" in str(error), error
-            else:
-                raise AssertionError("a checkpoint was given")
-        """)
+            def share(pointer):
+                handle, size, offset = (ctypes.c_char * 256)(), size_of(), ctypes.c_ssize_t()
+                assert shim.tarn_torch_shim_share(address_of(pointer), handle, ctypes.byref(size), ctypes.byref(offset)) == 0
+                return handle.raw[:size.value], offset.value
+            def open_it(handle):
+                place = address_of()
+                status = shim.tarn_torch_shim_open(0, handle, size_of(len(handle)), ctypes.byref(place))
+                return status, place.value
+            if len(sys.argv) > 1:
+                status, pointer = open_it(bytes.fromhex(sys.argv[1]))
+                assert status == 0
+                assert ctypes.string_at(pointer) == b"from the parent"
+                ctypes.memmove(pointer, b"from the child", 15)
+                sys.exit(0)
+            pointer = take(1 << 20)
+            ctypes.memmove(pointer, b"from the parent", 16)
+            handle, offset = share(pointer)
+            assert offset == 0
+            assert open_it(b"no handle")[0] == REFUSED
+            done = subprocess.run([sys.executable, "-c", open("/proc/self/cmdline").read().split(chr(0))[2], handle.hex()],
+                                  capture_output=True, text=True)
+            assert done.returncode == 0 or "ptrace_scope" in done.stderr, done.stderr
+            assert done.returncode != 0 or ctypes.string_at(pointer) == b"from the child"
+            free(pointer)
+        """, TARN_TORCH_DEVICE="cpu", TARN_TORCH_ALLOCATOR="caching:kind=shared")
 
 
 if __name__ == "__main__":

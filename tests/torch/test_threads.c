@@ -2,10 +2,12 @@
 #include "torch_test.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gate.h"
+#include "torch/native.h"
 
 #define THREADS 4
 #define ROUNDS 300
@@ -33,6 +35,23 @@ typedef struct worker {
     int failures;
 } worker;
 
+static atomic_long told[TARN_TORCH_SEGMENT_UNMAP + 1];
+
+static void count_event(void *context, const tarn_torch_event *event) {
+    (void)context;
+    atomic_fetch_add_explicit(&told[event->action], 1, memory_order_relaxed);
+}
+
+/* What others ask meanwhile: each answer is whole, whatever it is. */
+static int ask(tarn_torch_pool_id id) {
+    tarn_torch_stats stats;
+    tarn_torch_checkpoint *checkpoint = NULL;
+    if (tarn_torch_stats_get(0, &stats) != TARN_OK) return 1;
+    if (tarn_torch_checkpoint_take(0, id, &checkpoint) == TARN_OK) tarn_torch_checkpoint_destroy(checkpoint);
+    const tarn_torch_figure *figure = &stats.figures[TARN_TORCH_ALLOCATION][TARN_TORCH_ALL];
+    return figure->allocated - figure->freed != figure->current || figure->peak < figure->current;
+}
+
 /* Each buffer holds its owner's number, so that one which two hold is seen. */
 static void *work(void *context) {
     worker *self = context;
@@ -54,6 +73,7 @@ static void *work(void *context) {
         if (round % 50 == 20) tarn_torch_end_allocate_to_pool(0, id);
         if (round % 50 == 30) tarn_torch_release_pool(0, id);
         if (round % 100 == 99) tarn_torch_reset();
+        if (round % 20 == 5) self->failures += ask(id);
     }
     for (int i = 0; i < HELD; i++) tarn_torch_free(held[i], size, 0, NULL);
     return NULL;
@@ -62,6 +82,7 @@ static void *work(void *context) {
 static void threads_share_devices_streams_and_pools(void **state) {
     (void)state;
     worker workers[THREADS];
+    tarn_torch_watch(count_event, NULL);
     memset(workers, 0, sizeof workers);
     for (int i = 0; i < THREADS; i++) {
         workers[i].number = i;
@@ -74,6 +95,13 @@ static void threads_share_devices_streams_and_pools(void **state) {
     tarn_torch_reset();
     assert_int_equal(stats_of(0).blocks.current, 0);
     assert_int_equal(memory_of(0), 0);
+    assert_int_equal(told[TARN_TORCH_ALLOC], told[TARN_TORCH_FREE_REQUESTED]);
+    assert_int_equal(told[TARN_TORCH_ALLOC], told[TARN_TORCH_FREE_COMPLETED]);
+    tarn_torch_stats stats;
+    assert_int_equal(tarn_torch_stats_get(0, &stats), TARN_OK);
+    for (int name = 0; name < TARN_TORCH_FIGURES; name++) {
+        for (int sizes = 0; sizes < TARN_TORCH_SIZES; sizes++) assert_int_equal(stats.figures[name][sizes].current, 0);
+    }
 }
 
 int main(void) {

@@ -1,9 +1,6 @@
 /* The driver's capture mode of the calling thread. While a stream is being captured, CUDA forbids threads to allocate or to ask for
  * events, and ends the capture of whoever does; a thread in the relaxed mode may. PyTorch's own allocator does the same around its calls.
- * The function is looked up in the driver that the process has loaded; where it has none, nothing is captured. */
-#include <dlfcn.h>
-#include <string.h>
-
+ * Where no driver is loaded, nothing is captured. */
 #include "torch/state.h"
 
 enum { RELAXED = 2, UNCHANGED = -1 };
@@ -13,11 +10,7 @@ typedef int (*exchange_function)(int *mode);
 static exchange_function exchange;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-static void find_exchange(void) {
-    void *driver = dlopen("libcuda.so.1", RTLD_NOW | RTLD_NOLOAD);
-    void *symbol = driver != NULL ? dlsym(driver, "cuThreadExchangeStreamCaptureMode") : NULL;
-    memcpy(&exchange, &symbol, sizeof exchange);
-}
+static void find_exchange(void) { (void)torch_driver_find("cuThreadExchangeStreamCaptureMode", &exchange); }
 
 int torch_capture_mode_relax(const torch_device *device) {
     if (atomic_load_explicit(&device->active_pools, memory_order_relaxed) == 0 ||

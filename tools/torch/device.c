@@ -60,9 +60,16 @@ static tarn_status open_device(int number, torch_device **out_device) {
     }
     opened->number = number;
     pthread_mutex_init(&opened->lock, NULL);
+    torch_ledger_begin(&opened->ledger);
+    torch_watch_forks();
     atomic_store_explicit(&devices[number], opened, memory_order_release);
     *out_device = opened;
     return TARN_OK;
+}
+
+void torch_device_opening_hold(bool is_held) {
+    if (is_held) pthread_mutex_lock(&open_lock);
+    else pthread_mutex_unlock(&open_lock);
 }
 
 tarn_status torch_device_open(int number, torch_device **out_device) {
@@ -90,6 +97,11 @@ static tarn_status make_stream(torch_device *device, void *native, tarn_stream *
     return TARN_OK;
 }
 
+void *torch_native_of(const torch_device *device, uint64_t number) {
+    /* Numbers are keys, as pointers are. NOLINTNEXTLINE(performance-no-int-to-ptr) */
+    return pointer_table_find(&device->natives, (const void *)(uintptr_t)number);
+}
+
 /* Must be called with the device's lock held. */
 static tarn_status remember_stream(torch_device *device, void *native, tarn_stream **out_stream) {
     tarn_stream *stream;
@@ -97,9 +109,15 @@ static tarn_status remember_stream(torch_device *device, void *native, tarn_stre
     if (status != TARN_OK) return status;
     if (native == NULL) {
         device->null_stream = stream;
-    } else if (!pointer_table_insert(&device->streams, native, stream)) {
-        (void)tarn_stream_release(stream);
-        return torch_fail(TARN_OUT_OF_MEMORY, "no host memory to remember a stream");
+    } else {
+        /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
+        const void *number = (const void *)(uintptr_t)tarn_stream_number(stream);
+        bool is_known = pointer_table_insert(&device->natives, number, native);
+        if (!is_known || !pointer_table_insert(&device->streams, native, stream)) {
+            if (is_known) pointer_table_remove(&device->natives, number);
+            (void)tarn_stream_release(stream);
+            return torch_fail(TARN_OUT_OF_MEMORY, "no host memory to remember a stream");
+        }
     }
     *out_stream = stream;
     return TARN_OK;

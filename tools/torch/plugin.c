@@ -33,33 +33,78 @@ void torch_complain(const char *format, ...) {
 
 /* Allocating. */
 
-static tarn_status allocate(torch_device *device, size_t size, void *native, void **out_pointer) {
-    tarn_stream *stream;
-    tarn_buffer *buffer;
-    tarn_status status = torch_stream_of(device, native, &stream);
-    if (status != TARN_OK) return status;
+/* Without an address by the short way of the library. */
+static tarn_status ask(tarn_allocator *allocator, size_t size, const tarn_allocate_options *options,
+                       tarn_buffer **out_buffer) {
+    if (options->address == NULL) return tarn_allocator_allocate(allocator, size, options->stream, out_buffer);
+    return tarn_allocator_allocate_with(allocator, size, options, out_buffer);
+}
+
+/* From the pool that the request is for, or else the device's allocator, or else a pool that serves what fails there. */
+static tarn_status take(torch_device *device, void *native, size_t size, const tarn_allocate_options *options,
+                        tarn_torch_pool_id *out_pool, tarn_buffer **out_buffer) {
     torch_pool *pool = torch_pool_begin(device, native);
-    status = torch_answer(
-        tarn_allocator_allocate(pool != NULL ? pool->allocator : device->allocator, size, stream, &buffer));
+    bool is_anywhere = pool == NULL && options->address == NULL;
+    tarn_allocator *from = pool != NULL ? pool->allocator : device->allocator;
+    tarn_status status = torch_answer(ask(from, size, options, out_buffer));
+    if (is_anywhere && (status == TARN_OUT_OF_MEMORY || status == TARN_LIMIT_EXCEEDED)) {
+        pool = torch_pool_begin_for_failure(device, size);
+        /* The sentence stays that of the first failure. */
+        if (pool != NULL && ask(pool->allocator, size, options, out_buffer) == TARN_OK) status = TARN_OK;
+    }
+    *out_pool = pool != NULL ? pool->id : (tarn_torch_pool_id){0, 0};
     torch_pool_end(device, pool);
-    if (status != TARN_OK) return status;
+    return status;
+}
+
+tarn_status torch_hand_out(torch_device *device, tarn_buffer *buffer, void *native, tarn_torch_pool_id pool,
+                           void **out_pointer) {
     void *pointer = tarn_buffer_data(buffer);
+    size_t size = tarn_buffer_size(buffer);
     if (!torch_pointers_add(pointer, buffer)) {
-        (void)tarn_buffer_free(buffer, stream);
+        (void)tarn_buffer_free(buffer, NULL);
         return torch_fail(TARN_OUT_OF_MEMORY, "no host memory to remember an address");
     }
+    torch_count_allocation(device, size, tarn_buffer_capacity(buffer));
+    torch_look(device);
+    tarn_torch_event event = {.action = TARN_TORCH_ALLOC,
+                              .device = device->number,
+                              .address = (uintptr_t)pointer,
+                              .size = size,
+                              .stream = native,
+                              .pool = pool};
+    torch_tell(&event);
     *out_pointer = pointer;
     return TARN_OK;
 }
 
-tarn_status tarn_torch_allocate(size_t size, int number, void *stream, void **out_pointer) {
+static tarn_status allocate(torch_device *device, size_t size, void *native, const void *address, void **out_pointer) {
+    tarn_allocate_options options = {.struct_size = sizeof options, .address = address};
+    tarn_torch_pool_id pool;
+    tarn_buffer *buffer;
+    tarn_status status = torch_stream_of(device, native, &options.stream);
+    if (status == TARN_OK) status = take(device, native, size, &options, &pool, &buffer);
+    return status == TARN_OK ? torch_hand_out(device, buffer, native, pool, out_pointer) : status;
+}
+
+static tarn_status open_and_allocate(size_t size, int number, void *stream, const void *address, void **out_pointer) {
     torch_device *device;
     tarn_status status = torch_device_open(number, &device);
     if (status != TARN_OK) return status;
     int mode = torch_capture_mode_relax(device);
-    status = allocate(device, size, stream, out_pointer);
+    status = allocate(device, size, stream, address, out_pointer);
     torch_capture_mode_restore(mode);
     return status;
+}
+
+tarn_status tarn_torch_allocate(size_t size, int number, void *stream, void **out_pointer) {
+    return open_and_allocate(size, number, stream, NULL, out_pointer);
+}
+
+tarn_status tarn_torch_allocate_at(size_t size, int number, void *stream, void *address) {
+    void *pointer;
+    if (address == NULL) return torch_fail(TARN_INVALID_ARGUMENT, "there is no memory at NULL");
+    return open_and_allocate(size, number, stream, address, &pointer);
 }
 
 void *tarn_torch_malloc(size_t size, int device, void *stream) {
@@ -67,6 +112,7 @@ void *tarn_torch_malloc(size_t size, int device, void *stream) {
     if (size == 0) return NULL;
     tarn_status status = tarn_torch_allocate(size, device, stream, &pointer);
     if (status == TARN_OK) return pointer;
+    tarn_torch_count_failure(device);
     torch_complain("device %d: no memory for %zu bytes: %s: %s", device, size, tarn_status_name(status),
                    tarn_torch_last_error());
     const char *on_failure = getenv("TARN_TORCH_ON_FAILURE");
@@ -76,8 +122,7 @@ void *tarn_torch_malloc(size_t size, int device, void *stream) {
 
 /* Freeing. */
 
-/* Whose a buffer is, by the device that it lies on. */
-static torch_device *device_of(const tarn_buffer *buffer) {
+torch_device *torch_device_of(const tarn_buffer *buffer) {
     const tarn_device *wanted = tarn_buffer_device(buffer);
     for (int i = 0; i < TORCH_DEVICES; i++) {
         torch_device *device = torch_device_known(i);
@@ -86,16 +131,36 @@ static torch_device *device_of(const tarn_buffer *buffer) {
     return NULL;
 }
 
-static void free_buffer(torch_device *device, tarn_buffer *buffer, void *native, bool is_shared) {
+static tarn_torch_pool_id name_pool(torch_device *device, const tarn_allocator *owner) {
+    if (atomic_load_explicit(&device->pool_count, memory_order_relaxed) == 0) return (tarn_torch_pool_id){0, 0};
+    pthread_mutex_lock(&device->lock);
+    tarn_torch_pool_id name = torch_pool_name(device, owner);
+    pthread_mutex_unlock(&device->lock);
+    return name;
+}
+
+void torch_free_buffer(torch_device *device, tarn_buffer *buffer, void *native, bool is_shared) {
     tarn_stream *stream = NULL; /* the one that it was allocated for, where this one cannot be had */
     (void)torch_stream_of(device, native, &stream);
-    if (is_shared && torch_pool_put_off(device, buffer, stream)) return;
     const tarn_allocator *owner = tarn_buffer_allocator(buffer);
+    tarn_torch_event event = {.action = TARN_TORCH_FREE_REQUESTED,
+                              .device = device->number,
+                              .address = (uintptr_t)tarn_buffer_data(buffer),
+                              .size = tarn_buffer_size(buffer),
+                              .stream = native};
+    if (torch_is_watched()) event.pool = name_pool(device, owner);
+    torch_count_free(device, event.size, tarn_buffer_capacity(buffer), is_shared);
+    torch_tell(&event);
+    /* Told before it takes place, since another thread may get the memory at once. */
+    event.action = TARN_TORCH_FREE_COMPLETED;
+    if (is_shared && torch_pool_put_off(device, buffer, stream, &event)) return;
+    torch_tell(&event);
     int mode = torch_capture_mode_relax(device);
     tarn_status status = tarn_buffer_free(buffer, stream);
     torch_capture_mode_restore(mode);
     if (status != TARN_OK) torch_complain("device %d: freeing: %s", device->number, tarn_last_error());
     torch_pool_tend(device, owner);
+    torch_look(device);
 }
 
 void tarn_torch_free(void *pointer, size_t size, int number, void *stream) {
@@ -104,12 +169,14 @@ void tarn_torch_free(void *pointer, size_t size, int number, void *stream) {
     if (pointer == NULL) return;
     tarn_buffer *buffer = torch_pointers_remove(pointer, &is_shared);
     torch_device *device = torch_device_known(number);
-    if (buffer != NULL && (device == NULL || device->device != tarn_buffer_device(buffer))) device = device_of(buffer);
+    if (buffer != NULL && (device == NULL || device->device != tarn_buffer_device(buffer)))
+        device = torch_device_of(buffer);
     if (buffer == NULL || device == NULL) {
         torch_complain("device %d: %p is no live address of the plug-in's, and is not freed", number, pointer);
         return;
     }
-    free_buffer(device, buffer, stream, is_shared);
+    torch_close_share(pointer);
+    torch_free_buffer(device, buffer, stream, is_shared);
 }
 
 /* Hooks. */
@@ -129,6 +196,7 @@ void tarn_torch_reset(void) {
         tarn_status status = tarn_allocator_empty_cache(device->allocator);
         torch_capture_mode_restore(mode);
         if (status != TARN_OK) torch_complain("device %d: emptying the cache: %s", i, tarn_last_error());
+        torch_look(device);
     }
 }
 
@@ -187,7 +255,7 @@ void *tarn_torch_base_allocation(void *pointer, size_t *out_size) {
 
 void tarn_torch_record_stream(void *pointer, void *native) {
     tarn_buffer *buffer = pointer != NULL ? torch_pointers_find(pointer) : NULL;
-    torch_device *device = buffer != NULL ? device_of(buffer) : NULL;
+    torch_device *device = buffer != NULL ? torch_device_of(buffer) : NULL;
     tarn_stream *stream = NULL;
     if (device == NULL) {
         if (pointer != NULL) torch_complain("%p is no live address of the plug-in's to record a stream for", pointer);

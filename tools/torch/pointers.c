@@ -46,10 +46,24 @@ tarn_buffer *torch_pointers_remove(const void *pointer, bool *out_is_shared) {
     return buffer;
 }
 
+bool torch_pointers_is_shared(const void *pointer) {
+    shelf *at = shelf_of(pointer);
+    bool is_shared = pointer_table_find(&at->shared, pointer) != NULL;
+    pthread_mutex_unlock(&at->lock);
+    return is_shared;
+}
+
 bool torch_pointers_share(const void *pointer) {
     shelf *at = shelf_of(pointer);
     bool is_noted = pointer_table_find(&at->shared, pointer) != NULL ||
                     pointer_table_insert(&at->shared, pointer, (void *)(uintptr_t)pointer);
     pthread_mutex_unlock(&at->lock);
     return is_noted;
+}
+
+void torch_pointers_hold(bool is_held) {
+    for (size_t i = 0; i < SHELVES; i++) {
+        if (is_held) pthread_mutex_lock(&shelves[i].lock);
+        else pthread_mutex_unlock(&shelves[i].lock);
+    }
 }
