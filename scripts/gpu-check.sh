@@ -1,58 +1,111 @@
 #!/bin/bash
 # Checks and measures Tarn on this machine's NVIDIA GPU, cuda:0: the build, all tests that run on a named device, the kernels under
-# compute-sanitizer, and figures beside cuBLASLt, the speed of copies, the driver's pools and PyTorch, where these are installed. Needs no network and
-# takes at most 8 minutes. The table it ends with is build/gpu-check/result.txt, and the same as JSON result.json.
-# Usage: scripts/gpu-check.sh       Exit status: 0 all passed, 1 something failed, 77 there is no GPU and nothing was checked on one.
+# compute-sanitizer, and figures beside their targets, cuBLASLt, the speed of copies, the driver's pools and PyTorch, where these are installed. Needs
+# no network and takes at most 8 minutes: each step has a limit of its own and leaves time for those behind it, and what there is no time or no
+# program for is named as skipped. The table it ends with is build/gpu-check/result.txt, and the same as JSON result.json.
+# Usage: scripts/gpu-check.sh [--built DIR] [--rehearse DIR]
+#   --built DIR      uses the build in DIR, with tests, instead of making one: it was made before, or on another machine.
+#   --rehearse DIR   the same, quickly and on the tests' own driver: shows that the script works, and nothing else. Judges no figure.
+# Exit status: 0 all passed, 1 something failed or there was no time for it, 77 there is no GPU and nothing was checked on one.
 set -uo pipefail
+from=$PWD
 cd "$(dirname "$0")/.." || exit 1
 exec </dev/null
 
-out=$PWD/build/gpu-check
+built='' rehearses=
+while [ $# -gt 0 ]; do
+    case $1 in
+    --built | --rehearse)
+        built=$([ $# -gt 1 ] && cd "$from" && cd "$2" 2>/dev/null && [ -d tests ] && pwd) || { echo "gpu-check: $1 needs the folder of a build" >&2; exit 1; }
+        [ "$1" = --built ] || rehearses=1
+        shift 2 ;;
+    *) echo "gpu-check: unknown argument $1" >&2; exit 1 ;;
+    esac
+done
+
+out=${GPU_CHECK_OUT:-$PWD/build/gpu-check}
+budget=${GPU_CHECK_SECONDS:-480}
+debug=${built:-$out/debug} release=${built:-$out/release} tests=${built:-$out/debug}/tests
 rows=$out/rows.tsv
-deadline=$((SECONDS + 480))
+failed=0
 mkdir -p "$out"
 : >"$rows"
-failed=0
 
-row() { printf '%s\t%s\t%s\n' "$1" "$2" "$3" >>"$rows"; }
+# A name, a number or a word, its unit or a note, the target, and whether it is met.
+row() { printf '%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "${4:--}" "${5:--}" >>"$rows"; }
+skip() { row "$1" - "$2" - skipped; }
+fail() { row "$1" FAILED "$2" - FAILED; failed=1; }
 
-# Runs a step for at most so many seconds, and no longer than the whole has left.
-step() {
-    local name=$1 limit=$2 start=$SECONDS log=$out/$1.log left=$((deadline - SECONDS)) status
-    shift 2
+# Seconds that the step may still take: its own limit, or what is left beside the seconds that the steps behind it need at least.
+limit_of() {
+    local limit=$1 left=$((budget - SECONDS - $2))
     [ "$limit" -le "$left" ] || limit=$left
-    if [ "$limit" -le 0 ]; then
-        row "$name" - "not run: the eight minutes were over"
+    echo $((limit > 0 ? limit : 0))
+}
+
+# step NAME LIMIT KEPT COMMAND…: a command with a log of its own. What it prints to stdout alone is in NAME.out.
+step() {
+    local name=$1 start=$SECONDS limit status
+    limit=$(limit_of "$2" "$3")
+    shift 3
+    if [ "$limit" = 0 ]; then
+        skip "$name" "the $budget seconds were over"
         failed=1
         return 1
     fi
-    timeout "$limit" "$@" >"$log" 2>&1
+    echo "gpu-check: $name, at most $limit s" >&2
+    timeout -k 5 "$limit" "$@" >"$out/$name.out" 2>"$out/$name.log"
     status=$?
-    if [ $status = 0 ]; then
-        row "$name" passed "$((SECONDS - start)) s"
-    else
-        row "$name" FAILED "status $status after $((SECONDS - start)) s, $log"
-        failed=1
-    fi
+    if [ $status = 0 ]; then row "$name" passed "$((SECONDS - start)) s" - passed
+    else fail "$name" "status $status after $((SECONDS - start)) s, $out/$name.log"; fi
     return $status
 }
 
-skip() { row "$1" - "not run: $2"; }
+# programs NAME LIMIT KEPT COMMAND… -- PROGRAM…: tests, one after the other, within one limit; COMMAND runs each of them.
+programs() {
+    local name=$1 start=$SECONDS limit left log=$out/$1.log wrapper=() failures=() missing=() unrun=() program passed skipped
+    limit=$(limit_of "$2" "$3")
+    shift 3
+    while [ "$1" != -- ]; do wrapper+=("$1"); shift; done
+    shift
+    : >"$log"
+    echo "gpu-check: $name, at most $limit s" >&2
+    for program in "$@"; do
+        left=$((limit - (SECONDS - start)))
+        if [ ! -x "$tests/$program" ]; then missing+=("$program"); continue; fi
+        if [ "$left" -le 0 ]; then unrun+=("$program"); continue; fi
+        echo "== $program" >>"$log"
+        timeout -k 5 "$left" "${wrapper[@]}" "$tests/$program" >>"$log" 2>&1 || failures+=("$program ($?)")
+    done
+    passed=$(grep -c '^\[       OK \]' "$log")
+    skipped=$(grep -c '^\[  SKIPPED \] [^0-9]' "$log")
+    local note="$passed tests passed, $skipped skipped, $((SECONDS - start)) s"
+    [ ${#missing[@]} = 0 ] || note+="; not built: ${missing[*]}"
+    [ ${#unrun[@]} = 0 ] || note+="; no time for: ${unrun[*]}"
+    if [ ${#failures[@]} -gt 0 ]; then fail "$name" "${failures[*]} in $log; $note"
+    elif [ ${#unrun[@]} -gt 0 ]; then fail "$name" "$note"
+    elif [ "$passed" = 0 ]; then skip "$name" "$note"
+    else row "$name" passed "$note" - passed; fi
+}
 
-# What is measured is optimized, and has the tests' programs; kernels are compiled by the driver for the GPU that there is.
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# What is measured is optimized; kernels are compiled for the GPU that there is, where its name for that is known.
 build() {
-    scripts/build.sh debug &&
-        cmake --preset release -B build/gpu-check/release -DTARN_BUILD_TESTS=ON -DTARN_CUDA_ARCHITECTURES=ptx &&
-        cmake --build build/gpu-check/release -j "${JOBS:-$(nproc)}" --target gpu_measure tarn || return 1
-    # Built where there is what it needs.
-    if cmake --build build/gpu-check/release --target help | grep -q tarn_torch; then
-        cmake --build build/gpu-check/release -j "${JOBS:-$(nproc)}" --target tarn_torch
+    local architecture generator=() options=()
+    architecture=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i 0 2>/dev/null | head -1 | tr -d '. ')
+    [[ $architecture =~ ^[0-9]+$ ]] || architecture=ptx
+    has ninja && generator=(-G Ninja) || generator=(-G 'Unix Makefiles')
+    has ccache && options=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
+    options+=(-DTARN_CUDA_ARCHITECTURES="$architecture" -DTARN_WARNINGS_AS_ERRORS=OFF)
+    pkg-config --exists jansson 2>/dev/null || options+=(-DTARN_BUILD_TOOL=OFF)
+    cmake -S . -B "$release" "${generator[@]}" "${options[@]}" -DCMAKE_BUILD_TYPE=Release -DTARN_BUILD_TESTS=OFF -DTARN_BUILD_MEASURE=ON &&
+        cmake --build "$release" -j "${JOBS:-$(nproc)}" || return 1
+    if pkg-config --exists jansson cmocka zlib 2>/dev/null; then
+        cmake -S . -B "$debug" "${generator[@]}" "${options[@]}" -DCMAKE_BUILD_TYPE=Debug -DTARN_BUILD_TESTS=ON &&
+            cmake --build "$debug" -j "${JOBS:-$(nproc)}" --target "${all_programs[@]}"
     fi
 }
-export -f build
-
-# The first device that the library finds.
-find_gpu() { build/debug/tarn devices | awk '$1 == "cuda:0" { sub(/^ *cuda:0 +cuda +/, ""); sub(/   .*/, ""); print }'; }
 
 no_gpu() {
     echo "gpu-check: there is no NVIDIA GPU here: $1"
@@ -60,57 +113,103 @@ no_gpu() {
     exit 77
 }
 
-run_tests() {
-    local program status=0
-    for program in "$@"; do
-        echo "== $program"
-        timeout 120 "$program" 2>&1 || { status=1 && echo "== FAILED: $program"; }
-    done
-    return $status
-}
-export -f run_tests
+backend_tests=(test_cuda_backend test_cuda_graph test_cuda_peer test_cuda_driver_api test_cuda_library_api test_cuda_unavailable)
+allocator_tests=(test_memory_contract test_memory_lifetime test_memory_streams test_memory_limits test_memory_statistics test_memory_arena
+    test_memory_pool test_memory_addresses test_memory_hand_over test_memory_stress)
+operation_tests=(test_tensor_operation_elementwise test_tensor_operation_reduce test_tensor_operation_neural test_tensor_operation_streams
+    test_expr_evaluate test_expr_capture)
+kernel_tests=(test_tensor_operation_neural test_tensor_operation_reduce test_tensor_operation_elementwise)
+all_programs=("${backend_tests[@]}" "${allocator_tests[@]}" "${operation_tests[@]}" test_cuda_kernels_programs)
 
-[ -e /dev/nvidiactl ] || [ -e /dev/dxg ] || no_gpu "neither /dev/nvidiactl nor /dev/dxg is there"
-step build 300 bash -c build || { cat "$out/build.log"; exit 1; }
-gpu=$(find_gpu)
-[ -n "$gpu" ] || no_gpu "$(build/debug/tarn devices | grep -o 'unavailable: .*' | head -1)"
-case $gpu in *"no hardware"*) no_gpu "libcuda.so.1 is the fake driver of the tests" ;; esac
+# The toolkit's programs and libraries, where they are not found anyway. PyTorch brings its own.
+PATH=$PATH:/usr/local/cuda/bin
+libraries=${LD_LIBRARY_PATH:-}:/usr/local/cuda/lib64
+if has python3; then
+    for folder in $(python3 -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])' 2>/dev/null)/nvidia/*/lib; do
+        [ ! -d "$folder" ] || libraries+=:$folder
+    done
+fi
+
+# Whether a GPU may be there, before anything is built for it.
+if [ -n "$rehearses" ]; then
+    libraries=$built/tests/fakecuda
+    gpu="none: a rehearsal on the driver of the tests"
+else
+    [ -e /dev/nvidiactl ] || [ -e /dev/dxg ] || nvidia-smi -L >/dev/null 2>&1 || no_gpu "neither /dev/nvidiactl nor /dev/dxg is there"
+    if [ -z "$built" ]; then
+        export -f build has
+        export debug release
+        # An array cannot be exported.
+        step build 260 150 bash -c "all_programs=(${all_programs[*]}); build" || { tail -40 "$out/build.log" "$out/build.out"; exit 1; }
+    fi
+    gpu=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader -i 0 2>/dev/null | head -1)
+    LD_LIBRARY_PATH=$libraries "$release/tests/gpu/gpu_measure" --name >"$out/device" 2>&1 || no_gpu "$(tail -1 "$out/device")"
+    grep -q 'no hardware' "$out/device" && no_gpu "libcuda.so.1 is the driver of the tests"
+    gpu=${gpu:-$(cat "$out/device")}
+fi
 echo "gpu-check: $gpu"
 
-export TARN_TEST_DEVICE=cuda:0
-tests=build/debug/tests
-step tests-backend 120 bash -c "run_tests $tests/test_cuda_*"
-step tests-allocators 120 bash -c "run_tests $(printf "$tests/test_memory_%s " contract lifetime streams limits statistics arena pool addresses hand_over)"
-step tests-operations 120 bash -c "run_tests $tests/test_tensor_operation_* $tests/test_expr_*"
-if command -v compute-sanitizer >/dev/null; then
-    for tool in memcheck racecheck; do
-        step "$tool" 120 bash -c "for test in $tests/test_tensor_operation_elementwise $tests/test_tensor_operation_reduce $tests/test_tensor_operation_neural; do
-            compute-sanitizer --tool $tool --error-exitcode 9 \$test || exit 1; done"
+export TARN_TEST_DEVICE=cuda:0 TARN_TEST_KEEPS_CONTEXT=1 TARN_OPENCL=off TARN_CACHE_PATH=$out/cache TARN_SOURCE_DIR=$PWD TARN_BUILD_DIR=$debug TMPDIR=$out
+mkdir -p "$TARN_CACHE_PATH"
+with=(env "LD_LIBRARY_PATH=$libraries")
+own=("${with[@]}" TARN_CUBLASLT=off TARN_CUDNN=off)
+slow=("${own[@]}" TARN_TEST_SLOWNESS=20)
+size=256
+if [ -n "$rehearses" ]; then
+    size=1
+    with+=("FAKECUDA_KERNELS=$tests/cuda_kernels.so" TARN_NVRTC=off "TARN_CUBLASLT=$tests/libcublaslt.so" "TARN_CUDNN=$tests/libcudnn.so")
+    own=("${with[@]}" TARN_CUBLASLT=off TARN_CUDNN=off)
+    slow=("${own[@]}" TARN_TEST_SLOWNESS=20)
+    backend_tests=(test_cuda_backend) allocator_tests=(test_memory_arena) operation_tests=(test_tensor_operation_streams)
+    kernel_tests=(test_expr_capture)
+fi
+
+# Each step's limit, and the seconds that are kept for those behind it.
+if step figures 70 90 "${with[@]}" "$release/tests/gpu/gpu_measure" cuda:0 $size; then cat "$out/figures.out" >>"$rows"; fi
+if [ -z "$rehearses" ] && [ ! -x "$tests/test_cuda_backend" ]; then
+    for name in tests-backend tests-operations tests-own-kernels tests-allocators tests-compiled memcheck racecheck; do
+        skip $name "cmocka, jansson or zlib is not installed to build with"
     done
 else
-    skip memcheck "compute-sanitizer is not installed"
-    skip racecheck "compute-sanitizer is not installed"
+    programs tests-backend 40 80 "${with[@]}" -- "${backend_tests[@]}"
+    programs tests-operations 60 70 "${with[@]}" -- "${operation_tests[@]}"
+    programs tests-own-kernels 40 60 "${own[@]}" -- "${kernel_tests[0]}"
+    programs tests-allocators 90 40 "${with[@]}" -- "${allocator_tests[@]}"
+    [ -n "$rehearses" ] || programs tests-compiled 60 40 "${slow[@]}" -- test_cuda_kernels_programs
+    for tool in memcheck racecheck; do
+        if has compute-sanitizer; then
+            programs $tool 60 20 "${slow[@]}" compute-sanitizer --tool $tool --error-exitcode 9 -- "${kernel_tests[@]}"
+        else
+            skip $tool "compute-sanitizer is not installed"
+        fi
+    done
 fi
-if step figures 90 build/gpu-check/release/tests/gpu/gpu_measure cuda:0; then cat "$out/figures.log" >>"$rows"; fi
-if python3 -c 'import torch; raise SystemExit(not torch.cuda.is_available())' 2>/dev/null; then
-    step pytorch-operations 60 python3 scripts/gpu_pytorch.py && cat "$out/pytorch-operations.log" >>"$rows"
-    step pytorch-training 120 env TARN_LIBRARY="$PWD/build/gpu-check/release/libtarn.so" \
-        TARN_TORCH_LIBRARY="$PWD/build/gpu-check/release/libtarn-torch.so" PYTHONPATH="$PWD/python" \
-        python3 tools/torch/compare.py --steps 40 --rounds 2 --json "$out/training.json"
+if [ -z "$rehearses" ] && has python3 && python3 -c 'import torch; raise SystemExit(not torch.cuda.is_available())' >/dev/null 2>&1; then
+    if step pytorch-operations 40 0 python3 scripts/gpu_pytorch.py; then cat "$out/pytorch-operations.out" >>"$rows"; fi
+    if [ -f "$release/libtarn-torch.so" ]; then
+        if step pytorch-training 90 0 env TARN_LIBRARY="$release/libtarn.so" TARN_TORCH_LIBRARY="$release/libtarn-torch.so" PYTHONPATH="$PWD/python" \
+            python3 tools/torch/compare.py --steps 30 --rounds 1 --json "$out/training.json"; then
+            python3 scripts/gpu_pytorch.py --training "$out/training.json" >>"$rows"
+        fi
+    else
+        skip pytorch-training "libtarn-torch.so was not built"
+    fi
 else
     skip pytorch "PyTorch with CUDA is not installed"
 fi
 
 {
     echo "GPU: $gpu"
-    echo "Driver: $(head -1 /proc/driver/nvidia/version 2>/dev/null)"
-    echo "Commit: $(git rev-parse --short HEAD 2>/dev/null || echo unknown), $(date -u +%Y-%m-%d)"
+    echo "Commit: $(git rev-parse --short HEAD 2>/dev/null || echo unknown), $(date -u +%Y-%m-%d), $SECONDS s"
     echo
-    awk -F'\t' '{ printf "%-52s %12s  %s\n", $1, $2, $3 }' "$rows"
+    awk -F'\t' '{ printf "%-52s %11s  %-20s %-14s %s\n", $1, $2, $5 == "skipped" || $5 == "passed" || $5 == "FAILED" ? "" : $3, $4, $5 == "-" ? "" : $5
+        if ($5 == "skipped" || $5 == "passed" || $5 == "FAILED") printf "    %s\n", $3 }' "$rows"
 } | tee "$out/result.txt"
-python3 - "$rows" "$gpu" >"$out/result.json" <<'PYTHON'
-import json, sys
-rows = [line.rstrip("\n").split("\t") for line in open(sys.argv[1], encoding="utf-8")]
-json.dump({"gpu": sys.argv[2], "rows": [dict(zip(("name", "value", "note"), row)) for row in rows]}, sys.stdout, indent=1, ensure_ascii=False)
-PYTHON
+awk -F'\t' -v gpu="$gpu" -v seconds="$SECONDS" '
+    function text(s) { gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); return "\"" s "\"" }
+    BEGIN { printf "{\"gpu\": %s, \"seconds\": %d, \"rows\": [", text(gpu), seconds }
+    { sub(/^ +/, "", $1)
+      printf "%s\n {\"name\": %s, \"value\": %s, \"note\": %s, \"target\": %s, \"verdict\": %s}", (NR == 1 ? "" : ","), text($1),
+          ($2 ~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/ ? $2 : ($2 == "-" ? "null" : text($2))), text($3), text($4), text($5) }
+    END { print "\n]}" }' "$rows" >"$out/result.json"
 [ $failed = 0 ]

@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
-"""PyTorch's own figures on the GPU, in the form of tests/gpu/measure.c: allocating, passes over memory, matrix products."""
+"""PyTorch's own figures on the GPU, in the form of tests/gpu/measure.c: allocating, passes over memory, matrix products.
 
+With --training FILE, what tools/torch/compare.py wrote, beside its targets; that needs no GPU.
+"""
+
+import json
+import statistics
+import sys
 import time
-
-import torch
 
 
 def device_seconds(work, repeats=10, rounds=7):
@@ -21,10 +25,32 @@ def device_seconds(work, repeats=10, rounds=7):
 
 
 def say(name, value, unit):
-    print(f"PyTorch, {name}\t{value:.4g}\t{unit}", flush=True)
+    print(f"PyTorch, {name}\t{value:.4g}\t{unit}\t-\t-", flush=True)
+
+
+def judge(name, value, unit, most):
+    print(f"{name}\t{value:.4g}\t{unit}\tat most {most:g}\t{'met' if value <= most else 'SHORT'}", flush=True)
+
+
+def training(path):
+    """Tarn's step time and reserved memory as multiples of those of each of PyTorch's own allocators."""
+    with open(path, encoding="utf-8") as file:
+        results = json.load(file)
+
+    def middle(kind, key):
+        return statistics.median(result[key] for result in results if result["kind"] == kind)
+
+    for kind in sorted({result["kind"] for result in results} - {"tarn"}):
+        judge(f"training, step time to {kind}'s", middle("tarn", "step_ms") / middle(kind, "step_ms"), "times", 1)
+        judge(f"training, reserved at most to {kind}'s", middle("tarn", "reserved_peak") / middle(kind, "reserved_peak"), "times", 1)
 
 
 def main():
+    global torch
+    if len(sys.argv) == 3 and sys.argv[1] == "--training":
+        training(sys.argv[2])
+        return
+    import torch
     size = 256 << 20
     a = torch.zeros(size // 4096, 1024, device="cuda")
     b = torch.zeros_like(a)
@@ -37,8 +63,8 @@ def main():
                                ("softmax of rows, F32", lambda: torch.softmax(a, 1, out=result), 2)):
         say(name, passes * size / device_seconds(work) / ceiling, "of the copy's speed")
     for kind, text in ((torch.float32, "f32"), (torch.bfloat16, "bf16")):
-        torch.backends.cuda.matmul.allow_tf32 = True
-        x = torch.zeros(8192, 8192, device="cuda", dtype=kind)
+        torch.backends.cuda.matmul.allow_tf32 = False
+        x = torch.randn(8192, 8192, device="cuda", dtype=kind)
         y = torch.empty_like(x)
         say(f"matmul, 8192, {text}", 2 * 8192**3 / device_seconds(lambda: torch.matmul(x, x, out=y)) / 1e12, "TFLOP/s")
     allocate, free = torch.cuda.caching_allocator_alloc, torch.cuda.caching_allocator_delete

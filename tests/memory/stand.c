@@ -246,6 +246,27 @@ static bool is_spared(size_t test, size_t spec, size_t device) {
     return (test + spec + device) % share != 0;
 }
 
+/* Making a GPU's context takes a fifth of a second, and each test opens the device anew: where TARN_TEST_KEEPS_CONTEXT is set, the process keeps
+ * the contexts of its GPUs to its end, as a program does that uses the CUDA runtime too. */
+static void keep_contexts(void) {
+    int (*find)(int *, int) = NULL, (*retain)(void **, int) = NULL;
+    if (getenv("TARN_TEST_KEEPS_CONTEXT") == NULL) return;
+    for (size_t i = 0; i < test_device_count; i++) {
+        tarn_device *device = NULL;
+        void *context = NULL;
+        int number = 0;
+        if (sscanf(test_devices[i].name, "cuda:%d", &number) != 1) continue;
+        /* What it opens stays loaded. */
+        if (tarn_device_open(test_devices[i].name, &device) != TARN_OK) continue;
+        void *symbols[] = {fake_cuda_symbol("cuDeviceGet"), fake_cuda_symbol("cuDevicePrimaryCtxRetain")};
+        memcpy(&find, &symbols[0], sizeof find);
+        memcpy(&retain, &symbols[1], sizeof retain);
+        if (find == NULL || retain == NULL || find(&number, number) != 0 || retain(&context, number) != 0)
+            print_message("the context of %s is not kept\n", test_devices[i].name);
+        EXPECT_OK(tarn_device_release(device));
+    }
+}
+
 int conformance_run(const char *group, const conformance_test *tests, size_t count) {
     size_t capacity = count * test_spec_count * test_device_count, used = 0;
     struct CMUnitTest *units = calloc(capacity, sizeof *units);
@@ -272,6 +293,7 @@ int conformance_run(const char *group, const conformance_test *tests, size_t cou
             }
         }
     }
+    keep_contexts();
     int failed = _cmocka_run_group_tests(group, units, used, NULL, NULL);
     for (size_t i = 0; i < used; i++) free((void *)(uintptr_t)units[i].name);
     free(units);
