@@ -201,6 +201,7 @@ static void guard_forget(tarn_allocator *allocator, memory_block *inner) {
     }
     if (!was_live && guard_memory_is_written(self, entry, &damage)) (void)guard_report_written(self, entry, &damage);
     guard_memory_release(self, entry);
+    guard_memory_leave(self, inner);
     inner->is_inner = false;
     if (was_live) {
         if (!claim_buffer(self, entry)) {
