@@ -91,7 +91,8 @@ TARN_BEGIN_DECLARATIONS
 TARN_API tarn_status tarn_allocator_create(tarn_device *device, const char *spec, tarn_allocator **out_allocator);
 TARN_API tarn_allocator *tarn_allocator_retain(tarn_allocator *allocator);
 /* The last reference reports buffers that still live (count, bytes, tags) to the log; they stay valid and freeable, with
- * tarn_buffer_free, and the memory goes back when the last of them is freed. BUSY inside one of its own callbacks. NULL is
+ * tarn_buffer_free, and the memory goes back when the last of them is freed. BUSY inside one of its own callbacks, and in a
+ * host function that must not call the driver (tarn_stream_enqueue). NULL is
  * allowed. */
 TARN_API tarn_status tarn_allocator_release(tarn_allocator *allocator);
 

@@ -55,7 +55,10 @@ enum {
     TARN_FEATURE_PEER_ACCESS = 1u << 3,    /* other devices of this backend may read and write its memory */
     TARN_FEATURE_NO_BACKING = 1u << 4,     /* addresses only: nothing is stored behind them (sim) */
     TARN_FEATURE_ALIASING = 1u << 5,       /* one granule may be mapped at several addresses at once */
-    TARN_FEATURE_STREAM_ORDERED = 1u << 6  /* it has pools of memory that is had and freed in the order of streams */
+    TARN_FEATURE_STREAM_ORDERED = 1u << 6, /* it has pools of memory that is had and freed in the order of streams */
+    /* The driver forbids its host functions to call it. The layer then refuses, with INVALID_STATE or BUSY, what a host function of a stream
+     * asks of any device of the backend; of the backend's functions that leaves event_destroy alone to be called from one. */
+    TARN_FEATURE_HOST_FUNCTIONS_APART = 1u << 7
 };
 
 typedef struct tarn_device_properties {

@@ -31,8 +31,9 @@ TARN_API tarn_device *tarn_stream_device(const tarn_stream *stream);
 TARN_API uint32_t tarn_stream_number(const tarn_stream *stream);
 
 /* Runs `function(context)` in the stream's order, on a host thread. It may enqueue more; waiting for its own stream, for a
- * later point of it or for its device is INVALID_STATE there, and releasing the last reference to either is BUSY. On cuda, whose driver forbids its
- * host functions to call it, it may use no cuda device at all. */
+ * later point of it or for its device is INVALID_STATE there, and releasing the last reference to either is BUSY. On devices with
+ * TARN_FEATURE_HOST_FUNCTIONS_APART, such as cuda's, the driver must not be called from there: what would do so, on any device of the backend, is
+ * INVALID_STATE too, or BUSY for releasing a last reference. What can be served without it works, such as memory that an allocator has cached. */
 TARN_API tarn_status tarn_stream_enqueue(tarn_stream *stream, tarn_host_function function, void *context);
 /* Marks this point of the stream. With `*inout_event` NULL a new event is created and the caller owns one reference;
  * otherwise that event is recorded anew. */

@@ -38,7 +38,7 @@ tarn_status hal_answer_failure(tarn_device *device, tarn_status status, const ch
 }
 
 tarn_status hal_device_check(tarn_device *device) {
-    if (hal_device_is_reachable(device)) return TARN_OK;
+    if (hal_device_is_reachable(device)) return hal_device_check_bar(device);
     if (hal_device_is_ours(device)) return base_fail(TARN_DEVICE_LOST, "%s: the device was lost earlier", device->name);
     if (hal_process_is_exiting()) return base_fail(TARN_UNAVAILABLE, "%s: the process is exiting", device->name);
     return base_fail(TARN_UNAVAILABLE, "%s: the device was opened before this process was forked", device->name);

@@ -52,6 +52,13 @@ tarn_status hal_report_failure(const tarn_device *device, atomic_int *failure);
 /* The stream whose host function the calling thread is running, or NULL. */
 tarn_stream *hal_running_stream(void);
 
+/* Whether the calling thread runs a host function of the backend, whose driver must not be called from one. */
+bool hal_is_barred(const hal_backend *backend);
+/* Whether there is such a backend. */
+bool hal_is_any_barred(void);
+/* INVALID_STATE where the device's backend is barred. */
+tarn_status hal_device_check_bar(const tarn_device *device);
+
 /* Runs `function(context)` in the stream's order, with the stream noted as the running one. */
 tarn_status hal_stream_enqueue_work(tarn_stream *stream, tarn_host_function function, void *context);
 /* Keeps the first failure of work that runs later, for the next wait for the stream and the next for its device, and logs the

@@ -165,6 +165,10 @@ static tarn_status find_or_open(const char *name, size_t backend_length, tarn_de
         hal_backend_start(backend);
         tarn_status status = hal_backend_check(backend);
         if (status != TARN_OK) return status;
+        if (hal_is_barred(backend)) {
+            return base_fail(TARN_INVALID_STATE,
+                             "device \"%s\": work that runs on a stream of its backend must not call the driver", name);
+        }
         if (!may_have_waited) return open_device(name, backend, out_device);
     }
 }
@@ -219,7 +223,7 @@ static bool drop_reference(tarn_device *device) {
 
 tarn_status hal_device_check_release(const tarn_device *device) {
     const tarn_stream *running = hal_running_stream();
-    if (running == NULL || running->device != device) return TARN_OK;
+    if (running == NULL || (running->device != device && !hal_is_barred(device->backend))) return TARN_OK;
     if (atomic_load_explicit(&device->references, memory_order_relaxed) > 1) return TARN_OK;
     return base_fail(TARN_BUSY, "%s: work that runs on the device would release its last reference", device->name);
 }

@@ -264,6 +264,8 @@ static bool abort_capture(tarn_stream *stream) {
 
 tarn_status tarn_stream_abort_capture(tarn_stream *stream) {
     if (stream == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the stream whose capture is aborted is NULL");
+    tarn_status status = hal_device_check_bar(stream->device);
+    if (status != TARN_OK) return status;
     if (abort_capture(stream)) return TARN_OK;
     return refuse(stream->device, stream, "is not being captured");
 }

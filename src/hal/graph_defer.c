@@ -10,7 +10,7 @@ static bool has_finished(const hal_deferred *deferred) {
 /* Work of the device must not take down what could be the last to keep the device. */
 static bool is_on_the_device(const tarn_device *device) {
     const tarn_stream *running = hal_running_stream();
-    return running != NULL && running->device == device;
+    return running != NULL && (running->device == device || hal_is_barred(device->backend));
 }
 
 static void defer(hal_deferred *deferred) {

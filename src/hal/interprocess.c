@@ -61,7 +61,8 @@ tarn_status hal_memory_import(tarn_device *device, int descriptor, size_t size, 
 
 tarn_status hal_memory_close(tarn_device *device, void *address, size_t size) {
     hal_region *region;
-    tarn_status status = hal_region_take(device, HAL_REGION_IMPORTED, address, size, &region);
+    tarn_status status = hal_device_check_bar(device);
+    if (status == TARN_OK) status = hal_region_take(device, HAL_REGION_IMPORTED, address, size, &region);
     if (status != TARN_OK) return status;
     if (hal_device_is_reachable(device)) {
         status = INTERPROCESS_CALL(device, memory_close, address, size);

@@ -60,7 +60,8 @@ tarn_status hal_memory_allocate(tarn_device *device, tarn_memory_kind kind, size
 
 tarn_status hal_memory_free(tarn_device *device, tarn_memory_kind kind, void *address, size_t size) {
     hal_region *region;
-    tarn_status status = hal_region_take(device, (int)kind, address, size, &region);
+    tarn_status status = hal_device_check_bar(device);
+    if (status == TARN_OK) status = hal_region_take(device, (int)kind, address, size, &region);
     if (status != TARN_OK) return status;
     if (hal_device_is_reachable(device)) {
         status = HAL_CALL(device, memory_free, kind, address, size);

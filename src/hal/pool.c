@@ -82,8 +82,10 @@ tarn_status hal_pool_allocate(hal_pool *pool, tarn_stream *stream, size_t size, 
 tarn_status hal_pool_free(hal_pool *pool, tarn_stream *stream, void *address, size_t size) {
     tarn_device *device = pool->device;
     bool is_reachable = hal_device_is_reachable(device);
-    tarn_status status =
-        is_reachable ? hal_capture_check_stream(stream, "stream-ordered memory cannot be freed on it") : TARN_OK;
+    tarn_status status = hal_device_check_bar(device);
+    if (status == TARN_OK && is_reachable) {
+        status = hal_capture_check_stream(stream, "stream-ordered memory cannot be freed on it");
+    }
     hal_region *region;
     if (status == TARN_OK) status = hal_region_take(device, HAL_REGION_POOLED, address, size, &region);
     if (status != TARN_OK) return status;

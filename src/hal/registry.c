@@ -195,6 +195,13 @@ tarn_status tarn_backend_load(const char *path) {
     return status == TARN_OK ? hal_load(path) : status;
 }
 
+/* Counting a backend's devices is a driver call. */
+static tarn_status check_bar(void) {
+    if (!hal_is_any_barred()) return TARN_OK;
+    return base_fail(TARN_INVALID_STATE, "work that runs on a stream of %s must not call the driver",
+                     hal_running_stream()->device->name);
+}
+
 /* Must be called with the lock held, which is released while the backend starts and counts its devices. */
 static void describe(hal_backend *backend, tarn_backend_info *out_info) {
     hal_backend_start(backend);
@@ -217,7 +224,8 @@ static void describe(hal_backend *backend, tarn_backend_info *out_info) {
 tarn_status tarn_backend_find(const char *name, tarn_backend_info *out_info) {
     if (name == NULL || out_info == NULL)
         return base_fail(TARN_INVALID_ARGUMENT, "the name of the backend or the place for the answer is NULL");
-    tarn_status status = hal_registry_prepare();
+    tarn_status status = check_bar();
+    if (status == TARN_OK) status = hal_registry_prepare();
     if (status != TARN_OK) return status;
     hal_registry_lock();
     hal_backend *backend = hal_registry_find(name, strlen(name));
@@ -230,7 +238,8 @@ tarn_status tarn_backend_find(const char *name, tarn_backend_info *out_info) {
 
 tarn_status tarn_backend_each(int (*visit)(void *context, const tarn_backend_info *info), void *context) {
     if (visit == NULL) return base_fail(TARN_INVALID_ARGUMENT, "the function to call for each backend is NULL");
-    tarn_status status = hal_registry_prepare();
+    tarn_status status = check_bar();
+    if (status == TARN_OK) status = hal_registry_prepare();
     if (status != TARN_OK) return status;
     hal_registry_lock();
     for (hal_backend *backend = hal_registry_first(); backend != NULL; backend = backend->next) {

@@ -26,6 +26,21 @@ static _Thread_local tarn_stream *running_stream;
 
 tarn_stream *hal_running_stream(void) { return running_stream; }
 
+bool hal_is_barred(const hal_backend *backend) {
+    return running_stream != NULL && running_stream->device->backend == backend &&
+           hal_device_has_feature(running_stream->device, TARN_FEATURE_HOST_FUNCTIONS_APART);
+}
+
+bool hal_is_any_barred(void) { return running_stream != NULL && hal_is_barred(running_stream->device->backend); }
+
+tarn_status hal_device_check_bar(const tarn_device *device) {
+    if (!hal_device_has_feature(device, TARN_FEATURE_HOST_FUNCTIONS_APART) || !hal_is_barred(device->backend)) {
+        return TARN_OK;
+    }
+    return base_fail(TARN_INVALID_STATE, "%s: work that runs on a stream of %s must not call the driver", device->name,
+                     running_stream->device->name);
+}
+
 tarn_stream *hal_stream_refuse(const tarn_device *device, const tarn_stream *stream) {
     base_fail(TARN_INVALID_ARGUMENT, "%s: the stream belongs to %s", device->name, stream->device->name);
     return NULL;
@@ -133,9 +148,10 @@ tarn_status tarn_stream_release(tarn_stream *stream) {
     if (stream == NULL || stream->number == 0) return TARN_OK;
     tarn_device *device = stream->device;
     if (atomic_load_explicit(&stream->references, memory_order_relaxed) == 1) {
-        if (running_stream == stream) {
-            return base_fail(TARN_BUSY, "%s: stream %u would be released by work that runs on it", device->name,
-                             stream->number);
+        if (running_stream == stream || hal_is_barred(device->backend)) {
+            return base_fail(TARN_BUSY,
+                             "%s: stream %u would be released by work that runs on it, or must not call the driver",
+                             device->name, stream->number);
         }
         tarn_status status = hal_device_check_release(device);
         if (status != TARN_OK) return status;

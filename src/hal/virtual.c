@@ -7,7 +7,7 @@
 #include "hal/regions.h"
 
 static tarn_status check_support(tarn_device *device) {
-    if (device->properties.granule != 0) return TARN_OK;
+    if (device->properties.granule != 0) return hal_device_check_bar(device);
     return base_fail(TARN_NOT_SUPPORTED, "%s has no virtual memory", device->name);
 }
 
@@ -69,7 +69,8 @@ tarn_status hal_virtual_reserve(tarn_device *device, size_t size, void **out_add
 
 tarn_status hal_virtual_release(tarn_device *device, void *address, size_t size) {
     hal_region *region;
-    tarn_status status = hal_region_take(device, HAL_REGION_RESERVATION, address, size, &region);
+    tarn_status status = hal_device_check_bar(device);
+    if (status == TARN_OK) status = hal_region_take(device, HAL_REGION_RESERVATION, address, size, &region);
     if (status != TARN_OK) return status;
     if (hal_device_is_reachable(device)) {
         status = HAL_CALL(device, virtual_release, address, size);

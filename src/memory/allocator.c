@@ -347,6 +347,11 @@ tarn_status tarn_allocator_release(tarn_allocator *allocator) {
         return base_fail(TARN_BUSY, "%s on %s: a callback of the allocator cannot release it", allocator->spec,
                          memory_device_name(allocator));
     }
+    bool is_last = atomic_load_explicit(&allocator->references, memory_order_relaxed) == 1;
+    if (is_last && hal_device_check(allocator->device) == TARN_INVALID_STATE) {
+        return base_fail(TARN_BUSY, "%s on %s: work that must not call the driver cannot release it", allocator->spec,
+                         memory_device_name(allocator));
+    }
     /* Release and acquire: what other threads did with the allocator comes before its end. */
     if (atomic_fetch_sub_explicit(&allocator->references, 1, memory_order_acq_rel) > 1) return TARN_OK;
     tarn_allocator_shut_down(allocator);

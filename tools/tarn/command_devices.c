@@ -35,7 +35,7 @@ static const struct {
     {TARN_FEATURE_VIRTUAL_MEMORY, "virtual-memory"}, {TARN_FEATURE_HOST_ACCESS, "host-access"},
     {TARN_FEATURE_UNIFIED_MEMORY, "unified-memory"}, {TARN_FEATURE_PEER_ACCESS, "peer-access"},
     {TARN_FEATURE_NO_BACKING, "no-backing"},         {TARN_FEATURE_ALIASING, "aliasing"},
-    {TARN_FEATURE_STREAM_ORDERED, "stream-ordered"},
+    {TARN_FEATURE_STREAM_ORDERED, "stream-ordered"}, {TARN_FEATURE_HOST_FUNCTIONS_APART, "host-functions-apart"},
 };
 static const char *const kinds[TARN_MEMORY_KIND_COUNT] = {"device", "pinned", "managed", "host", "shared"};
 

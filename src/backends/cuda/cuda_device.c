@@ -196,7 +196,7 @@ static tarn_status device_properties(tarn_backend_device *device, tarn_device_pr
     out_properties->maximum_alignment = MAXIMUM_ALIGNMENT;
     out_properties->granule = device->granule;
     out_properties->compute_units = (uint32_t)device->compute_units;
-    out_properties->features = 0;
+    out_properties->features = TARN_FEATURE_HOST_FUNCTIONS_APART;
     if (device->granule != 0) out_properties->features |= TARN_FEATURE_VIRTUAL_MEMORY | TARN_FEATURE_ALIASING;
     out_properties->memory_kinds = TARN_MEMORY_KIND_BIT(TARN_MEMORY_DEVICE) | TARN_MEMORY_KIND_BIT(TARN_MEMORY_PINNED);
     if (device->has_peers) out_properties->features |= TARN_FEATURE_PEER_ACCESS;
