@@ -2,6 +2,8 @@
  * of the descriptor in this process, which the other one fetches; for memory of cuMemAlloc, the driver's own handle. What was shared
  * keeps its descriptor until it is freed. */
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -144,15 +146,20 @@ void torch_close_share(const void *pointer) {
 
 /* Taking. */
 
-/* A descriptor of another process's, opened here too; -1 with the system's reason. */
+/* A descriptor of another process's, opened here too; -1 with the system's reason. Systems without the call for it, and valgrind, have the file
+ * behind the descriptor under /proc, which does for what is a file. */
 static int fetch_descriptor(int process, int descriptor) {
-    int other = (int)syscall(SYS_pidfd_open, process, 0);
-    if (other < 0) return -1;
-    int fetched = (int)syscall(SYS_pidfd_getfd, other, descriptor, 0);
-    int reason = errno;
-    close(other);
-    errno = reason;
-    return fetched;
+    int fetched = -1, other = (int)syscall(SYS_pidfd_open, process, 0);
+    if (other >= 0) {
+        fetched = (int)syscall(SYS_pidfd_getfd, other, descriptor, 0);
+        int reason = errno;
+        close(other);
+        errno = reason;
+    }
+    if (fetched >= 0 || errno != ENOSYS) return fetched;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/fd/%d", process, descriptor);
+    return open(path, O_RDWR | O_CLOEXEC);
 }
 
 static tarn_status open_by_descriptor(const torch_device *device, opened_memory *made) {
