@@ -8,6 +8,7 @@
 /* The texts in kernels/, ended by 0. */
 extern const char opencl_source_prelude[];
 extern const char opencl_source_common[];
+extern const char opencl_source_lanes[];
 extern const char opencl_source_neural[];
 extern const char opencl_source_product[];
 extern const char opencl_source_pack[];

@@ -102,6 +102,41 @@ static tarn_status choose_product(tarn_backend_device *device, const device_opti
     return TARN_OK;
 }
 
+/* A number from the environment in the place of the device's own, for tests and for who tries what is quickest. */
+static cl_uint lanes_asked_for(void) {
+    const char *text = getenv("TARN_OPENCL_LANES");
+    return text != NULL ? (cl_uint)strtoul(text, NULL, 10) : 0;
+}
+
+/* How much of a program's work a work-item and a group get. Processors have few groups at a time, whose items are a loop; others hide the time that
+ * memory takes behind many items. */
+static void choose_widths(tarn_backend_device *device) {
+    static const cl_device_info questions[TARN_ELEMENT_TYPE_COUNT] = {
+        [TARN_ELEMENT_F32] = CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT,
+        [TARN_ELEMENT_F16] = CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT,
+        [TARN_ELEMENT_BF16] = CL_DEVICE_PREFERRED_VECTOR_WIDTH_FLOAT,
+        [TARN_ELEMENT_F64] = CL_DEVICE_PREFERRED_VECTOR_WIDTH_DOUBLE,
+        [TARN_ELEMENT_I8] = CL_DEVICE_PREFERRED_VECTOR_WIDTH_CHAR,
+        [TARN_ELEMENT_U8] = CL_DEVICE_PREFERRED_VECTOR_WIDTH_CHAR,
+        [TARN_ELEMENT_I16] = CL_DEVICE_PREFERRED_VECTOR_WIDTH_SHORT,
+        [TARN_ELEMENT_I32] = CL_DEVICE_PREFERRED_VECTOR_WIDTH_INT,
+        [TARN_ELEMENT_I64] = CL_DEVICE_PREFERRED_VECTOR_WIDTH_LONG,
+        [TARN_ELEMENT_BOOL] = CL_DEVICE_PREFERRED_VECTOR_WIDTH_CHAR,
+    };
+    cl_uint asked = lanes_asked_for();
+    for (int type = 0; type < TARN_ELEMENT_TYPE_COUNT; type++) {
+        cl_uint width = asked;
+        if (width == 0 && ask(device, questions[type], &width, sizeof width) != TARN_OK) width = 1;
+        device->lanes[type] = 1;
+        while (device->lanes[type] * 2 <= width && device->lanes[type] < 16) device->lanes[type] *= 2;
+    }
+    size_t most = 1;
+    if (ask(device, CL_DEVICE_MAX_WORK_GROUP_SIZE, &most, sizeof most) != TARN_OK) most = 1;
+    uint32_t wanted = device->is_processor ? 64 : 256;
+    device->group = 1;
+    while (device->group * 2 <= wanted && device->group * 2 <= most) device->group *= 2;
+}
+
 static tarn_status describe(tarn_backend_device *device) {
     cl_device_type type;
     cl_ulong bytes;
@@ -125,6 +160,7 @@ static tarn_status describe(tarn_backend_device *device) {
              (f32 & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0 ? " -cl-fp32-correctly-rounded-divide-sqrt" : "");
     device->is_processor = (type & CL_DEVICE_TYPE_CPU) != 0;
     device->capacity = device->is_processor ? opencl_limits_total() : bytes;
+    choose_widths(device);
     /* 64 bytes are the least that allocators count on for a processor's cache lines. */
     device->alignment = 64;
     while (device->alignment < alignment_bits / 8 && device->alignment < 4096) device->alignment *= 2;

@@ -103,6 +103,9 @@ struct tarn_backend_device {
     uint64_t capacity;   /* bytes */
     size_t alignment;    /* bytes */
     cl_uint compute_units;
+    uint32_t group; /* work-items of a group of a program's kernel; a power of 2 */
+    uint32_t lanes
+        [TARN_ELEMENT_TYPE_COUNT]; /* how many elements of a type it likes to compute side by side: 1, 2, 4, 8 or 16 */
     bool has_f64;
     opencl_product_way product_way;
     bool uses_clblast;    /* where that takes the operands */

@@ -4,19 +4,23 @@
 
 #include "backends/opencl/opencl_compile.h"
 
-/* Work-items of a group. One number for all kernels: drivers compile a kernel anew for each other one. */
+/* Work-items of a group, where a kernel was written for a number. */
 #define OPENCL_GROUP 64
 
 /* Everything that the source of a program depends on. Sizes and strides do not belong to it. */
 typedef struct opencl_form {
     const tarn_backend_operation *operation;
-    bool is_linear;         /* each operand is contiguous or one element; no reduction */
-    uint32_t units;         /* of a linear one: the operands that are contiguous, as bits */
+    bool is_linear; /* each operand is contiguous or one element; no reduction */
+    uint32_t lanes; /* elements that a work-item computes side by side */
+    bool
+        keeps_lanes; /* of a reduction: they run along the last dimension that is kept, and else along the one that is reduced */
+    uint32_t units;         /* the operands whose elements follow each other along the lanes, as bits */
+    uint32_t spreads;       /* those with one element for all lanes */
     bool is_wide;           /* places need 64 bits */
     bool uses_index;        /* some step takes the element's place */
     bool has_far_space;     /* sizes and strides are too many for an argument, and lie in a buffer */
     uint32_t kept, reduced; /* dimensions that are kept and reduced; room for them, which may be more than there are */
-    uint32_t group;         /* work-items that reduce together: 1 or OPENCL_GROUP */
+    uint32_t group;         /* work-items that reduce together: 1 or as many as a group has */
     bool is_split;          /* several groups reduce one result, which `finish` puts together */
 } opencl_form;
 

@@ -1,8 +1,10 @@
 /* The source of a program: its parameters, where each element lies, the steps, and the reduction.
  *
- * An elementwise program has a work-item for each element. With a reduction a group of work-items has a result: each adds up every so many of its
+ * An elementwise program has a work-item for every few elements that follow each other in the last dimension, its lanes, which are computed as
+ * vectors. With a reduction a group of work-items has a result: each adds up every so many of its
  * elements, and these sums are joined in a tree, so that the order depends on sizes alone. Where dimensions are few elements long one work-item does
  * it by itself. Where there are few results and many elements to each, several groups have a result and `finish` joins what they have. */
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/opencl/opencl_program.h"
@@ -64,9 +66,12 @@ void opencl_program_key(const opencl_form *form, opencl_text *out_key) {
     bits |= form->is_split ? 16u : 0u;
     add_byte(out_key, bits);
     opencl_text_bytes(out_key, &form->units, sizeof form->units);
+    opencl_text_bytes(out_key, &form->spreads, sizeof form->spreads);
+    add_byte(out_key, form->lanes);
+    add_byte(out_key, form->keeps_lanes);
     add_byte(out_key, form->kept);
     add_byte(out_key, form->reduced);
-    add_byte(out_key, form->group);
+    opencl_text_bytes(out_key, &form->group, sizeof form->group);
     add_byte(out_key, operation->output_count);
     add_byte(out_key, operation->input_count);
     for (uint32_t i = 0; i < operand_count(operation); i++) add_byte(out_key, operation->operands[i].type);
@@ -91,6 +96,7 @@ void opencl_program_key(const opencl_form *form, opencl_text *out_key) {
 static uint32_t place_count(const opencl_form *form) { return operand_count(form->operation) + form->uses_index; }
 
 static void write_space(const opencl_form *form, opencl_text *out) {
+    opencl_text_print(out, "#define LANES %u\n%s", form->lanes, opencl_source_lanes);
     opencl_text_print(out, "typedef %s place;\n", form->is_wide ? "long" : "int");
     opencl_text_print(out, "typedef %s count;\n", form->is_wide ? "ulong" : "uint");
     if (form->is_linear) return;
@@ -105,11 +111,11 @@ static void write_parameters(const opencl_form *form, opencl_text *out) {
         opencl_text_print(out, "global uchar *b%u, long o%u, ", i, i);
     for (uint32_t i = 0; i < operation->program->constant_count; i++) {
         tarn_element_type type = operation->program->constants[i].type;
-        opencl_text_print(out, "const v_%s c%u, ", types[type].name, i);
+        opencl_text_print(out, "const v_%s n%u, ", types[type].name, i);
     }
     if (!form->is_linear)
         opencl_text_print(out, "%s space_, ", form->has_far_space ? "global const space *" : "const space");
-    opencl_text_print(out, "long first, long n");
+    opencl_text_print(out, "long first, long n, long row");
     if (form->reduced > 0) opencl_text_print(out, ", long length, long slice, global accumulator *partial");
 }
 
@@ -145,15 +151,59 @@ static void write_places(const char *from, uint32_t begin, uint32_t rank, const 
     opencl_text_print(out, "}\n");
 }
 
-/* Loads the inputs at the places xN and computes the steps. */
-static void write_values(const opencl_form *form, opencl_text *out) {
+/* How an operand runs along the lanes. */
+static bool is_unit(const opencl_form *form, uint32_t operand) { return (form->units >> operand & 1) != 0; }
+static bool is_spread(const opencl_form *form, uint32_t operand) { return (form->spreads >> operand & 1) != 0; }
+
+/* Loads the inputs at the places xN and computes the steps. Along the lanes the dimension `along` runs. */
+static void write_values(const opencl_form *form, uint32_t along, opencl_text *out) {
     const tarn_backend_operation *operation = form->operation;
     for (uint32_t i = 0; i < operation->input_count; i++) {
         uint32_t operand = operation->output_count + i;
         const char *type = types[operation->operands[operand].type].name;
-        opencl_text_print(out, "const v_%s in%u = load_%s(p%u + x%u);\n", type, i, type, operand, operand);
+        opencl_text_print(out, "const w_%s in%u = ", type, i);
+        if (form->lanes == 1 || is_spread(form, operand))
+            opencl_text_print(out, "(w_%s)(load_%s(p%u + x%u));\n", type, type, operand, operand);
+        else if (is_unit(form, operand)) opencl_text_print(out, "LOAD_UNIT(%s, p%u + x%u);\n", type, operand, operand);
+        else
+            opencl_text_print(out, "load_some_%s(p%u + x%u, S(strides[%u][%u]), left);\n", type, operand, operand,
+                              operand, along);
     }
     opencl_steps_write(operation, out);
+}
+
+static void write_store(const opencl_form *form, uint32_t output, opencl_text *out) {
+    const char *type = types[form->operation->operands[output].type].name;
+    unsigned value = form->operation->program->results[output];
+    if (form->lanes == 1) opencl_text_print(out, "store_%s(t%u, p%u + x%u);\n", type, value, output, output);
+    else if (is_unit(form, output))
+        opencl_text_print(out, "STORE_UNIT(%s, t%u, p%u + x%u);\n", type, value, output, output);
+    else
+        opencl_text_print(out, "store_some_%s(t%u, p%u + x%u, S(strides[%u][%u]), left);\n", type, value, output,
+                          output, output, form->kept - 1);
+}
+
+/* The constants, as wide as all values. */
+static void write_constants(const opencl_form *form, opencl_text *out) {
+    for (uint32_t i = 0; i < form->operation->program->constant_count; i++) {
+        const char *type = types[form->operation->program->constants[i].type].name;
+        opencl_text_print(out, "const w_%s c%u = (w_%s)(n%u);\n", type, i, type, i);
+    }
+}
+
+/* The places `to` of the operands, of the first lane: the dimensions before the last that is kept by the number of the row, and then on along it. */
+static void write_row_places(const opencl_form *form, const char *from, const char *to, operand_range range,
+                             opencl_text *out) {
+    char rows[32];
+    snprintf(rows, sizeof rows, "((count)%s / across)", from);
+    opencl_text_print(out,
+                      "const count across = (count)((row + LANES - 1) / LANES);\n"
+                      "const place along_row = (place)((count)%s %% across) * LANES;\n"
+                      "const int left = (int)min((place)LANES, (place)row - along_row);\n",
+                      from);
+    write_places(rows, 0, form->kept - 1, NULL, to, range, out);
+    for (uint32_t i = range.begin; i < range.end; i++)
+        opencl_text_print(out, "%s%u += along_row * (place)S(strides[%u][%u]);\n", to, i, i, form->kept - 1);
 }
 
 static void write_elementwise(const opencl_form *form, opencl_text *out) {
@@ -163,17 +213,18 @@ static void write_elementwise(const opencl_form *form, opencl_text *out) {
     opencl_text_print(out, ") {\nconst place i = (place)get_global_id(0);\nif (i >= (place)n) return;\n");
     write_pointers(form, out);
     if (form->is_linear) {
-        for (uint32_t i = 0; i < operand_count(operation); i++)
-            opencl_text_print(out, "const place x%u = %s;\n", i, (form->units >> i & 1) != 0 ? "i" : "0");
+        opencl_text_print(out, "const int left = (int)min((place)LANES, (place)row - i * LANES);\n");
+        for (uint32_t k = 0; k < operand_count(operation); k++)
+            opencl_text_print(out, "const place x%u = %s;\n", k, is_unit(form, k) ? "i * LANES" : "0");
+        if (form->uses_index) opencl_text_print(out, "const w_i64 index = (w_i64)(first + i * LANES) + OFFSETS;\n");
     } else {
-        write_places("i", 0, form->kept, NULL, "x", (operand_range){0, operand_count(operation)}, out);
+        write_row_places(form, "i", "x", (operand_range){0, place_count(form)}, out);
+        if (form->uses_index)
+            opencl_text_print(out, "const w_i64 index = (w_i64)(first + x%u) + OFFSETS;\n", place_count(form) - 1);
     }
-    if (form->uses_index) opencl_text_print(out, "const long index = first + i;\n");
-    write_values(form, out);
-    for (uint32_t i = 0; i < operation->output_count; i++) {
-        opencl_text_print(out, "store_%s(t%u, p%u + x%u);\n", types[operation->operands[i].type].name,
-                          operation->program->results[i], i, i);
-    }
+    write_constants(form, out);
+    write_values(form, form->kept - 1, out);
+    for (uint32_t k = 0; k < operation->output_count; k++) write_store(form, k, out);
     opencl_text_print(out, "}\n");
 }
 
@@ -194,18 +245,19 @@ static void write_accumulator(const opencl_form *form, opencl_text *out) {
     tarn_operation reduction = form->operation->program->reduction;
     tarn_element_type type = reduced_type(form);
     const char *name = types[type].name, *floating = floating_name(type);
+    bool is_mean = reduction == TARN_OPERATION_MEAN;
     if (is_compensated(form)) {
         opencl_text_print(out,
-                          "typedef sum_%s accumulator;\n#define IDENTITY {0, 0}\n"
+                          "typedef sum_%s accumulator;\n#define IDENTITY {0, 0}\n#define LEAST 0\n"
                           "#define add(a, x) sum_add_%s(a, x)\n#define join(a, b) sum_join_%s(a, b)\n",
                           floating, floating, floating);
-        opencl_text_print(
-            out, "#define value(a) (sum_of_%s(a)%s%s%s)\n", floating, reduction == TARN_OPERATION_MEAN ? " / (" : "",
-            reduction == TARN_OPERATION_MEAN ? floating : "", reduction == TARN_OPERATION_MEAN ? ")length" : "");
+        opencl_text_print(out, "#define value(a) (sum_of_%s(a)%s%s%s)\n", floating, is_mean ? " / (" : "",
+                          is_mean ? floating : "", is_mean ? ")length" : "");
         return;
     }
-    opencl_text_print(out, "typedef v_%s accumulator;\n#define IDENTITY %s\n#define value(a) (a)\n", name,
-                      identity_of(reduction, type));
+    opencl_text_print(out,
+                      "typedef v_%s accumulator;\n#define LEAST %s\n#define IDENTITY LEAST\n#define value(a) (a)\n",
+                      name, identity_of(reduction, type));
     bool is_floating = type <= TARN_ELEMENT_F64;
     if (reduction == TARN_OPERATION_MAX) opencl_text_print(out, "#define add(a, x) greater_of(a, x)\n");
     else if (reduction == TARN_OPERATION_MIN) opencl_text_print(out, "#define add(a, x) less_of(a, x)\n");
@@ -216,12 +268,83 @@ static void write_accumulator(const opencl_form *form, opencl_text *out) {
     opencl_text_print(out, "#define join(a, b) add(a, b)\n");
 }
 
+/* The same for lanes side by side, and `fold`, which joins them. */
+static void write_wide_accumulator(const opencl_form *form, opencl_text *out) {
+    tarn_operation reduction = form->operation->program->reduction;
+    tarn_element_type type = reduced_type(form);
+    const char *name = types[type].name, *floating = floating_name(type);
+    bool is_mean = reduction == TARN_OPERATION_MEAN;
+    if (is_compensated(form)) {
+        opencl_text_print(out,
+                          "typedef struct wide_accumulator { w_%s sum, rest; } wide_accumulator;\n"
+                          "#define WIDE_IDENTITY {0, 0}\nDEFINE_WIDE_SUM(w_%s, %s)\n",
+                          name, name, floating);
+        opencl_text_print(out, "#define wide_value(a) (wide_sum_of(a)%s%s%s%s%s)\n", is_mean ? " / (w_" : "",
+                          is_mean ? name : "", is_mean ? ")((" : "", is_mean ? floating : "",
+                          is_mean ? ")length)" : "");
+        return;
+    }
+    opencl_text_print(out,
+                      "typedef w_%s wide_accumulator;\n#define WIDE_IDENTITY (w_%s)(LEAST)\n#define wide_value(a) (a)\n"
+                      "DEFINE_FOLD(v_%s)\n",
+                      name, name, name);
+    bool is_floating = type <= TARN_ELEMENT_F64;
+    if (is_floating || reduction == TARN_OPERATION_MAX || reduction == TARN_OPERATION_MIN)
+        opencl_text_print(out, "#define wide_add(a, x) add(a, x)\n");
+    else
+        opencl_text_print(out, "#define wide_add(a, x) to_%s(work_%s(a) %c work_%s(x))\n", name, name,
+                          reduction == TARN_OPERATION_PROD ? '*' : '+', name);
+    opencl_text_print(out, "#define wide_join(a, b) wide_add(a, b)\n");
+}
+
+/* Takes the lanes of a step into the sums. Where they run along what is reduced, those that are not there are what a reduction begins with. */
+static void write_taking(const opencl_form *form, opencl_text *out) {
+    unsigned value = form->operation->program->results[0];
+    const char *name = types[reduced_type(form)].name;
+    if (form->lanes == 1) opencl_text_print(out, "all = add(all, t%u);\n", value);
+    else if (form->keeps_lanes) opencl_text_print(out, "wide = wide_add(wide, t%u);\n", value);
+    else
+        opencl_text_print(
+            out,
+            "const w_%s taken = left == LANES ? t%u : choose_%s(truth(to_i32(OFFSETS) < (w_i32)left), t%u, "
+            "(w_%s)(LEAST));\nwide = wide_add(wide, taken);\n",
+            name, value, name, value, name);
+}
+
 static void write_result(const opencl_form *form, opencl_text *out) {
-    opencl_text_print(out, "store_%s(value(all), p0 + k0);\n", types[form->operation->operands[0].type].name);
+    const char *name = types[form->operation->operands[0].type].name;
+    if (!form->keeps_lanes) opencl_text_print(out, "store_%s(value(all), p0 + k0);\n", name);
+    else if (is_unit(form, 0)) opencl_text_print(out, "STORE_UNIT(%s, wide_value(wide), p0 + k0);\n", name);
+    else
+        opencl_text_print(out, "store_some_%s(wide_value(wide), p0 + k0, S(strides[0][%u]), left);\n", name,
+                          form->kept - 1);
+}
+
+/* Which result, or results side by side, the work-item reduces: m; and the places in the operands where it begins, kN. */
+static void write_reduced_places(const opencl_form *form, opencl_text *out) {
+    const operand_range range = {form->is_split, place_count(form)};
+    if (!form->keeps_lanes) {
+        write_places("m", 0, form->kept, NULL, "k", range, out);
+        return;
+    }
+    write_row_places(form, "m", "k", range, out);
+}
+
+/* Elements that the work-items of the group have reduced each, joined in a tree; the first goes on with the whole. */
+static void write_tree(const opencl_form *form, opencl_text *out) {
+    const char *sums = form->keeps_lanes ? "wide" : "all", *join = form->keeps_lanes ? "wide_join" : "join";
+    opencl_text_print(out,
+                      "parts[item] = %s;\nfor (uint half_ = %u; half_ > 0; half_ /= 2) {\n"
+                      "barrier(CLK_LOCAL_MEM_FENCE);\n"
+                      "if (item < half_) parts[item] = %s(parts[item], parts[item + half_]);\n}\n"
+                      "if (item > 0) return;\n%s = parts[0];\n",
+                      sums, form->group / 2, join, sums);
 }
 
 static void write_reduction(const opencl_form *form, opencl_text *out) {
-    opencl_text_print(out, "kernel __attribute__((reqd_work_group_size(%u, 1, 1))) void run(", OPENCL_GROUP);
+    if (form->group > 1)
+        opencl_text_print(out, "kernel __attribute__((reqd_work_group_size(%u, 1, 1))) void run(", form->group);
+    else opencl_text_print(out, "kernel void run(");
     write_parameters(form, out);
     opencl_text_print(out, ") {\n");
     if (form->group == 1) {
@@ -229,28 +352,27 @@ static void write_reduction(const opencl_form *form, opencl_text *out) {
     } else {
         opencl_text_print(out,
                           "const long m = get_group_id(0);\nconst uint item = get_local_id(0);\n"
-                          "local accumulator parts[%u];\n",
-                          form->group);
+                          "local %s parts[%u];\n",
+                          form->keeps_lanes ? "wide_accumulator" : "accumulator", form->group);
     }
     write_pointers(form, out);
-    const operand_range inputs = {form->operation->output_count, place_count(form)};
-    write_places("m", 0, form->kept, NULL, "k", (operand_range){form->is_split, inputs.end}, out);
+    write_reduced_places(form, out);
+    write_constants(form, out);
+    bool is_along = form->lanes > 1 && !form->keeps_lanes;
     opencl_text_print(out,
                       "const long part = get_global_id(1), end = min(length, (part + 1) * slice);\n"
-                      "accumulator all = IDENTITY;\nfor (long r = part * slice + item; r < end; r += %u) {\n",
-                      form->group);
-    write_places("r", form->kept, form->reduced, "k", "x", inputs, out);
-    if (form->uses_index) opencl_text_print(out, "const long index = first + x%u;\n", place_count(form) - 1);
-    write_values(form, out);
-    opencl_text_print(out, "all = add(all, t%u);\n}\n", form->operation->program->results[0]);
-    if (form->group > 1) {
-        opencl_text_print(out,
-                          "parts[item] = all;\nfor (uint half_ = %u; half_ > 0; half_ /= 2) {\n"
-                          "barrier(CLK_LOCAL_MEM_FENCE);\n"
-                          "if (item < half_) parts[item] = join(parts[item], parts[item + half_]);\n}\n"
-                          "if (item > 0) return;\nall = parts[0];\n",
-                          form->group / 2);
-    }
+                      "%s;\nfor (long r = part * slice + item%s; r < end; r += %u%s) {\n",
+                      form->lanes > 1 ? "wide_accumulator wide = WIDE_IDENTITY" : "accumulator all = IDENTITY",
+                      is_along ? " * LANES" : "", form->group, is_along ? " * LANES" : "");
+    if (is_along) opencl_text_print(out, "const int left = (int)min((long)LANES, end - r);\n");
+    write_places("r", form->kept, form->reduced, "k", "x", (operand_range){1, place_count(form)}, out);
+    if (form->uses_index)
+        opencl_text_print(out, "const w_i64 index = (w_i64)(first + x%u) + OFFSETS;\n", place_count(form) - 1);
+    write_values(form, form->keeps_lanes ? form->kept - 1 : form->kept + form->reduced - 1, out);
+    write_taking(form, out);
+    opencl_text_print(out, "}\n");
+    if (is_along) opencl_text_print(out, "accumulator all = fold(wide);\n");
+    if (form->group > 1) write_tree(form, out);
     if (form->is_split) opencl_text_print(out, "partial[m * get_global_size(1) + part] = all;\n");
     else write_result(form, out);
     opencl_text_print(out, "}\n");
@@ -277,6 +399,7 @@ void opencl_program_write(const void *form, opencl_text *out_source) {
         return;
     }
     write_accumulator(self, out_source);
+    if (self->lanes > 1) write_wide_accumulator(self, out_source);
     write_reduction(self, out_source);
     if (self->is_split) write_finish(self, out_source);
 }

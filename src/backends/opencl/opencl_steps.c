@@ -1,5 +1,5 @@
-/* The steps of a program as OpenCL C: one variable for each. Integers are computed in 64 bits without sign, where wrapping around is defined,
- * and cut to their type. */
+/* The steps of a program as OpenCL C: one variable for each, of several elements side by side (kernels/lanes.cl). Integers are computed without
+ * sign, where wrapping around is defined, and cut to their type. */
 #include <stdio.h>
 
 #include "backends/opencl/opencl_program.h"
@@ -33,16 +33,22 @@ static value_name name_of(tarn_value value) {
 
 static void write_cast(tarn_element_type from, tarn_element_type to, const char *value, opencl_text *out) {
     const char *name = opencl_type_name(to);
+    const char *old = opencl_type_name(from);
+    char rounded[48];
+    snprintf(rounded, sizeof rounded, is_short_float(from) ? "wide_round_%s(%s)" : "%.0s%s", old, value);
     if (from == to) opencl_text_print(out, "%s", value);
-    else if (to == TARN_ELEMENT_BOOL) opencl_text_print(out, "(%s != 0)", value);
-    else if (is_short_float(from)) opencl_text_print(out, "(v_%s)round_%s(%s)", name, opencl_type_name(from), value);
-    else if (is_float(from) && !is_float(to)) opencl_text_print(out, "(v_%s)(long)%s", name, value);
-    else opencl_text_print(out, "(v_%s)%s", name, value);
+    else if (to == TARN_ELEMENT_BOOL) opencl_text_print(out, "truth(%s != (w_%s)0)", value, old);
+    else if (is_float(from) && !is_float(to)) opencl_text_print(out, "to_%s(to_i64(%s))", name, rounded);
+    else opencl_text_print(out, "to_%s(%s)", name, rounded);
 }
 
 static void write_function(const tarn_step *step, const char *a, opencl_text *out) {
+    const char *type = opencl_type_name(step->type);
     switch (step->operation) {
-    case TARN_OPERATION_NEG: opencl_text_print(out, is_float(step->type) ? "-%s" : "(0 - (ulong)%s)", a); break;
+    case TARN_OPERATION_NEG:
+        if (is_float(step->type)) opencl_text_print(out, "-%s", a);
+        else opencl_text_print(out, "to_%s(-work_%s(%s))", type, type, a);
+        break;
     case TARN_OPERATION_EXP: opencl_text_print(out, "exp(%s)", a); break;
     case TARN_OPERATION_LOG: opencl_text_print(out, "log(%s)", a); break;
     case TARN_OPERATION_SQRT: opencl_text_print(out, "sqrt(%s)", a); break;
@@ -50,32 +56,35 @@ static void write_function(const tarn_step *step, const char *a, opencl_text *ou
     case TARN_OPERATION_COS: opencl_text_print(out, "cos(%s)", a); break;
     case TARN_OPERATION_TANH: opencl_text_print(out, "tanh(%s)", a); break;
     case TARN_OPERATION_SIGMOID:
-        opencl_text_print(out, "sigmoid_of(%s, %s)", step->type == TARN_ELEMENT_F64 ? "double" : "float", a);
+        opencl_text_print(out, "wide_sigmoid_%s(%s)", step->type == TARN_ELEMENT_F64 ? "double" : "float", a);
         break;
-    default: opencl_text_print(out, "relu_of(%s)", a); break; /* RELU */
+    default: opencl_text_print(out, "relu_wide(w_%s, %s)", type, a); break; /* RELU */
     }
 }
 
 static void write_arithmetic(const tarn_step *step, const char *a, const char *b, opencl_text *out) {
     static const char signs[] = "+-*/"; /* in the order of the operations */
     char sign = signs[step->operation - TARN_OPERATION_ADD];
+    const char *type = opencl_type_name(step->type);
     if (step->type == TARN_ELEMENT_BOOL) opencl_text_print(out, "(%s %c %s)", a, sign == '+' ? '|' : '&', b);
     else if (is_float(step->type)) opencl_text_print(out, "%s %c %s", a, sign, b);
-    else if (sign == '/') opencl_text_print(out, "divide_integers(%s, %s)", a, b);
-    else opencl_text_print(out, "((ulong)%s %c (ulong)%s)", a, sign, b);
+    else if (sign == '/') opencl_text_print(out, "to_%s(wide_divide(to_i64(%s), to_i64(%s)))", type, a, b);
+    else opencl_text_print(out, "to_%s(work_%s(%s) %c work_%s(%s))", type, type, a, sign, type, b);
 }
 
 static void write_binary(const tarn_step *step, const char *a, const char *b, opencl_text *out) {
+    const char *type = opencl_type_name(step->type);
     switch (step->operation) {
     case TARN_OPERATION_POW:
-        opencl_text_print(out, is_float(step->type) ? "pow(%s, %s)" : "power_of_integers(%s, %s)", a, b);
+        if (is_float(step->type)) opencl_text_print(out, "pow(%s, %s)", a, b);
+        else opencl_text_print(out, "to_%s(wide_power(to_i64(%s), to_i64(%s)))", type, a, b);
         break;
     case TARN_OPERATION_MAXIMUM: opencl_text_print(out, "greater_of(%s, %s)", a, b); break;
     case TARN_OPERATION_MINIMUM: opencl_text_print(out, "less_of(%s, %s)", a, b); break;
-    case TARN_OPERATION_EQUAL: opencl_text_print(out, "(%s == %s)", a, b); break;
-    case TARN_OPERATION_LESS: opencl_text_print(out, "(%s < %s)", a, b); break;
-    case TARN_OPERATION_LESS_EQUAL: opencl_text_print(out, "(%s <= %s)", a, b); break;
-    case TARN_OPERATION_RANDOM: opencl_text_print(out, "random_%s(%s, %s)", opencl_type_name(step->type), a, b); break;
+    case TARN_OPERATION_EQUAL: opencl_text_print(out, "truth(%s == %s)", a, b); break;
+    case TARN_OPERATION_LESS: opencl_text_print(out, "truth(%s < %s)", a, b); break;
+    case TARN_OPERATION_LESS_EQUAL: opencl_text_print(out, "truth(%s <= %s)", a, b); break;
+    case TARN_OPERATION_RANDOM: opencl_text_print(out, "wide_random_%s(to_i64(%s), to_i64(%s))", type, a, b); break;
     default: write_arithmetic(step, a, b, out); break;
     }
 }
@@ -84,7 +93,7 @@ static void write_step(const tarn_backend_operation *operation, uint32_t number,
     const tarn_step *step = &operation->program->steps[number];
     value_name a = name_of(step->values[0]), b, c;
     const char *type = opencl_type_name(step->type);
-    opencl_text_print(out, "const v_%s t%u = (v_%s)(", type, number, type);
+    opencl_text_print(out, "const w_%s t%u = (", type, number);
     if (step->operation == TARN_OPERATION_COPY) {
         write_cast(type_of(operation, step->values[0]), step->type, a.text, out);
     } else if (step->operation < TARN_OPERATION_ADD) {
@@ -93,7 +102,7 @@ static void write_step(const tarn_backend_operation *operation, uint32_t number,
         b = name_of(step->values[1]);
         if (step->operation == TARN_OPERATION_SELECT) {
             c = name_of(step->values[2]);
-            opencl_text_print(out, "%s ? %s : %s", a.text, b.text, c.text);
+            opencl_text_print(out, "choose_%s(%s, %s, %s)", type, a.text, b.text, c.text);
         } else {
             write_binary(step, a.text, b.text, out);
         }

@@ -33,27 +33,27 @@ typedef double v_f64, s_f64;
 #define store_i64(value, place) (*(place) = (value))
 #define store_bool(value, place) (*(place) = (value))
 
-float load_f16(global const ushort *place) { return vload_half(0, (global const half *)place); }
-void store_f16(float value, global ushort *place) { vstore_half_rte(value, 0, (global half *)place); }
-float round_f16(float value) {
+static float load_f16(global const ushort *place) { return vload_half(0, (global const half *)place); }
+static void store_f16(float value, global ushort *place) { vstore_half_rte(value, 0, (global half *)place); }
+static float round_f16(float value) {
     ushort bits;
     vstore_half_rte(value, 0, (half *)&bits);
     return vload_half(0, (const half *)&bits);
 }
 
 /* The upper half of an F32, rounded to the nearest, of two to the even one. */
-ushort bits_bf16(float value) {
+static ushort bits_bf16(float value) {
     uint bits = as_uint(value);
     uint rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     return (ushort)(value != value ? (bits >> 16) | 0x40u : rounded);
 }
-float load_bf16(global const ushort *place) { return as_float((uint)*place << 16); }
-void store_bf16(float value, global ushort *place) { *place = bits_bf16(value); }
-float round_bf16(float value) { return as_float((uint)bits_bf16(value) << 16); }
+static float load_bf16(global const ushort *place) { return as_float((uint)*place << 16); }
+static void store_bf16(float value, global ushort *place) { *place = bits_bf16(value); }
+static float round_bf16(float value) { return as_float((uint)bits_bf16(value) << 16); }
 
-long divide_integers(long a, long b) { return b == 0 ? 0 : b == -1 ? (long)(0 - (ulong)a) : a / b; }
+static long divide_integers(long a, long b) { return b == 0 ? 0 : b == -1 ? (long)(0 - (ulong)a) : a / b; }
 
-long power_of_integers(long base, long exponent) {
+static long power_of_integers(long base, long exponent) {
     if (exponent < 0) return base == 1 ? 1 : base == -1 ? ((exponent & 1) != 0 ? -1 : 1) : 0;
     ulong power = 1, factor = (ulong)base;
     for (; exponent > 0; exponent >>= 1) {
@@ -84,10 +84,11 @@ long power_of_integers(long base, long exponent) {
 #define double_terms(t) \
     t(1.0 / 6227020800) t(1.0 / 479001600) t(1.0 / 39916800) t(1.0 / 3628800) t(1.0 / 362880) \
     t(1.0 / 40320) t(1.0 / 5040) t(1.0 / 720) t(1.0 / 120) t(1.0 / 24) t(1.0 / 6) t(1.0 / 2)
-#define horner(c) p = fma(p, r, c);
+#define horner(c) p = fma(p, r, (type_)(c));
 #define two_to(n, T, F) as_##T(((n) + F##_bias) << F##_digits)
 #define DEFINE_SIGMOID(NAME, T, F, I)                                          \
-    T NAME(T x) {                                                              \
+    static T NAME(T x) {                                                              \
+        typedef T type_;                                                       \
         const T one = 1, z = fmin(fabs(x), (T)F##_limit);                      \
         const T n = rint(z * -F##_log2e);                                      \
         const T r = fma(n, (T)-F##_ln2_rest, fma(n, (T)-F##_ln2, -z));         \
@@ -112,7 +113,7 @@ DEFINE_SIGMOID(sigmoid_double, double, double, long)
 #define sigmoid_of(F, x) sigmoid_named(F)(x)
 
 /* Philox 4x32-10: the first two words. */
-uint2 philox(ulong seed, ulong number) {
+static uint2 philox(ulong seed, ulong number) {
     uint4 c = (uint4)((uint)number, (uint)(number >> 32), 0, 0);
     uint2 k = (uint2)((uint)seed, (uint)(seed >> 32));
     for (int i = 0; i < 10; i++) {
@@ -123,9 +124,9 @@ uint2 philox(ulong seed, ulong number) {
     }
     return c.xy;
 }
-float random_f32(long seed, long number) { return (float)(philox((ulong)seed, (ulong)number).x >> 8) * 0x1p-24f; }
+static float random_f32(long seed, long number) { return (float)(philox((ulong)seed, (ulong)number).x >> 8) * 0x1p-24f; }
 #ifdef HAS_F64
-double random_f64(long seed, long number) {
+static double random_f64(long seed, long number) {
     uint2 words = philox((ulong)seed, (ulong)number);
     return (double)(((ulong)words.x << 32 | words.y) >> 11) * 0x1p-53;
 }
@@ -136,18 +137,18 @@ double random_f64(long seed, long number) {
     typedef struct sum_##T {                                                                       \
         T sum, rest;                                                                               \
     } sum_##T;                                                                                     \
-    sum_##T sum_add_##T(sum_##T a, T x) {                                                          \
+    static sum_##T sum_add_##T(sum_##T a, T x) {                                                          \
         T sum = a.sum + x, back = sum - a.sum;                                                     \
         a.rest += (a.sum - (sum - back)) + (x - back);                                             \
         a.sum = sum;                                                                               \
         return a;                                                                                  \
     }                                                                                              \
-    sum_##T sum_join_##T(sum_##T a, sum_##T b) {                                                   \
+    static sum_##T sum_join_##T(sum_##T a, sum_##T b) {                                                   \
         a = sum_add_##T(a, b.sum);                                                                 \
         a.rest += b.rest;                                                                          \
         return a;                                                                                  \
     }                                                                                              \
-    T sum_of_##T(sum_##T a) { return isfinite(a.sum) && isfinite(a.rest) ? a.sum + a.rest : a.sum; }
+    static T sum_of_##T(sum_##T a) { return isfinite(a.sum) && isfinite(a.rest) ? a.sum + a.rest : a.sum; }
 DEFINE_SUM(float)
 #ifdef HAS_F64
 DEFINE_SUM(double)
