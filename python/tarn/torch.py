@@ -137,13 +137,27 @@ def _shim_path(torch):
     return beside if os.path.exists(beside) else None
 
 
+def _check_spec(spec):
+    """Refuses a misspelt stack now, and not with the first allocation, by making one on a simulated device. What only a GPU has is left to the
+    first allocation, and so is `record`, which would begin its file."""
+    if spec is None or "record" in spec:
+        return
+    try:
+        Allocator("sim:1GiB", spec).release()
+    except errors.InvalidArgument:
+        raise
+    except errors.Error:
+        pass
+
+
 def install(spec=None, shim=None):
     """Makes Tarn PyTorch's allocator of CUDA memory, for the whole process.
 
     `spec` is the stack of allocators on each device; None takes TARN_TORCH_ALLOCATOR, else a cache. The shim, which keeps
     PyTorch's statistics, snapshots and exceptions, is taken where one was built for this PyTorch; `shim` True asks for it, False for the
-    plug-in. Returns which it is: "shim" or "plug-in". Raises InvalidState when CUDA has been started already, or another spec
-    was installed.
+    plug-in. Returns which it is: "shim" or "plug-in". Once it is installed, the same call changes nothing. Raises InvalidState when CUDA has
+    been started already, or another spec was installed; InvalidArgument for a spec that cannot be read; NotFound without the plug-in's
+    library, or without the shim where it is asked for; NotSupported for PyTorch before 2.0. Nothing has changed then.
     """
     global _installed
     torch = _check_pytorch()
@@ -156,16 +170,16 @@ def install(spec=None, shim=None):
     path = _shim_path(torch) if shim is not False else None
     if shim and path is None:
         raise errors.NotFound("no shim was built for PyTorch %s" % torch.__version__)
-    if spec is not None:
-        os.environ["TARN_TORCH_ALLOCATOR"] = spec
+    _load()
+    _check_spec(spec)
     if path is not None:
-        _load()
-        loaded = ctypes.CDLL(path)
-        if loaded.tarn_torch_shim_install() != 0:
+        if ctypes.CDLL(path).tarn_torch_shim_install() != 0:
             raise errors.InvalidState("PyTorch has used its allocator already: tarn.torch.install() comes first")
         kind = "shim"
     else:
         torch.cuda.memory.change_current_allocator(pluggable())
         kind = "plug-in"
+    if spec is not None:  # read when a device is first asked for
+        os.environ["TARN_TORCH_ALLOCATOR"] = spec
     _installed = (spec, kind)
     return kind

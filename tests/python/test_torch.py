@@ -89,6 +89,112 @@ class PlugIn(unittest.TestCase):
         self.assertIn("/nowhere/libtarn-torch.so", done.stderr)
 
 
+# What tarn.torch sees of PyTorch, without PyTorch.
+WITH_A_STUB = """
+    import os, sys, types, tarn
+    started, given = [False], []
+    class CUDAPluggableAllocator:
+        def __init__(self, *arguments):
+            self.arguments = arguments
+        def allocator(self):
+            return self
+        def __getattr__(self, name):
+            if name.startswith("set_"):
+                return lambda address: None
+            raise AttributeError(name)
+    torch = types.ModuleType("torch")
+    torch.__version__ = "2.3.4+cu121"
+    torch.cuda = types.SimpleNamespace(is_initialized=lambda: started[0], memory=types.SimpleNamespace(
+        CUDAPluggableAllocator=CUDAPluggableAllocator, change_current_allocator=given.append))
+    sys.modules["torch"] = torch
+    import tarn.torch
+    def refused(kind, words, *arguments, **named):
+        try:
+            tarn.torch.install(*arguments, **named)
+        except kind as error:
+            assert words in str(error), error
+            assert given == [] and "TARN_TORCH_ALLOCATOR" not in os.environ
+        else:
+            raise AssertionError("nothing was refused")
+"""
+
+
+class Installing(unittest.TestCase):
+    def expect(self, text, **environment):
+        done = run(textwrap.dedent(WITH_A_STUB) + textwrap.dedent(text), **environment)
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+    def test_what_cannot_be_installed_is_refused_and_can_be_tried_again(self):
+        self.expect("""
+            started[0] = True
+            refused(tarn.InvalidState, "comes first")
+            started[0] = False
+            refused(tarn.InvalidArgument, "cachign", "limit:1GiB | cachign")
+            refused(tarn.InvalidArgument, "column", "limit:nothing | caching")
+            refused(tarn.NotFound, "2.3.4", shim=True)
+            assert tarn.torch.install("limit:1GiB | caching:kind=shared") == "plug-in"
+            assert given[0].arguments[1:] == ("tarn_torch_malloc", "tarn_torch_free")
+            assert os.environ["TARN_TORCH_ALLOCATOR"] == "limit:1GiB | caching:kind=shared"
+            started[0] = True
+            assert tarn.torch.install() == "plug-in"
+            assert tarn.torch.install("limit:1GiB | caching:kind=shared") == "plug-in"
+            try:
+                tarn.torch.install("direct")
+            except tarn.InvalidState as error:
+                assert "already" in str(error)
+            else:
+                raise AssertionError("another spec was taken")
+            assert len(given) == 1
+        """)
+
+    def test_a_pytorch_without_plug_ins_is_refused(self):
+        self.expect("""
+            torch.__version__ = "1.13.1"
+            del torch.cuda.memory.CUDAPluggableAllocator
+            refused(tarn.NotSupported, "1.13.1")
+        """)
+
+    def test_a_plug_in_that_is_not_there_is_refused(self):
+        self.expect("""
+            refused(tarn.NotFound, "/nowhere/libtarn-torch.so", "caching")
+        """, TARN_TORCH_LIBRARY="/nowhere/libtarn-torch.so")
+
+
+class Comparing(unittest.TestCase):
+    """tools/torch/compare.py, as far as it goes without a GPU."""
+
+    SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "torch", "compare.py")
+
+    def test_without_a_gpu_it_says_so(self):
+        done = subprocess.run([sys.executable, self.SCRIPT], capture_output=True, text=True)
+        if torch is None or not torch.cuda.is_available():
+            self.assertEqual((done.returncode, done.stdout), (1, ""))
+            self.assertRegex(done.stderr, "no PyTorch here|sees no GPU here")
+
+    def test_a_table_and_a_file_show_each_allocator_once(self):
+        done = run("""
+            import importlib.util, json, sys, tempfile
+            spec = importlib.util.spec_from_file_location("compare", sys.argv[1])
+            compare = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(compare)
+            compare.check_machine = lambda: None
+            runs = []
+            def run(kind, steps):
+                runs.append((kind, steps))
+                return {"kind": kind, "step_ms": 10.0 * len(runs), "reserved": 1 << 30, "reserved_peak": 2 << 30, "loss": 1.5}
+            compare.run = run
+            with tempfile.NamedTemporaryFile() as file:
+                sys.argv = ["compare.py", "--steps", "7", "--rounds", "2", "--json", file.name]
+                compare.main()
+                assert len(json.load(open(file.name))) == 6
+            assert runs == [(kind, 7) for kind in ("pytorch", "pytorch-expandable", "tarn")] * 2, runs
+        """.replace("sys.argv[1]", repr(self.SCRIPT)))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        lines = done.stdout.splitlines()
+        self.assertEqual([line.split()[0] for line in lines], ["allocator", "pytorch", "pytorch-expandable", "tarn"])
+        self.assertEqual(lines[1].split()[1:], ["25.00", "2048", "1.5000"])
+
+
 # What PyTorch does before it asks a plug-in: the driver is started, and the device's primary context is current.
 ON_THE_FAKE_DRIVER = """
     import ctypes, tarn, tarn.torch
@@ -221,6 +327,36 @@ class OnTheFakeDriver(unittest.TestCase):
             call("cuCtxSynchronize")
             plugin.tarn_torch_release_pool(0, number(0), number(1))
         """)
+
+    def test_memory_of_cumemalloc_goes_to_another_process_by_the_drivers_handles(self):
+        self.run_there("""
+            import os, subprocess, sys
+            plugin.tarn_torch_last_error.restype = ctypes.c_char_p
+            if "HANDLE" in os.environ:
+                handle, opened, again = bytes.fromhex(os.environ["HANDLE"]), ctypes.c_void_p(), ctypes.c_void_p()
+                for place in (opened, again):
+                    status = plugin.tarn_torch_open_shared(0, handle, ctypes.c_size_t(len(handle)), ctypes.byref(place))
+                    assert status == 0, plugin.tarn_torch_last_error()
+                assert opened.value == again.value
+                byte = (ctypes.c_ubyte * 1)()
+                call("cuMemcpyDtoH_v2", byte, ctypes.c_void_p(opened.value + int(os.environ["OFFSET"])), ctypes.c_size_t(1))
+                assert byte[0] == 7
+                plugin.tarn_torch_close_shared(opened)
+                plugin.tarn_torch_close_shared(opened)
+                finish()
+                sys.exit(0)
+            pointer, beside = malloc(1 << 20, 0, None), malloc(1 << 20, 0, None)
+            call("cuMemsetD8_v2", ctypes.c_void_p(beside), 7, ctypes.c_size_t(1 << 20))
+            handle, size, offset = (ctypes.c_char * 256)(), ctypes.c_size_t(), ctypes.c_uint64()
+            status = plugin.tarn_torch_share(ctypes.c_void_p(beside), handle, ctypes.byref(size), ctypes.byref(offset))
+            assert status == 0, plugin.tarn_torch_last_error()
+            text = open("/proc/self/cmdline").read().split(chr(0))[2]
+            done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, env={**os.environ,
+                "HANDLE": handle.raw[:size.value].hex(), "OFFSET": str(offset.value)})
+            assert done.returncode == 0, done.stderr
+            free(pointer, 1 << 20, 0, None)
+            free(beside, 1 << 20, 0, None)
+        """, TARN_TORCH_ALLOCATOR="caching:expandable=off")
 
     def test_a_driver_that_fails_is_told_of(self):
         done = self.run_there("""

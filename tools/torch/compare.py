@@ -8,6 +8,7 @@ Lengths of sequences vary from step to step, by a seed that is the same for all.
 """
 
 import argparse
+import ctypes
 import json
 import os
 import random
@@ -40,9 +41,10 @@ def make_model(torch, width=512, layers=6, heads=8, words=8192):
 
 def train(kind, steps):
     """Runs in the process that is measured; prints one line of JSON."""
+    installed = None
     if kind == "tarn":
         import tarn.torch
-        tarn.torch.install()
+        installed = tarn.torch.install()
     import torch
     torch.manual_seed(1)
     lengths = random.Random(1)
@@ -64,7 +66,7 @@ def train(kind, steps):
         losses.append(loss.item())
     current, peak = reserved_bytes(kind)
     warm = times[len(times) // 4:]
-    print(json.dumps({"kind": kind, "step_ms": 1000 * statistics.median(warm), "reserved": current, "reserved_peak": peak,
+    print(json.dumps({"kind": kind, "installed": installed, "step_ms": 1000 * statistics.median(warm), "reserved": current, "reserved_peak": peak,
                       "loss": losses[-1], "device": torch.cuda.get_device_name(0), "pytorch": torch.__version__}))
 
 
@@ -72,7 +74,7 @@ def run(kind, steps):
     done = subprocess.run([sys.executable, __file__, "--train", kind, "--steps", str(steps)], text=True, stdout=subprocess.PIPE,
                           env={**os.environ, **KINDS[kind]})
     if done.returncode != 0:
-        sys.exit("compare.py: the run with %s failed" % kind)
+        sys.exit("compare.py: the run with %s failed, for the reason above" % kind)
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
@@ -85,9 +87,9 @@ def check_machine():
         sys.exit("compare.py: PyTorch %s sees no GPU here; nothing was measured" % torch.__version__)
     try:
         import tarn.torch
-        tarn.torch.plugin_path()
-    except ImportError as error:
-        sys.exit("compare.py: %s" % error)
+        ctypes.CDLL(tarn.torch.plugin_path())
+    except (ImportError, OSError) as error:
+        sys.exit("compare.py: Tarn's plug-in is not to be had (PYTHONPATH, TARN_LIBRARY and TARN_TORCH_LIBRARY name it): %s" % error)
 
 
 def main():
