@@ -8,11 +8,13 @@
 #include <tarn/graph_switch.h>
 
 #include "base/status.h"
+#include "hal/box.h"
 #include "hal/device.h"
 #include "hal/graph.h"
 #include "hal/host_copy.h"
 #include "hal/operation.h"
 #include "memory/graph_pool.h"
+#include "tensor/box.h"
 #include "tensor/element.h"
 #include "tensor/overlap.h"
 
@@ -175,8 +177,26 @@ tarn_status tarn_tensor_cast(tarn_tensor *tensor, tarn_element_type type, tarn_s
 
 /* To the host. */
 
+/* Reads rows from where they lie, as long as they are worth it; false, and nothing done, otherwise. */
+static bool read_rows(tarn_tensor *tensor, tarn_stream *stream, void *out_data, tarn_status *out_status) {
+    tarn_operand operands[2];
+    tarn_box box;
+    if (tensor->is_contiguous) return false;
+    tensor_packed_operand(tensor, out_data, &operands[0]);
+    tensor_operand(tensor, NULL, &operands[1]);
+    tensor_merge_operands(operands, 2, true, NULL);
+    bool can_gather = hal_operation_is_supported(tarn_stream_device(stream), TARN_OPERATION_COPY, tensor->type);
+    if (!tensor_box_of(operands, can_gather, &box)) return false;
+    *out_status = hal_box_read("tensor_read", &box, &box);
+    if (*out_status == TARN_OK) *out_status = tensor_use(tensor, stream);
+    if (*out_status == TARN_OK) *out_status = hal_host_read_box(stream, operands[1].data, operands[0].data, &box);
+    return true;
+}
+
 tarn_status tensor_read(tarn_tensor *tensor, tarn_stream *stream, void *out_data) {
+    tarn_status read;
     if (tensor->elements == 0) return TARN_OK;
+    if (read_rows(tensor, stream, out_data, &read)) return read;
     tarn_tensor *whole;
     tarn_status status = tarn_tensor_contiguous(tensor, stream, &whole);
     if (status != TARN_OK) return status;

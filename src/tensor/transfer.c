@@ -1,9 +1,9 @@
 /* Copies from one device to another.
  *
  * Where the host reaches both memories, a host function in the order of the destination's stream moves the elements. It comes after what
- * the source's default stream has to do now, by an event, and keeps the source until it is done: nobody waits. Otherwise tarn_copy
- * moves one piece of memory, by the driver or by way of host memory. Both ways move elements of one type; casts and other strides are
- * left to a copy within one of the devices. */
+ * the source's default stream has to do now, by an event, and keeps the source until it is done: nobody waits. Otherwise tarn_copy_box
+ * moves one piece of memory, or rows of it, by the driver or by way of host memory. Both ways move elements of one type; casts and other
+ * strides are left to a copy within one of the devices. */
 #include <string.h>
 
 #include "base/memory.h"
@@ -11,6 +11,7 @@
 #include "hal/device.h"
 #include "hal/graph.h"
 #include "hal/operation.h"
+#include "tensor/box.h"
 #include "tensor/copy.h"
 
 /* By a host function. */
@@ -87,7 +88,7 @@ static tarn_status enqueue_movement(tarn_tensor *destination, tarn_tensor *sourc
     return status;
 }
 
-/* As one piece. */
+/* As a box, most often of one row. */
 
 /* Has the default stream of the source's device, which keeps the source's memory, wait for the copy. */
 static tarn_status hold_source(tarn_tensor *source, tarn_stream *stream) {
@@ -100,15 +101,33 @@ static tarn_status hold_source(tarn_tensor *source, tarn_stream *stream) {
     return status == TARN_OK ? released : status;
 }
 
-/* Both are contiguous and have equally many elements of one type. */
-static tarn_status move_piece(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream) {
+static bool can_copy(const tarn_tensor *tensor) {
+    return hal_operation_is_supported(tensor->storage->device, TARN_OPERATION_COPY, tensor->type);
+}
+
+/* One piece of each, or rows. */
+typedef struct box_rows {
+    tarn_operand operands[2]; /* to, from; merged */
+    tarn_box box;
+} box_rows;
+
+/* Whether the elements of both, which have one type, are a box. */
+static bool find_box(const tarn_tensor *destination, const tarn_tensor *source, box_rows *out_rows) {
+    tarn_operand *operands = out_rows->operands;
+    tensor_operand(destination, NULL, &operands[0]);
+    tensor_operand(source, &destination->shape, &operands[1]);
+    tensor_merge_operands(operands, 2, true, NULL);
+    return tensor_box_of(operands, can_copy(destination) && can_copy(source), &out_rows->box);
+}
+
+static tarn_status move_box(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream, const box_rows *rows) {
     tarn_stream *reading = tarn_device_default_stream(source->storage->device);
     tarn_status status = tensor_use(destination, stream);
     if (status == TARN_OK) status = tensor_use(source, reading);
     if (status == TARN_OK) status = wait_for_source(source, stream);
     if (status == TARN_OK) {
-        status = tarn_copy(stream, destination->storage->device, destination->data, source->storage->device,
-                           source->data, tarn_tensor_bytes(source));
+        status = tarn_copy_box(stream, destination->storage->device, rows->operands[0].data, source->storage->device,
+                               rows->operands[1].data, &rows->box);
     }
     return status == TARN_OK ? hold_source(source, stream) : status;
 }
@@ -117,7 +136,10 @@ static tarn_status move_whole(tarn_tensor *destination, tarn_tensor *source, tar
     tarn_tensor *whole;
     tarn_status status = tarn_tensor_contiguous(source, NULL, &whole);
     if (status != TARN_OK) return status;
-    status = move_piece(destination, whole, stream);
+    box_rows rows = {.box = {.width = 0}};
+    /* Both are contiguous now: one row. */
+    (void)find_box(destination, whole, &rows);
+    status = move_box(destination, whole, stream, &rows);
     tarn_status released = tarn_tensor_release(whole);
     return status == TARN_OK ? released : status;
 }
@@ -170,6 +192,8 @@ tarn_status tensor_copy_between(tarn_tensor *destination, tarn_tensor *source, t
         return (can_cast(destination, source) ? move_twice : cast_first)(destination, source, stream);
     }
     if (is_reachable(destination) && is_reachable(source)) return enqueue_movement(destination, source, stream);
+    box_rows rows;
+    if (find_box(destination, source, &rows)) return move_box(destination, source, stream, &rows);
     bool is_alike = destination->is_contiguous && tarn_shape_equals(&destination->shape, &source->shape);
     return (is_alike ? move_whole : move_twice)(destination, source, stream);
 }

@@ -114,6 +114,55 @@ static void the_host_moves_any_strides(void **state) {
     release(source);
 }
 
+static uint64_t driver_allocs(const test_bench *bench) {
+    tarn_device_counters counters = {.struct_size = sizeof counters};
+    EXPECT_OK(tarn_device_counters_get(bench->device, &counters));
+    return counters.driver_allocs;
+}
+
+/* A slice of a matrix goes as rows, to where another slice lies, and needs no memory on the way and no operations. */
+static void rows_of_a_slice_are_moved_as_they_lie(void **state) {
+    (void)state;
+    test_bench *const benches[] = {&apart, &beside};
+    for (size_t i = 0; i < 2; i++) {
+        for (int64_t width = 8; width <= 32; width += 24) {
+            tarn_tensor *source = counting(&here, SHAPE(4, 6, 40)), *there, *part, *rows, *into, *back;
+            float values[3 * 2 * 32];
+            EXPECT_OK(tarn_tensor_zeros(benches[i]->allocator, SHAPE(5, 6, 50), TARN_ELEMENT_F32, NULL, &there));
+            EXPECT_OK(tarn_tensor_slice(source, 0, 0, 3, 1, &part));
+            EXPECT_OK(tarn_tensor_slice(part, 1, 1, 3, 1, &rows));
+            release(part);
+            EXPECT_OK(tarn_tensor_slice(rows, 2, 3, 3 + width, 1, &part));
+            release(rows);
+            EXPECT_OK(tarn_tensor_slice(there, 0, 1, 4, 1, &rows));
+            EXPECT_OK(tarn_tensor_slice(rows, 1, 3, 5, 1, &into));
+            release(rows);
+            EXPECT_OK(tarn_tensor_slice(into, 2, 10, 10 + width, 1, &rows));
+            release(into);
+            uint64_t allocated = driver_allocs(benches[i]);
+            EXPECT_OK(tarn_tensor_copy(rows, part, NULL));
+            /* At most the pinned memory that it goes through. */
+            assert_true(driver_allocs(benches[i]) - allocated <= 1);
+            EXPECT_OK(tarn_tensor_empty(here.allocator, SHAPE(3, 2, width), TARN_ELEMENT_F32, NULL, &back));
+            EXPECT_OK(tarn_tensor_copy(back, rows, NULL));
+            EXPECT_OK(tarn_tensor_read(back, NULL, values, (size_t)width * 6 * sizeof *values));
+            for (int64_t at = 0; at < width * 6; at++) {
+                int64_t slice = at / (2 * width), row = at / width % 2,
+                        wanted = slice * 240 + (row + 1) * 40 + 3 + at % width;
+                assert_true(values[at] == (float)wanted);
+            }
+            memset(values, 0, sizeof values);
+            EXPECT_OK(tarn_tensor_read(rows, NULL, values, (size_t)width * 6 * sizeof *values));
+            assert_true(values[width] == 2 * 40 + 3);
+            release(back);
+            release(rows);
+            release(part);
+            release(there);
+            release(source);
+        }
+    }
+}
+
 static void a_device_without_operations_says_what_it_lacks(void **state) {
     (void)state;
     tarn_tensor *tensor = counting(&apart, SHAPE(2, 3)), *turned, *copy = NULL;
@@ -255,17 +304,12 @@ static void large_tensors_go_over_pinned_memory_in_parts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(the_same_device_gives_the_same_tensor),
-        TEST(a_tensor_goes_there_and_back),
-        TEST(strides_and_types_change_on_the_way),
-        TEST(the_host_moves_any_strides),
-        TEST(a_device_without_operations_says_what_it_lacks),
-        TEST(a_device_that_stores_nothing_is_not_read),
-        TEST(streams_and_devices_have_to_fit),
-        TEST(a_source_is_kept_until_it_has_been_copied),
-        TEST(a_capture_cannot_hold_a_copy_between_devices),
-        TEST(each_failure_leaves_nothing_behind),
-        TEST(large_tensors_go_over_pinned_memory_in_parts),
+        TEST(the_same_device_gives_the_same_tensor),     TEST(a_tensor_goes_there_and_back),
+        TEST(strides_and_types_change_on_the_way),       TEST(the_host_moves_any_strides),
+        TEST(rows_of_a_slice_are_moved_as_they_lie),     TEST(a_device_without_operations_says_what_it_lacks),
+        TEST(a_device_that_stores_nothing_is_not_read),  TEST(streams_and_devices_have_to_fit),
+        TEST(a_source_is_kept_until_it_has_been_copied), TEST(a_capture_cannot_hold_a_copy_between_devices),
+        TEST(each_failure_leaves_nothing_behind),        TEST(large_tensors_go_over_pinned_memory_in_parts),
     };
     return cmocka_run_group_tests_name("tensor.transfer", tests, NULL, NULL);
 }
