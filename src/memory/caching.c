@@ -225,6 +225,7 @@ static tarn_status caching_allocate(tarn_allocator *allocator, const memory_requ
                 return TARN_OK;
             }
             pthread_mutex_lock(&owner->lock);
+            caching_cache_publish_own(owner);
         }
         tarn_status status = allocate_from_heap(owner, request, capacity, &block);
         if (status == TARN_OK) {
@@ -252,6 +253,7 @@ static tarn_status caching_free(tarn_allocator *allocator, memory_block *block, 
         pthread_mutex_unlock(&owner->lock);
         if (caching_cache_put(owner, block)) return TARN_OK;
         pthread_mutex_lock(&owner->lock);
+        caching_cache_publish_own(owner);
     }
     caching_count_free(owner, block->live.requested, block->capacity);
     if (is_elsewhere || is_used) {

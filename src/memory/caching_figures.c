@@ -1,6 +1,8 @@
 /* Figures of threads' caches; see caching_figures.h. */
 #include "memory/caching_figures.h"
 
+#include <assert.h>
+
 #include "base/checked.h"
 #include "memory/caching_gate.h"
 
@@ -113,10 +115,15 @@ void caching_cache_publish_own(caching *owner) {
     if (cache->owner == owner) publish_changes(owner, cache);
 }
 
-/* Tells the calling thread's cache what the long way did. */
+/* Tells the calling thread's cache what the long way did. Each long way has published the cache when it took the allocator's lock, and
+ * holds the lock since: who else reaches into the cache, with its gate closed, publishes it, and the thread itself is here. */
 static void begin_own(const caching *owner) {
     caching_cache *cache = caching_recent;
-    if (cache->owner == owner) begin_counting(owner, cache);
+    if (cache->owner != owner) return;
+    /* Beginning anew loses nothing. */
+    assert(cache->cached == cache->published && cache->rounding_taken == 0 && cache->rounding_put == 0);
+    assert(cache->most_requested == 0);
+    begin_counting(owner, cache);
 }
 
 void caching_count_allocation(caching *owner, size_t requested, size_t capacity) {
