@@ -56,7 +56,7 @@ set(emulation_environment ${TARN_TEST_ENVIRONMENT}
     TMPDIR=${emulation_folder}
     "FAKECUDA_COMPILE=${CMAKE_CXX_COMPILER} ${emulation_command} -O0 -g0 -shared -I${folder}/emulation $<TARGET_OBJECTS:emulation>")
 
-set(emulated_tests cuda_kernels.programs cuda_kernels.single cuda_kernels.failures)
+set(emulated_tests cuda_kernels.programs cuda_kernels.single cuda_kernels.rows cuda_kernels.failures)
 # Tests of operations, once more on that device. Small programs are interpreted there; what compiles many is left to cuda_kernels.programs.
 set(emulated_suites)
 if(EXISTS ${PROJECT_SOURCE_DIR}/tests/fakecuda/driver/kernel.c)
@@ -103,4 +103,10 @@ if(NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
         set_tests_properties(cuda_kernels.sources PROPERTIES
             ENVIRONMENT "${TARN_TEST_ENVIRONMENT};TARN_TEST_NVRTC=${TARN_TEST_NVRTC};TARN_NVRTC=${TARN_TEST_NVRTC};LD_LIBRARY_PATH=${PROJECT_BINARY_DIR}/tests/fakecuda")
     endif()
+endif()
+
+# What nvcc makes of the kernels, in builds that compile them with it.
+if(cuda_kernel_images AND NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
+    add_test(NAME cuda_kernels.structure COMMAND ${folder}/structure.sh ${TARN_NVCC} ${cuda_kernel_folder})
+    tarn_test_properties(cuda_kernels.structure)
 endif()

@@ -14,7 +14,7 @@
 #include "hal/memory.h"
 #include "hal/operation.h"
 
-#define ROOM 8192 /* elements that an operand's memory has */
+#define ROOM 24576 /* elements that an operand's memory has */
 
 static tarn_device *device;
 static tarn_stream *stream;
@@ -43,12 +43,21 @@ static const layout layouts[] = {
     {"a column for all columns", 2, {9, 40}, {{40, 1}, {40, 1}, {1, 0}, {40, 1}}, {0}},
     {"each third element", 1, {99}, {{3}, {2}, {1}, {5}}, {1, 0, 0, 4}},
     {"the second is turned", 2, {17, 35}, {{35, 1}, {35, 1}, {1, 17}, {35, 1}}, {0}},
+    {"the first is turned", 2, {45, 43}, {{43, 1}, {1, 45}, {43, 1}, {43, 1}}, {0}},
     {"three dimensions of which none merge", 3, {3, 5, 18}, {{120, 20, 1}, {200, 19, 1}, {0, 18, 1}, {90, 18, 1}}, {0}},
     {"four dimensions, rows of one",
      4,
      {2, 3, 4, 1},
      {{90, 20, 3, 1}, {80, 19, 2, 1}, {70, 18, 2, 1}, {1, 2, 6, 1}},
      {0}},
+};
+/* Of copies alone: more than one tile of all sizes, aligned and not, and matrices that lie in a larger space. */
+static const layout turned[] = {
+    {"a matrix turned", 2, {132, 136}, {{136, 1}, {1, 132}, {0}, {0}}, {0}},
+    {"a matrix turned, beginnings differ", 2, {129, 131}, {{131, 1}, {1, 129}, {0}, {0}}, {1, 2}},
+    {"three matrices turned", 3, {3, 70, 40}, {{2900, 41, 1}, {3000, 1, 72}, {0}, {0}}, {0}},
+    {"the first dimension is turned to the last", 3, {33, 5, 37}, {{190, 37, 1}, {1, 1500, 35}, {0}, {0}}, {0, 1}},
+    {"a matrix of eight by eight", 2, {8, 8}, {{9, 1}, {1, 10}, {0}, {0}}, {0}},
 };
 #define LAYOUTS (sizeof layouts / sizeof layouts[0])
 
@@ -89,6 +98,13 @@ static tarn_operand lay_out(const layout *way, unsigned number, tarn_element_typ
         operand.strides[d] = way->strides[number][d];
     }
     return operand;
+}
+
+/* Elements from the beginning of an operand's memory to its last element. */
+static size_t span(const layout *way, unsigned number) {
+    int64_t last = way->begins[number];
+    for (uint32_t d = 0; d < way->rank; d++) last += (way->dims[d] - 1) * way->strides[number][d];
+    return (size_t)last + 1;
 }
 
 /* A step, the types of what it takes, and which of those are constants. */
@@ -137,12 +153,13 @@ static void run_program(const trial *tried, const layout *way, unsigned steps, v
 static void try(const trial *tried, const layout *way) {
     static char expected[ROOM * 8], other[ROOM * 8];
     char name[160];
-    const size_t size = ROOM * tarn_element_size(tried->type);
+    const size_t size = (span(way, 0) + 8) * tarn_element_size(tried->type);
     snprintf(name, sizeof name, "%s from %s to %s, %s, constants %u", tarn_operation_name(tried->operation),
              tarn_element_name(tried->taken[tried->count - 1]), tarn_element_name(tried->type), way->name,
              tried->constants);
     for (unsigned i = 0; i < tried->count; i++)
-        fill_elements(tried->taken[i], memory[2 + i], 2048 * tarn_element_size(tried->taken[i]));
+
+        fill_elements(tried->taken[i], memory[2 + i], span(way, i + 1) * tarn_element_size(tried->taken[i]));
     memset(memory[0], 0x11, size);
     memset(memory[1], 0x11, size);
     run_program(tried, way, 2, (void *const[]){memory[0], memory[1]});
@@ -157,7 +174,7 @@ static void try(const trial *tried, const layout *way) {
     memset(other, 0x11, size);
     memcpy(other + way->begins[0] * (int64_t)tarn_element_size(tried->type),
            (char *)memory[2] + way->begins[1] * (int64_t)tarn_element_size(tried->type),
-           2048 * tarn_element_size(tried->type));
+           (span(way, 1) - (size_t)way->begins[1]) * tarn_element_size(tried->type));
     void *kept = memory[2];
     layout same = *way;
     same.begins[1] = same.begins[0];
@@ -172,7 +189,7 @@ static void try(const trial *tried, const layout *way) {
 
 /* All layouts, or some of them where everything takes longer, with the second input and then the first as a constant at the end. */
 static void try_all(trial tried) {
-    size_t step = getenv("TARN_TEST_SLOWNESS") != NULL ? 3 : 1;
+    size_t step = getenv("TARN_TEST_SLOWNESS") != NULL ? 5 : 1;
     for (size_t i = tried.type % step; i < LAYOUTS; i += step) try(&tried, &layouts[i]);
     for (unsigned constants = 1; constants < 1u << tried.count && tried.count > 1; constants++) {
         tried.constants = constants;
@@ -245,12 +262,23 @@ static void casts_and_copies_give_what_the_interpreter_gives(void **state) {
     }
 }
 
+static void copies_that_are_turned_give_what_the_interpreter_gives(void **state) {
+    (void)state;
+    need_device();
+    static const tarn_element_type types[] = {TARN_ELEMENT_U8, TARN_ELEMENT_I16, TARN_ELEMENT_F32, TARN_ELEMENT_F64};
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
+        trial tried = {.operation = TARN_OPERATION_COPY, .type = types[i], .count = 1, .taken = {types[i]}};
+        for (size_t k = 0; k < sizeof turned / sizeof turned[0]; k++) try(&tried, &turned[k]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arithmetic_gives_what_the_interpreter_gives),
         cmocka_unit_test(functions_give_what_the_interpreter_gives),
         cmocka_unit_test(comparisons_and_choices_give_what_the_interpreter_gives),
         cmocka_unit_test(casts_and_copies_give_what_the_interpreter_gives),
+        cmocka_unit_test(copies_that_are_turned_give_what_the_interpreter_gives),
     };
     return cmocka_run_group_tests(tests, open_device, close_device);
 }

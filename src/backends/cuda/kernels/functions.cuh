@@ -1,7 +1,7 @@
 /* The functions that steps of programs compute, on lanes.
  *
- * EXP, LOG, SQRT, SIN, COS, TANH and POW are CUDA's, whose errors its manual gives: 1 or 2 units in the last place, but 4 for powf.
- * SIGMOID is Tarn's own. Nothing here may be compiled with fast mathematics. */
+ * EXP, LOG, SQRT, SIN, COS, TANH and POW are CUDA's, whose errors its manual gives: up to 2 units in the last place, but 4 for powf, which
+ * is not used. SIGMOID is Tarn's own. Nothing here may be compiled with fast mathematics. */
 #ifndef CUDA_KERNELS_FUNCTIONS_CUH
 #define CUDA_KERNELS_FUNCTIONS_CUH
 
@@ -77,7 +77,8 @@ DEVICE float compute_multiply(float x, float y) { return x * y; }
 DEVICE double compute_multiply(double x, double y) { return x * y; }
 DEVICE float compute_divide(float x, float y) { return x / y; }
 DEVICE double compute_divide(double x, double y) { return x / y; }
-DEVICE float compute_pow(float x, float y) { return powf(x, y); }
+/* powf may be 4 units off. */
+DEVICE float compute_pow(float x, float y) { return (float)pow((double)x, (double)y); }
 DEVICE double compute_pow(double x, double y) { return pow(x, y); }
 
 /* Integers wrap around, as unsigned ones do. */

@@ -126,6 +126,14 @@ typedef struct cuda_gather {
     unsigned wide_indices; /* I64, not I32 */
 } cuda_gather;
 
+/* How the elements of rows lie: anyhow; apart, but side by side with those of the next row; side by side; the same, in aligned packs. */
+#define CUDA_ROWS_APART 0
+#define CUDA_ROWS_ACROSS 1
+#define CUDA_ROWS_SIDE_BY_SIDE 2
+#define CUDA_ROWS_IN_PACKS 3
+/* Elements of a row that a thread holds at once, by their size. */
+#define CUDA_ROW_EACH(size) ((size) == 8 ? 4 : 16)
+
 /* Rows along one dimension (softmax), or along the last ones (layer norm): dimensions of rows first, then those within a row. */
 typedef struct cuda_rows {
     long long rows, length;
@@ -137,6 +145,7 @@ typedef struct cuda_rows {
     double epsilon;
     unsigned row_rank, rank;
     unsigned block_rows, threads; /* rows of a block, threads of a row; powers of two */
+    unsigned lies, unused;
 } cuda_rows;
 
 typedef struct cuda_matmul {

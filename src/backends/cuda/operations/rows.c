@@ -4,7 +4,8 @@
 #include <string.h>
 
 #define THREADS 256
-/* Elements that a thread takes before others help it. */
+#define WARP 32
+/* Elements that a thread takes before others help it, where they do not lie side by side. */
 #define EACH 4
 
 /* Appends dimension `dim` of all operands; those that have not as many dimensions lie along the last. */
@@ -16,6 +17,54 @@ static void add_dim(const cuda_task *task, const tarn_operand *const *operands, 
         bool has = (i < 2 || dim >= skipped) && operands[i] != NULL;
         dims->strides[i][dims->rank - 1] = has ? operands[i]->strides[own] : 0;
     }
+}
+
+/* Whether elements of a row lie side by side in an operand, or there is none. */
+static bool is_beside(const cuda_rows *rows, const void *data, const long long *strides) {
+    return data == NULL || strides[rows->row_rank] == 1;
+}
+
+/* Whether each row of an operand begins at a pack. */
+static bool is_packed(const cuda_rows *rows, const void *data, const long long *strides, unsigned lanes) {
+    if ((uintptr_t)data % 16 != 0) return false;
+    for (unsigned d = 0; d < rows->row_rank; d++)
+        if (strides[d] % lanes != 0) return false;
+    return true;
+}
+
+static unsigned lies_of(const cuda_rows *rows, unsigned lanes) {
+    if (rows->rank != rows->row_rank + 1 || !is_beside(rows, rows->out, rows->out_strides) ||
+        !is_beside(rows, rows->in, rows->in_strides) || !is_beside(rows, rows->weight, rows->weight_strides) ||
+        !is_beside(rows, rows->bias, rows->bias_strides)) {
+        bool runs_across = rows->row_rank > 0 && rows->in_strides[rows->row_rank - 1] == 1;
+        return runs_across ? CUDA_ROWS_ACROSS : CUDA_ROWS_APART;
+    }
+    bool are_packed = rows->length % lanes == 0 && is_packed(rows, rows->out, rows->out_strides, lanes) &&
+                      is_packed(rows, rows->in, rows->in_strides, lanes) && (uintptr_t)rows->weight % 16 == 0 &&
+                      (uintptr_t)rows->bias % 16 == 0;
+    return are_packed ? CUDA_ROWS_IN_PACKS : CUDA_ROWS_SIDE_BY_SIDE;
+}
+
+/* How threads share rows: a row that a warp can hold has a warp, or less; a longer one as many as hold it, or a block. */
+static void share(cuda_rows *rows, unsigned size) {
+    const unsigned lanes = CUDA_LANES(size), each = CUDA_ROW_EACH(size);
+    rows->lies = lies_of(rows, lanes);
+    switch (rows->lies) {
+    case CUDA_ROWS_IN_PACKS:
+    case CUDA_ROWS_SIDE_BY_SIDE:
+        if (rows->length > (long long)WARP * each)
+            rows->threads = cuda_power_above((rows->length + each - 1) / each, THREADS);
+        else
+            rows->threads =
+                cuda_power_above(rows->lies == CUDA_ROWS_IN_PACKS ? rows->length / lanes : rows->length, WARP);
+        break;
+    case CUDA_ROWS_ACROSS:
+        rows->block_rows = cuda_power_above(rows->rows, WARP);
+        rows->threads = cuda_power_above(rows->length / EACH, THREADS / rows->block_rows);
+        return;
+    default: rows->threads = cuda_power_above(rows->length / EACH, THREADS); break;
+    }
+    rows->block_rows = cuda_power_above(rows->rows, THREADS / rows->threads);
 }
 
 /* Dimensions with their bit in `mask` are those of a row. */
@@ -42,8 +91,7 @@ static cuda_rows find_rows(const cuda_task *task, const tarn_operand *const *ope
     rows.in = operands[1]->data;
     if (operands[2] != NULL) rows.weight = operands[2]->data;
     if (operands[3] != NULL) rows.bias = operands[3]->data;
-    rows.threads = cuda_power_above(rows.length / EACH, THREADS);
-    rows.block_rows = cuda_power_above(rows.rows, THREADS / rows.threads);
+    share(&rows, (unsigned)tarn_element_size(operands[0]->type));
     return rows;
 }
 

@@ -4,6 +4,8 @@
 #include <string.h>
 
 #define THREADS 256
+/* Elements along both sides from which on tiles pay. */
+#define LEAST_TURNED 8
 
 /* The first of the kernels for a step, of which there is one for each type; CUDA_KERNEL_COUNT: there are none. */
 static cuda_kernel kernels_for(tarn_operation operation) {
@@ -91,8 +93,42 @@ static cuda_single make_single(const cuda_program *program) {
     return single;
 }
 
+/* The dimension along which the input's elements lie side by side, where it is not that along which the output's do, and both are worth turning; the
+ * last one: there is none. */
+static unsigned find_turned(const cuda_single *single) {
+    if (single->steps[0] != 1 || single->steps[1] == 1 || single->length < LEAST_TURNED) return single->rank;
+    for (unsigned d = 0; d < single->rank; d++)
+        if (single->strides[1][d] == 1 && single->dims[d] >= LEAST_TURNED) return d;
+    return single->rank;
+}
+
+static tarn_status enqueue_turn(const cuda_task *task, const cuda_single *single, unsigned turned) {
+    cuda_turn turn = {.rows = single->dims[turned],
+                      .columns = single->length,
+                      .in_column_stride = single->steps[1],
+                      .out_row_stride = single->strides[0][turned],
+                      .out = single->data[0],
+                      .in = single->data[1]};
+    long long side = single->out_size < sizeof(unsigned)
+                         ? CUDA_TURN_SIDE * (int)sizeof(unsigned) / (int)single->out_size
+                         : CUDA_TURN_SIDE;
+    long long blocks = (turn.rows + side - 1) / side * ((turn.columns + side - 1) / side);
+    for (unsigned d = 0; d < single->rank; d++) {
+        if (d == turned) continue;
+        blocks *= turn.dims[turn.rank] = single->dims[d];
+        turn.out_strides[turn.rank] = single->strides[0][d];
+        turn.in_strides[turn.rank++] = single->strides[1][d];
+    }
+    if (blocks > INT32_MAX) return cuda_fail(TARN_NOT_SUPPORTED, "a copy in %lld tiles", blocks);
+    cuda_grid grid = {(unsigned)blocks, 1, 1, CUDA_TURN_SIDE * CUDA_TURN_LINES};
+    cuda_kernel kernel = (cuda_kernel)(tarn_turn_1_kernel + place_of_size(single->out_size));
+    return cuda_launch(task, kernel, grid, (void *[]){&turn});
+}
+
 tarn_status cuda_single_enqueue(const cuda_task *task, const cuda_program *program, cuda_kernel kernel) {
     cuda_single single = make_single(program);
+    unsigned turned = is_copy(program) ? find_turned(&single) : single.rank;
+    if (turned < single.rank) return enqueue_turn(task, &single, turned);
     unsigned taken = (unsigned)tarn_element_size((tarn_element_type)program->steps[0].taken_type);
     unsigned lanes = CUDA_LANES(taken), packs = CUDA_PACKS;
     if (program->steps[0].operation == TARN_OPERATION_SELECT) lanes = CUDA_LANES(single.out_size);

@@ -1,0 +1,47 @@
+#!/bin/bash
+# What nvcc makes of the kernels that matter most, for sm_90: each reads and writes 16 bytes at once, and keeps all that it holds in registers. This
+# stands in for a measurement where there is no GPU, and is none: it shows what the kernels are made of, not how fast they run.
+# Usage: structure.sh NVCC FOLDER-OF-KERNELS
+set -euo pipefail
+nvcc=$1 kernels=$2
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Module, and its kernels that are looked at.
+looked_at() {
+    echo arithmetic tarn_arithmetic_{f32,f16,bf16,f64,i16,i32,i64}
+    echo copies tarn_copy_{2,4,8}
+    echo rows tarn_softmax_{f32,f16,bf16} tarn_layer_norm_{f32,f16,bf16}
+}
+
+# "KERNEL LOADS STORES": accesses of 16 bytes in the PTX of each kernel.
+count_accesses() {
+    awk '/\.entry/ { match($0, /tarn_[a-z0-9_]+/); name = substr($0, RSTART, RLENGTH); loads[name] = stores[name] = 0 }
+         /ld\.global[.a-z]*\.v4\.[a-z]32|ld\.global[.a-z]*\.v2\.[a-z]64/ { loads[name]++ }
+         /st\.global[.a-z]*\.v4\.[a-z]32|st\.global[.a-z]*\.v2\.[a-z]64/ { stores[name]++ }
+         END { for (name in loads) print name, loads[name], stores[name] }' "$1"
+}
+
+# "KERNEL REGISTERS SPILLED": what ptxas says of each kernel, bytes.
+read_resources() {
+    awk '/Compiling entry function/ { split($0, parts, "\x27"); name = parts[2] }
+         name != "" && /spill stores/ { match($0, /[0-9]+ bytes spill stores/); spilled = substr($0, RSTART, RLENGTH) + 0 }
+         name != "" && /Used [0-9]+ registers/ { match($0, /Used [0-9]+/); print name, substr($0, RSTART + 5, RLENGTH - 5), spilled; name = "" }' "$1"
+}
+
+checked=0 failed=0
+while read -r module names; do
+    "$nvcc" -ptx -std=c++17 -O3 --fmad=false -arch=sm_90 -o "$work/$module.ptx" "$kernels/$module.cu"
+    "$(dirname "$nvcc")/ptxas" -v -arch=sm_90 -o "$work/$module.cubin" "$work/$module.ptx" 2>"$work/$module.log"
+    count_accesses "$work/$module.ptx" >"$work/accesses"
+    read_resources "$work/$module.log" >"$work/resources"
+    for name in $names; do
+        read -r _ loads stores < <(grep "^$name " "$work/accesses")
+        read -r _ registers spilled < <(grep "^$name " "$work/resources")
+        echo "$name: $loads loads and $stores stores of 16 bytes, $registers registers, $spilled bytes spilled"
+        checked=$((checked + 1))
+        if [ "$loads" = 0 ] || [ "$stores" = 0 ] || [ "$spilled" != 0 ]; then failed=$((failed + 1)); fi
+    done
+done < <(looked_at)
+echo "$((checked - failed)) passed, $failed failed"
+[ "$failed" = 0 ]
