@@ -87,7 +87,7 @@ set(library_environment ${emulation_environment} TARN_CUDA_COMPILE=never)
 list(TRANSFORM library_environment REPLACE
     "^TARN_CUBLASLT=off$" "TARN_CUBLASLT=${PROJECT_BINARY_DIR}/tests/libcublaslt.so")
 list(TRANSFORM library_environment REPLACE "^TARN_CUDNN=off$" "TARN_CUDNN=${PROJECT_BINARY_DIR}/tests/libcudnn.so")
-set_tests_properties(cuda_kernels.convolutions PROPERTIES ENVIRONMENT "${library_environment}")
+set_tests_properties(cuda_kernels.convolutions cuda_kernels.products PROPERTIES ENVIRONMENT "${library_environment}")
 if(emulated_suites)
     add_test(NAME cuda_kernels.library COMMAND test_tensor_operation_neural)
     tarn_test_properties(cuda_kernels.library)

@@ -1,5 +1,6 @@
 /* A libcublasLt for tests: it computes products by the definition, in a kernel of the fake driver, which this object brings itself. It
  * refuses what the library's documentation does not allow. */
+#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,11 @@
 #undef BLAS_SYMBOL
 
 enum { INVALID_VALUE = 7, INTERNAL = 14 };
+
+/* Products that were enqueued, for tests. */
+static atomic_int products;
+EXPORT int fakecublaslt_products(void);
+int fakecublaslt_products(void) { return atomic_load(&products); }
 
 struct blas_handle_object {
     host_kernel kernel;
@@ -226,5 +232,6 @@ int cublasLtMatmul(blas_handle handle, blas_product how, const void *alpha, cons
     product made = {.how = *how, .layouts = {*a_layout, *b_layout, *c_layout, *d_layout}, .memory = {a, b, c, d}};
     made.alpha = read_element(how->scale_type, alpha);
     made.beta = read_element(how->scale_type, beta);
+    atomic_fetch_add(&products, 1);
     return host_kernel_launch(&handle->kernel, stream, &made) ? BLAS_SUCCESS : INTERNAL;
 }

@@ -2,18 +2,23 @@
  *
  * It knows matrices of which one dimension's elements lie side by side, those of columns as it sees them. A row-major matrix is to it the
  * transposed one, so it is asked for outᵀ = bᵀ × aᵀ, and each operand is given as it lies, transposed or not. One row of biases for all rows
- * is its epilogue; a bias of the result's shape is what the product is added to. Sigmoid and tanh follow as a program. F32 is computed
+ * is its epilogue; a bias of the result's shape is what the product is added to. An operand in a layout that it has no name for is copied into
+ * scratch memory first, where each element is used often. Sigmoid and tanh follow as a program. F32 is computed
  * without TF32. */
 #include "backends/cuda/operations/blas.h"
 
 #include <string.h>
 
 #include "backends/cuda/operations/blas_library.h"
+#include "backends/cuda/operations/blas_pack.h"
 #include "backends/cuda/operations/space.h"
 #include "base/memory.h"
 
 /* Bytes of scratch memory that an algorithm may use: the same in graphs and outside, so that the same one is chosen. */
 #define WORKSPACE ((size_t)4 << 20)
+
+/* Elements of the product's other sides from which on an operand that the library does not take is copied for it. */
+#define WORTH_COPYING 64
 
 /* All that a choice depends on; begins as zeros. */
 typedef struct blas_form {
@@ -126,6 +131,7 @@ typedef struct blas_call {
     blas_product product;
     blas_layout layouts[4];
     blas_preference preference;
+    void *workspace; /* of WORKSPACE bytes; NULL: to be taken when it is known how much is needed */
 } blas_call;
 
 static void end_call(const blas_library *blas, blas_call *call) {
@@ -196,7 +202,6 @@ static int make_preference(const blas_library *blas, const blas_form *form, blas
 }
 
 static int make_call(const blas_library *blas, const blas_form *form, const void *bias, blas_call *call) {
-    *call = (blas_call){.product = NULL};
     int result = make_product(blas, form, bias, &call->product);
     for (unsigned i = 0; i < (form->adds_matrix ? 4 : 3) && result == BLAS_SUCCESS; i++)
         result = make_layout(blas, form, i, &call->layouts[i]);
@@ -251,10 +256,11 @@ static tarn_status enqueue_product(const blas_library *blas, const cuda_task *ta
         alpha + (form->adds_matrix ? 0 : (form->type == TARN_ELEMENT_F64 ? sizeof *ones : sizeof *short_ones));
     const void *added = form->adds_matrix ? operands[BIAS].data : operands[OUT].data;
     blas_choice choice;
-    void *workspace = NULL;
+    void *workspace = call->workspace;
     if (!choose(blas, task->device, form, call, &choice)) return TARN_OK;
     tarn_status status = TARN_OK;
-    if (choice.workspace_size > 0) status = cuda_workspace_scratch(task->workspace, choice.workspace_size, &workspace);
+    if (choice.workspace_size == 0) workspace = NULL;
+    else if (workspace == NULL) status = cuda_workspace_scratch(task->workspace, choice.workspace_size, &workspace);
     if (status != TARN_OK) return status;
     int result = blas->cublasLtMatmul(task->device->operations->blas, call->product, alpha, operands[B].data,
                                       call->layouts[B], operands[A].data, call->layouts[A], beta, added,
@@ -265,19 +271,52 @@ static tarn_status enqueue_product(const blas_library *blas, const cuda_task *ta
     return TARN_OK;
 }
 
+static tarn_status enqueue_form(const blas_library *blas, const cuda_task *task, const blas_form *form, void *workspace,
+                                bool *out_is_done) {
+    blas_call call = {.workspace = workspace};
+    const void *bias = task->operation->attributes.matmul.has_bias ? task->operation->operands[BIAS].data : NULL;
+    tarn_status status = TARN_OK;
+    if (make_call(blas, form, bias, &call) == BLAS_SUCCESS) {
+        status = enqueue_product(blas, task, form, &call, out_is_done);
+    }
+    end_call(blas, &call);
+    return status;
+}
+
+/* Whether the copies cost little beside the product: each element that is copied is used often. */
+static bool is_worth_copying(const blas_pack *pack, const blas_form *form) {
+    if (form->inner < WORTH_COPYING) return false;
+    return (!pack->is_copied[A] || form->columns >= WORTH_COPYING) &&
+           (!pack->is_copied[B] || form->rows >= WORTH_COPYING);
+}
+
+/* The product on copies of one or both of its operands, where that makes it one that the library takes. */
+static tarn_status enqueue_copied(const blas_library *blas, const cuda_task *task, bool *out_is_done) {
+    for (unsigned which = 1; which <= 3; which++) {
+        blas_pack pack;
+        blas_form form;
+        cuda_task copied = *task;
+        void *scratch;
+        if (!blas_pack_plan(task->operation, which, &pack)) continue;
+        pack.operation.operands = pack.operands;
+        copied.operation = &pack.operation;
+        if (!find_form(&copied, &form) || !is_worth_copying(&pack, &form)) continue;
+        tarn_status status = cuda_workspace_scratch(task->workspace, pack.size + WORKSPACE, &scratch);
+        if (status == TARN_OK) status = blas_pack_enqueue(task, &pack, scratch);
+        if (status != TARN_OK) return status;
+        return enqueue_form(blas, &copied, &form, (char *)scratch + pack.size, out_is_done);
+    }
+    return TARN_OK;
+}
+
 tarn_status cuda_blas_matmul(const cuda_task *task, bool *out_is_done) {
     blas_form form;
     *out_is_done = false;
-    if (!find_form(task, &form)) return TARN_OK;
+    bool is_taken = find_form(task, &form);
     const blas_library *blas = blas_library_find();
     if (blas == NULL) return TARN_OK;
-    blas_call call;
-    const void *bias = task->operation->attributes.matmul.has_bias ? task->operation->operands[BIAS].data : NULL;
-    tarn_status status = TARN_OK;
-    if (make_call(blas, &form, bias, &call) == BLAS_SUCCESS) {
-        status = enqueue_product(blas, task, &form, &call, out_is_done);
-    }
-    end_call(blas, &call);
+    tarn_status status =
+        is_taken ? enqueue_form(blas, task, &form, NULL, out_is_done) : enqueue_copied(blas, task, out_is_done);
     const tarn_operation activation = task->operation->attributes.matmul.activation;
     bool is_left = activation == TARN_OPERATION_SIGMOID || activation == TARN_OPERATION_TANH;
     if (status == TARN_OK && *out_is_done && is_left) status = cuda_epilogue_enqueue(task, NULL, activation);
