@@ -157,7 +157,7 @@ slow=("${own[@]}" TARN_TEST_SLOWNESS=20)
 size=256
 if [ -n "$rehearses" ]; then
     size=1
-    with+=("FAKECUDA_KERNELS=$tests/cuda_kernels.so" TARN_NVRTC=off "TARN_CUBLASLT=$tests/libcublaslt.so" "TARN_CUDNN=$tests/libcudnn.so")
+    with+=("FAKECUDA_KERNELS=$tests/cuda_kernels.so" "TARN_NVRTC=$tests/libnvrtc.so" FAKECUDA_COMPILE=false TARN_CUDA_COMPILE=never "TARN_CUBLASLT=$tests/libcublaslt.so" "TARN_CUDNN=$tests/libcudnn.so")
     own=("${with[@]}" TARN_CUBLASLT=off TARN_CUDNN=off)
     slow=("${own[@]}" TARN_TEST_SLOWNESS=20)
     backend_tests=(test_cuda_backend) allocator_tests=(test_memory_arena) operation_tests=(test_tensor_operation_streams)
