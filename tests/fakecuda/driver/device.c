@@ -158,6 +158,9 @@ static const struct {
 
 static int attribute_of(CUdevice_attribute attribute, int ordinal) {
     if (attribute == CU_DEVICE_ATTRIBUTE_PCI_BUS_ID) return 0xf0 + ordinal;
+    bool is_of_pools = attribute == CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED ||
+                       attribute == CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES;
+    if (is_of_pools && !the_driver.settings.pools) return 0;
     for (size_t i = 0; i < sizeof attributes / sizeof attributes[0]; i++)
         if (attributes[i].attribute == attribute) return attributes[i].value;
     return 0;

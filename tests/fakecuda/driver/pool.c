@@ -179,6 +179,7 @@ static CUresult allocate_from(CUdeviceptr *pointer, size_t size, fake_pool *pool
     fake_stream *stream = stream_of(handle, &error);
     if (stream == NULL) return error;
     if (pointer == NULL || size == 0) return CUDA_ERROR_INVALID_VALUE;
+    if (!the_driver.settings.pools) return CUDA_ERROR_NOT_SUPPORTED;
     return pooled_allocate(pointer, size, pool != NULL ? pool : stream->in->on->current_pool, stream);
 }
 
@@ -208,6 +209,7 @@ CUresult cuMemFreeAsync(CUdeviceptr pointer, CUstream handle) {
 
 CUresult cuMemPoolCreate(CUmemoryPool *out, const CUmemPoolProps *properties) {
     ENTER(cuMemPoolCreate);
+    if (!the_driver.settings.pools) LEAVE(CUDA_ERROR_NOT_SUPPORTED);
     if (out == NULL || properties == NULL || properties->allocType != CU_MEM_ALLOCATION_TYPE_PINNED)
         LEAVE(CUDA_ERROR_INVALID_VALUE);
     if (properties->location.type != CU_MEM_LOCATION_TYPE_DEVICE) LEAVE(CUDA_ERROR_NOT_SUPPORTED);
