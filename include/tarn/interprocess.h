@@ -1,7 +1,8 @@
 /* Memory between processes: one process exports a buffer, another one imports it, and both use the same memory.
  *
- * Such buffers come from memory of the kind SHARED: from `direct:kind=shared`, or from a strategy in front of it that hands out
- * parts of it, such as `pool | direct:kind=shared`. All other memory stays as it is, and pays nothing. `cpu` has it, and every
+ * Such buffers come from memory of the kind SHARED: from any strategy that takes a kind and is told kind=shared, such as `direct:kind=shared` or
+ * `caching:kind=shared`, and from what stands in front of one. A descriptor stands for a whole segment, so such a strategy takes plain segments, and
+ * none that grow granule by granule. All other memory stays as it is, and pays nothing. `cpu` has it, and every
  * device whose backend offers `interprocess` in tarn/backend.h; others answer NOT_SUPPORTED.
  *
  * A tarn_exported_buffer is plain data and one file descriptor. It goes to the other process over a Unix socket, by

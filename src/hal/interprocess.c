@@ -19,9 +19,11 @@ tarn_status hal_memory_export(tarn_device *device, const void *address, size_t s
     tarn_status status = check_support(device);
     if (status != TARN_OK) return status;
     if (!hal_region_containing(device, address, size, &region) || region.kind != (int)TARN_MEMORY_SHARED) {
-        return base_fail(TARN_NOT_SUPPORTED,
-                         "%s: %zu bytes at %p are not in shared memory of this process, as direct:kind=shared has it",
-                         device->name, size, address);
+        return base_fail(
+            TARN_NOT_SUPPORTED,
+            "%s: %zu bytes at %p are not in memory that this process can share: the allocator must be told kind=shared, as in "
+            "direct:kind=shared or caching:kind=shared",
+            device->name, size, address);
     }
     void *segment = (void *)region.range.start; /* NOLINT(performance-no-int-to-ptr) */
     int descriptor = -1;
