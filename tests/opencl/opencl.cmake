@@ -85,6 +85,12 @@ if(TARGET tarn_opencl AND TARN_OCLGRIND AND NOT TARN_SANITIZE AND NOT TARN_COVER
     endforeach()
     set_property(TEST opencl.oclgrind_neural APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=60)
     set_property(TEST opencl.oclgrind_product APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=80)
+    # It would take the tiles in local memory by itself.
+    add_test(NAME opencl.oclgrind_registers
+        COMMAND ${PROJECT_SOURCE_DIR}/tests/opencl/oclgrind.sh $<TARGET_FILE:test_tensor_operation_product>)
+    tarn_test_properties(opencl.oclgrind_registers)
+    set_property(TEST opencl.oclgrind_registers APPEND PROPERTY ENVIRONMENT ${opencl_environment}
+        TARN_OPENCL=${TARN_OCLGRIND} TARN_TEST_DEVICE=opencl:0,product=registers TARN_TEST_SLOWNESS=300)
 endif()
 
 # Without a variable that says where it is: the tool has the library inside and lies beside the folder of backends.
