@@ -6,6 +6,7 @@
 
 const test_spec test_specs[] = {
     {"direct", SPEC_UNLIMITED},
+    {"direct:kind=shared", SPEC_UNLIMITED | SPEC_SHARED},
     {"cuda_async", SPEC_POOLED | SPEC_FREES_AT_ONCE | SPEC_UNLIMITED},
     {"cuda_async:threshold=0,follow_events=off,opportunistic=off,add_dependencies=off",
      SPEC_POOLED | SPEC_FREES_AT_ONCE | SPEC_UNLIMITED},
@@ -61,7 +62,7 @@ const test_spec test_specs[] = {
 const size_t test_spec_count = sizeof test_specs / sizeof test_specs[0];
 
 const test_device test_devices[] = {
-    {"cpu", DEVICE_GATES | DEVICE_STORES},
+    {"cpu", DEVICE_GATES | DEVICE_STORES | DEVICE_SHARES},
     {"sim:8GiB", DEVICE_COUNTS | DEVICE_POOLS},
     {"sim:8GiB,aliasing=on", DEVICE_COUNTS | DEVICE_POOLS},
     {"sim:8GiB,granule=0", DEVICE_COUNTS | DEVICE_POOLS},
@@ -69,8 +70,8 @@ const test_device test_devices[] = {
     {"fake:8GiB", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS | DEVICE_POOLS},
     {"fake:8GiB,aliasing", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS | DEVICE_POOLS},
     {"fake:8GiB,flat", DEVICE_GATES | DEVICE_IS_FAKE | DEVICE_COUNTS | DEVICE_POOLS},
-    {"cuda:0", DEVICE_GATES | DEVICE_ON_REQUEST | DEVICE_POOLS},
-    {"cuda:1", DEVICE_GATES | DEVICE_ON_REQUEST | DEVICE_POOLS},
+    {"cuda:0", DEVICE_GATES | DEVICE_ON_REQUEST | DEVICE_POOLS | DEVICE_SHARES},
+    {"cuda:1", DEVICE_GATES | DEVICE_ON_REQUEST | DEVICE_POOLS | DEVICE_SHARES},
     {"example", DEVICE_STORES | DEVICE_ON_REQUEST},
     {"opencl:0", DEVICE_GATES | DEVICE_ON_REQUEST},
     {"opencl:0,memory=buffer", DEVICE_GATES | DEVICE_ON_REQUEST},
@@ -91,6 +92,7 @@ static const test_exception exceptions[] = {
     {"a_clear_with_work_pending_keeps_what_other_streams_use", "track | guard:quarantine=64KiB | pool", NULL,
      "a guard waits for streams that use memory which was taken back, before it lays canaries into it"},
     {"cached_memory_is_given_back_rather_than_failing", "direct", NULL, "it has no cache"},
+    {"cached_memory_is_given_back_rather_than_failing", "direct:kind=shared", NULL, "it has no cache"},
     {"memory_of_another_stream_is_waited_for_rather_than_refused",
      "fallback:\"track | direct\" | fail:every=2 | caching", NULL,
      "its first allocator fails on schedule, with its cache full"},
@@ -122,6 +124,7 @@ unsigned test_abilities(const test_spec *spec, const test_device *device) {
 }
 
 bool test_is_possible(const test_spec *spec, const test_device *device) {
+    if ((spec->abilities & SPEC_SHARED) != 0 && (device->abilities & DEVICE_SHARES) == 0) return false;
     return (spec->abilities & SPEC_POOLED) == 0 || (device->abilities & DEVICE_POOLS) != 0;
 }
 

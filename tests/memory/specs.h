@@ -24,8 +24,10 @@ enum {
     DEVICE_ON_REQUEST = 1u << 13, /* only where TARN_TEST_DEVICE names it */
     /* A free never waits, and what is freed is used again in the order of streams; all with SPEC_CACHES have this without being told. */
     SPEC_FREES_AT_ONCE = 1u << 14,
-    SPEC_POOLED = 1u << 15, /* needs a device with stream-ordered pools */
-    DEVICE_POOLS = 1u << 16 /* has them */
+    SPEC_POOLED = 1u << 15,  /* needs a device with stream-ordered pools */
+    DEVICE_POOLS = 1u << 16, /* has them */
+    SPEC_SHARED = 1u << 17,  /* needs a device with memory that other processes can be given */
+    DEVICE_SHARES = 1u << 18 /* has it */
 };
 
 typedef struct test_spec {

@@ -27,6 +27,7 @@ static const ground grounds[] = {
     {"caching:reserve=32MiB", "fake:256MiB", 256 * MIB},
     {"limit:128MiB | caching", "fake:256MiB", 128 * MIB},
     {"direct", "fake:256MiB", 256 * MIB},
+    {"direct:kind=shared", "cpu", 0},
     {"cuda_async", "fake:256MiB", 256 * MIB},
     {"cuda_async:threshold=16MiB", "sim:256MiB,lag=1ms", 256 * MIB},
     {"limit:128MiB | arena | cuda_async", "fake:256MiB,flat", 128 * MIB},
