@@ -58,19 +58,24 @@ static void run_movement(void *context) {
     base_free(self);
 }
 
-/* Has the stream wait for what the default stream of the source's device has been given. */
-static tarn_status wait_for_source(const tarn_tensor *source, tarn_stream *stream) {
+/* Has later work of one stream wait for what another one has been given. */
+static tarn_status follow(tarn_stream *later, tarn_stream *earlier) {
+    static const tarn_event_options untimed = {.struct_size = sizeof untimed, .is_untimed = 1};
     tarn_event *event = NULL;
-    tarn_status status = tarn_stream_record(tarn_device_default_stream(source->storage->device), &event);
+    tarn_status status = tarn_event_create_with(tarn_stream_device(earlier), &untimed, &event);
     if (status != TARN_OK) return status;
-    status = tarn_stream_wait(stream, event);
+    status = tarn_stream_record(earlier, &event);
+    if (status == TARN_OK) status = tarn_stream_wait(later, event);
     tarn_status released = tarn_event_release(event);
     return status == TARN_OK ? released : status;
 }
 
+/* The stream that keeps the source's memory. */
+static tarn_stream *stream_of(const tarn_tensor *source) { return tarn_device_default_stream(source->storage->device); }
+
 static tarn_status enqueue_movement(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream) {
     tarn_status status = tensor_use(destination, stream);
-    if (status == TARN_OK) status = wait_for_source(source, stream);
+    if (status == TARN_OK) status = follow(stream, stream_of(source));
     if (status != TARN_OK) return status;
     movement *self = base_allocate(1, sizeof *self);
     if (self == NULL) {
@@ -89,17 +94,6 @@ static tarn_status enqueue_movement(tarn_tensor *destination, tarn_tensor *sourc
 }
 
 /* As a box, most often of one row. */
-
-/* Has the default stream of the source's device, which keeps the source's memory, wait for the copy. */
-static tarn_status hold_source(tarn_tensor *source, tarn_stream *stream) {
-    tarn_stream *reading = tarn_device_default_stream(source->storage->device);
-    tarn_event *event = NULL;
-    tarn_status status = tarn_stream_record(stream, &event);
-    if (status != TARN_OK) return status;
-    status = tarn_stream_wait(reading, event);
-    tarn_status released = tarn_event_release(event);
-    return status == TARN_OK ? released : status;
-}
 
 static bool can_copy(const tarn_tensor *tensor) {
     return hal_operation_is_supported(tensor->storage->device, TARN_OPERATION_COPY, tensor->type);
@@ -121,15 +115,16 @@ static bool find_box(const tarn_tensor *destination, const tarn_tensor *source, 
 }
 
 static tarn_status move_box(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream, const box_rows *rows) {
-    tarn_stream *reading = tarn_device_default_stream(source->storage->device);
+    tarn_stream *reading = stream_of(source);
     tarn_status status = tensor_use(destination, stream);
     if (status == TARN_OK) status = tensor_use(source, reading);
-    if (status == TARN_OK) status = wait_for_source(source, stream);
+    if (status == TARN_OK) status = follow(stream, reading);
     if (status == TARN_OK) {
         status = tarn_copy_box(stream, destination->storage->device, rows->operands[0].data, source->storage->device,
                                rows->operands[1].data, &rows->box);
     }
-    return status == TARN_OK ? hold_source(source, stream) : status;
+    /* What frees the source later comes after the copy. */
+    return status == TARN_OK ? follow(reading, stream) : status;
 }
 
 static tarn_status move_whole(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream) {
