@@ -24,6 +24,7 @@ static struct {
     void (*plan_failure)(const char *name, int call, int status);
     int (*has_failed)(void);
     int (*alive)(void);
+    int (*launches)(void);
 } cudnn;
 
 static void find(void *library, const char *name, void *out_function) {
@@ -46,6 +47,7 @@ static int open_library(void **state) {
     find(library, "fakecudnn_fail", &cudnn.plan_failure);
     find(library, "fakecudnn_has_failed", &cudnn.has_failed);
     find(library, "fakecudnn_alive", &cudnn.alive);
+    find(library, "fakecudnn_launches", &cudnn.launches);
     return 0;
 }
 
@@ -169,7 +171,9 @@ static void each_way_of_fusing_gives_the_same_result(void **state) {
             /* What was refused once is not asked for again. */
             if (refused == 1) cudnn.plan_failure("cudnnConvolutionBiasActivationForward", -1, NOT_SUPPORTED);
             if (refused == 2) cudnn.plan_failure("cudnnConvolutionForward", -1, NOT_SUPPORTED);
+            const int before = cudnn.launches();
             EXPECT_OK(convolve(&own, NULL));
+            assert_int_equal(cudnn.launches() - before, refused < 2);
             expect_result(&own);
         }
         assert_true(cudnn.alive() > 0);

@@ -58,7 +58,7 @@ typedef struct convolution {
 /* What tests ask for. */
 static const char *failing;
 static dnn_status failure;
-static atomic_int calls_left, has_failed, alive;
+static atomic_int calls_left, has_failed, alive, launches;
 
 void fakecudnn_fail(const char *name, int call, int status) {
     failing = name;
@@ -69,6 +69,7 @@ void fakecudnn_fail(const char *name, int call, int status) {
 
 int fakecudnn_has_failed(void) { return atomic_load(&has_failed); }
 int fakecudnn_alive(void) { return atomic_load(&alive); }
+int fakecudnn_launches(void) { return atomic_load(&launches); }
 
 const char *cudnnGetErrorString(dnn_status status) {
     switch (status) {
@@ -335,6 +336,7 @@ static dnn_status launch(dnn_handle handle, convolution *made, int algorithm, co
     if ((workspace_size > 0) != (workspace != NULL) || (uintptr_t)workspace % 256 != 0) return BAD_PARAM;
     made->alpha = host_read(scale, alpha);
     made->beta = host_read(scale, beta);
+    atomic_fetch_add(&launches, 1);
     return host_kernel_launch(&handle->kernel, handle->stream, made) ? DNN_SUCCESS : EXECUTION_FAILED;
 }
 

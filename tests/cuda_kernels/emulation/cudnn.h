@@ -14,5 +14,7 @@ EXPORT void fakecudnn_fail(const char *name, int call, int status);
 EXPORT int fakecudnn_has_failed(void);
 /* Handles and descriptions that were made and not ended. */
 EXPORT int fakecudnn_alive(void);
+/* Convolutions that were enqueued. */
+EXPORT int fakecudnn_launches(void);
 
 #endif
