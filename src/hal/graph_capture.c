@@ -10,36 +10,12 @@
 #include "base/status.h"
 #include "hal/box.h"
 #include "hal/call.h"
-#include "hal/graph.h"
-
-/* All protected by the device's lock. */
-struct hal_capture {
-    tarn_device *device;
-    uint64_t number;
-    tarn_capture_mode mode;
-    pthread_t thread; /* that began it */
-    /* The first is the one on which it began, and is not kept alive; of the others there is one reference each. */
-    tarn_stream *streams[HAL_CAPTURE_STREAMS];
-    hal_clock clocks[HAL_CAPTURE_STREAMS];
-    unsigned stream_count;
-    hal_nodes *nodes;
-    hal_graph_clients *clients;
-    hal_capture *next; /* of the device */
-};
+#include "hal/capture.h"
 
 /* Counted up by each capture. Relaxed: only the value matters. */
 static atomic_uint_fast64_t last_number;
 
-static tarn_status refuse(const tarn_device *device, const tarn_stream *stream, const char *sentence) {
-    return base_fail(TARN_INVALID_STATE, "%s: stream %u %s", device->name, stream->number, sentence);
-}
-
 /* All static functions below, down to the public ones, must be called with the device's lock held. */
-
-static hal_clock *clock_of(const tarn_stream *stream) { return &stream->capture->clocks[stream->capture_place]; }
-
-/* One more piece of work of the stream. */
-static uint32_t advance(const tarn_stream *stream) { return ++clock_of(stream)->at[stream->capture_place]; }
 
 static void merge(hal_clock *into, const hal_clock *from) {
     for (unsigned i = 0; i < HAL_CAPTURE_STREAMS; i++) {
@@ -87,14 +63,15 @@ static const tarn_stream *find_unjoined(const hal_capture *capture) {
 static tarn_status check_end(const tarn_stream *stream) {
     const hal_capture *capture = stream->capture;
     const tarn_device *device = stream->device;
-    if (capture == NULL) return refuse(device, stream, "is not being captured");
+    if (capture == NULL) return hal_capture_refuse(device, stream, "is not being captured");
     if (capture->streams[0] != stream) {
         return base_fail(TARN_INVALID_STATE,
                          "%s: the capture that stream %u takes part in ends on stream %u, on which it began",
                          device->name, stream->number, capture->streams[0]->number);
     }
     if (capture->mode != TARN_CAPTURE_RELAXED && !pthread_equal(capture->thread, pthread_self())) {
-        return refuse(device, stream, "is captured in a strict mode, and its capture ends on the thread that began it");
+        return hal_capture_refuse(device, stream,
+                                  "is captured in a strict mode, and its capture ends on the thread that began it");
     }
     const tarn_stream *unjoined = find_unjoined(capture);
     if (unjoined != NULL) {
@@ -106,10 +83,10 @@ static tarn_status check_end(const tarn_stream *stream) {
 }
 
 static bool add_node(const tarn_stream *stream, const tarn_graph_node_info *work) {
-    hal_node node = {.work = *work, .stream = stream->capture_place, .before = *clock_of(stream)};
+    hal_node node = {.work = *work, .stream = stream->capture_place, .before = *hal_capture_clock_of(stream)};
     node.clock = node.before.at[node.stream] + 1;
     if (!hal_nodes_add(stream->capture->nodes, &node)) return false;
-    advance(stream);
+    hal_capture_advance(stream);
     return true;
 }
 
@@ -144,18 +121,19 @@ static bool wait_captured(tarn_stream *stream, const hal_captured_event *event, 
     hal_capture *capture = event != NULL ? find_capture(device, event->capture) : NULL;
     if (event == NULL) {
         if (stream->capture == NULL) return false;
-        *out_status =
-            refuse(device, stream, "is being captured and cannot wait for an event recorded outside the capture");
+        *out_status = hal_capture_refuse(device, stream,
+                                         "is being captured and cannot wait for an event recorded outside the capture");
     } else if (capture == NULL) {
-        *out_status =
-            refuse(device, stream, "cannot wait for an event of a capture that has ended, or of another device's");
+        *out_status = hal_capture_refuse(
+            device, stream, "cannot wait for an event of a capture that has ended, or of another device's");
     } else if (stream->capture == capture) {
-        merge(clock_of(stream), &event->clock);
+        merge(hal_capture_clock_of(stream), &event->clock);
         *out_status = TARN_OK;
     } else if (stream->capture != NULL) {
-        *out_status = refuse(device, stream, "is being captured and cannot wait for an event of another capture");
+        *out_status =
+            hal_capture_refuse(device, stream, "is being captured and cannot wait for an event of another capture");
     } else if (stream->number == 0) {
-        *out_status = refuse(device, stream, "is the default stream, which cannot take part in a capture");
+        *out_status = hal_capture_refuse(device, stream, "is the default stream, which cannot take part in a capture");
     } else if (capture->stream_count == HAL_CAPTURE_STREAMS) {
         *out_status =
             base_fail(TARN_LIMIT_EXCEEDED, "%s: a capture has %d streams at most", device->name, HAL_CAPTURE_STREAMS);
@@ -211,7 +189,8 @@ tarn_status tarn_stream_begin_capture(tarn_stream *stream, tarn_capture_mode mod
     }
     tarn_status status = hal_device_check(device);
     if (status != TARN_OK) return status;
-    if (stream->number == 0) return refuse(device, stream, "is the default stream, which cannot be captured");
+    if (stream->number == 0)
+        return hal_capture_refuse(device, stream, "is the default stream, which cannot be captured");
     hal_graphs_reap(device);
     hal_capture *capture;
     status = create(device, mode, &capture);
@@ -231,7 +210,7 @@ tarn_status tarn_stream_begin_capture(tarn_stream *stream, tarn_capture_mode mod
     hal_nodes_release(capture->nodes);
     hal_graph_clients_release(capture->clients);
     base_free(capture);
-    return refuse(device, stream, "is being captured already");
+    return hal_capture_refuse(device, stream, "is being captured already");
 }
 
 tarn_status tarn_stream_end_capture(tarn_stream *stream, tarn_graph **out_graph) {
@@ -267,7 +246,7 @@ tarn_status tarn_stream_abort_capture(tarn_stream *stream) {
     tarn_status status = hal_device_check_bar(stream->device);
     if (status != TARN_OK) return status;
     if (abort_capture(stream)) return TARN_OK;
-    return refuse(stream->device, stream, "is not being captured");
+    return hal_capture_refuse(stream->device, stream, "is not being captured");
 }
 
 int tarn_stream_is_capturing(const tarn_stream *stream) { return stream != NULL && hal_stream_is_capturing(stream); }
@@ -317,7 +296,7 @@ bool hal_capture_record(tarn_stream *stream, tarn_event *event, tarn_status *out
     pthread_mutex_lock(&device->lock);
     if (stream->capture != NULL) {
         captured.capture = stream->capture->number;
-        captured.clock = *clock_of(stream);
+        captured.clock = *hal_capture_clock_of(stream);
     }
     pthread_mutex_unlock(&device->lock);
     if (captured.capture == 0) return false;
@@ -367,79 +346,4 @@ tarn_status hal_capture_check_host_wait(tarn_device *device) {
     return base_fail(TARN_INVALID_STATE,
                      "%s: stream %u is being captured in a strict mode, so no event can be asked for or waited for",
                      device->name, number);
-}
-
-/* For those who lend memory. */
-
-/* Enters the client, and retains the list that it is in now. Must be called with the device's lock held. */
-static tarn_status attach(hal_capture *capture, const hal_graph_client *client, void *context,
-                          hal_graph_clients **out_clients, hal_nodes **out_earlier) {
-    const char *name = capture->device->name;
-    hal_nodes *earlier = hal_nodes_copy(capture->nodes);
-    if (earlier == NULL) {
-        return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for the memory of a capture", name);
-    }
-    if (!hal_graph_clients_add(capture->clients, client, context)) {
-        hal_nodes_release(earlier);
-        return base_fail(TARN_LIMIT_EXCEEDED, "%s: a capture takes memory from %d pools at most", name,
-                         HAL_GRAPH_CLIENTS);
-    }
-    *out_clients = hal_graph_clients_retain(capture->clients);
-    *out_earlier = earlier;
-    return TARN_OK;
-}
-
-tarn_status hal_capture_attach(tarn_stream *stream, const hal_graph_client *client, void *context) {
-    tarn_device *device = stream->device;
-    hal_graph_clients *clients = NULL;
-    hal_nodes *earlier = NULL;
-    pthread_mutex_lock(&device->lock);
-    tarn_status status = stream->capture != NULL ? attach(stream->capture, client, context, &clients, &earlier)
-                                                 : refuse(device, stream, "is not being captured");
-    pthread_mutex_unlock(&device->lock);
-    if (status != TARN_OK) return status;
-    for (size_t i = 0; i < earlier->count; i++) hal_graph_clients_use(clients, &earlier->items[i].work, true);
-    hal_nodes_release(earlier);
-    hal_graph_clients_release(clients);
-    return TARN_OK;
-}
-
-uint64_t hal_capture_number(const tarn_stream *stream) {
-    if (!hal_stream_is_capturing(stream)) return 0;
-    pthread_mutex_lock(&stream->device->lock);
-    uint64_t number = stream->capture != NULL ? stream->capture->number : 0;
-    pthread_mutex_unlock(&stream->device->lock);
-    return number;
-}
-
-unsigned hal_capture_clock(const tarn_stream *stream, uint64_t capture, hal_clock *out_clock, uint32_t *out_place) {
-    pthread_mutex_lock(&stream->device->lock);
-    bool is_in = stream->capture != NULL && stream->capture->number == capture;
-    unsigned streams = is_in ? stream->capture->stream_count : 0;
-    if (is_in) {
-        *out_clock = *clock_of(stream);
-        *out_place = stream->capture_place;
-    }
-    pthread_mutex_unlock(&stream->device->lock);
-    return streams;
-}
-
-bool hal_capture_mark(tarn_stream *stream, hal_capture_point *out_point) {
-    if (!hal_stream_is_capturing(stream)) return false;
-    pthread_mutex_lock(&stream->device->lock);
-    bool is_captured = stream->capture != NULL;
-    if (is_captured) {
-        *out_point = (hal_capture_point){
-            .capture = stream->capture->number, .stream = stream->capture_place, .clock = advance(stream)};
-    }
-    pthread_mutex_unlock(&stream->device->lock);
-    return is_captured;
-}
-
-bool hal_capture_has_passed(const tarn_stream *stream, const hal_capture_point *point) {
-    pthread_mutex_lock(&stream->device->lock);
-    bool has_passed = stream->capture != NULL && stream->capture->number == point->capture &&
-                      clock_of(stream)->at[point->stream] >= point->clock;
-    pthread_mutex_unlock(&stream->device->lock);
-    return has_passed;
 }
