@@ -1,5 +1,6 @@
-/* Slices by number: each thread copies elements of the result, whose types do not matter, only their size. The first number that is
+/* Slices by number: each thread copies elements of the result, whose types do not matter, only their size; several that lie side by side are one. The first number that is
  * out of range is left for the host, and its slice is 0. */
+#include "pack.cuh"
 #include "space.cuh"
 
 DEVICE void note_failure(const cuda_gather &gather, int64 number) {
@@ -17,7 +18,7 @@ template <class Element> DEVICE void gather_slices(const cuda_gather &gather) {
         int64 at = offset_of(i, gather.dims, gather.index_strides, 0, gather.rank);
         int64 number = gather.wide_indices ? ((const int64 *)gather.indices)[at] : ((const int *)gather.indices)[at];
         int64 slice = number < 0 ? number + gather.slices : number;
-        Element element = 0;
+        Element element = {};
         if (slice >= 0 && slice < gather.slices)
             element = in[offset_of(i, gather.dims, gather.in_strides, 0, gather.rank) + slice * gather.slice_stride];
         else note_failure(gather, number);
@@ -29,6 +30,7 @@ KERNEL(tarn_gather_1)(PARAMETER(cuda_gather) gather) { gather_slices<uint8>(gath
 KERNEL(tarn_gather_2)(PARAMETER(cuda_gather) gather) { gather_slices<uint16>(gather); }
 KERNEL(tarn_gather_4)(PARAMETER(cuda_gather) gather) { gather_slices<uint32>(gather); }
 KERNEL(tarn_gather_8)(PARAMETER(cuda_gather) gather) { gather_slices<uint64>(gather); }
+KERNEL(tarn_gather_16)(PARAMETER(cuda_gather) gather) { gather_slices<access<16>::words>(gather); }
 
 /* Moves a failure on, from that of a graph to that of the stream where the graph was launched. */
 KERNEL(tarn_move_failure)(cuda_failure *from, cuda_failure *to) {
