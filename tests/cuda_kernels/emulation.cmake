@@ -94,7 +94,7 @@ if(emulated_suites)
     set_tests_properties(cuda_kernels.library PROPERTIES ENVIRONMENT "${library_environment}")
 endif()
 
-# NVRTC itself compiles all sources once, beside the fake driver, which it looks into by itself; in builds without sanitizers, which would look
+# NVRTC itself compiles programs and the short modules once, beside the fake driver, which it looks into by itself; in builds without sanitizers, which would look
 # for faults in it.
 if(NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
     cmake_path(GET TARN_NVCC PARENT_PATH toolkit)

@@ -1,4 +1,4 @@
-/* The sources of all programs, and those of the kernels that are there before, are compiled without complaint by NVRTC, where
+/* The sources of all programs, and of the short modules of kernels, are compiled without complaint by NVRTC, where
  * TARN_TEST_NVRTC says that it is meant to be. Nothing is run: no driver and no GPU is needed. */
 #include "forms.h"
 
