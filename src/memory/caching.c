@@ -119,8 +119,9 @@ static tarn_status find_plain(caching_heap *heap, size_t size, caching_spot *out
 /* A spot for `size` bytes that is FREE when this returns OK. */
 static tarn_status find_spot(caching_heap *heap, size_t size, caching_spot *out_spot) {
     caching *owner = heap->owner;
-    if (owner->pending != NULL) caching_pending_poll(owner);
+    (void)caching_pending_poll(owner, false);
     if (caching_search_free(heap, size, out_spot)) return TARN_OK;
+    if (caching_pending_poll(owner, true) && caching_search_free(heap, size, out_spot)) return TARN_OK;
     /* Nothing new is asked for while what the thread's own cache holds would do. */
     if (caching_cache_flush_own(owner) != 0 && caching_search_free(heap, size, out_spot)) return TARN_OK;
     return owner->is_virtual ? find_virtual(heap, size, out_spot) : find_plain(heap, size, out_spot);
@@ -258,7 +259,6 @@ static tarn_status caching_free(tarn_allocator *allocator, memory_block *block, 
     caching_count_free(owner, block->live.requested, block->capacity);
     if (is_elsewhere || is_used) {
         caching_pending_add(owner, block, stream);
-        caching_pending_poll(owner);
     } else {
         caching_give_home(owner, block);
     }
@@ -327,6 +327,8 @@ static tarn_status caching_each_block(tarn_allocator *allocator, int (*visit)(vo
                                       void *context) {
     caching *owner = caching_of(allocator);
     pthread_mutex_lock(&owner->lock);
+    /* Frees do not ask whether the streams are done; whoever looks at the blocks wants to know. */
+    (void)caching_pending_poll(owner, true);
     caching_caches_hold(owner);
     bool stop = false;
     caching_segments_begin(owner);

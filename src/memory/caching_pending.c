@@ -1,14 +1,21 @@
-/* Blocks that wait for other streams, and waiting itself; see caching_pending.h. */
+/* Blocks that wait for other streams, and waiting itself; see caching_pending.h.
+ *
+ * A block notes how far the heap of each of those streams has come, and is idle when that heap is: so one event answers for all blocks
+ * that a stream has to finish with, and is asked once for all of them, by the requests that follow. While one is under way, what is freed
+ * waits for the next, which is recorded by the request that finds the first one complete, or finds no memory: each costs a call of the
+ * driver. */
 #include "memory/caching_pending.h"
 
 #include "base/memory.h"
 #include "base/status.h"
 #include "memory/caching_heap.h"
 #include "memory/caching_physical.h"
+#include "memory/caching_segment.h"
 
 typedef struct point {
-    tarn_stream *stream; /* one reference */
-    hal_event *event;    /* NULL when none could be recorded: then only waiting for the stream will do */
+    tarn_stream *stream; /* one reference, so that the heap stays that stream's */
+    caching_heap *heap;
+    uint64_t freed_at; /* of the heap's sequence, once the block is freed */
 } point;
 
 /* The other streams of a block, kept from the first use by one of them on, so that the free needs no host memory. */
@@ -26,13 +33,16 @@ static bool is_known(const caching_pending *pending, const tarn_stream *stream) 
     return false;
 }
 
-static void add_point(caching_pending *pending, tarn_stream *stream) {
-    pending->points[pending->count++] = (point){.stream = tarn_stream_retain(stream)};
+static void add_point(caching_pending *pending, tarn_stream *stream, caching_heap *heap) {
+    pending->points[pending->count++] = (point){.stream = tarn_stream_retain(stream), .heap = heap};
 }
 
 tarn_status caching_use(caching *owner, memory_block *block, tarn_stream *stream) {
-    (void)owner;
+    caching_heap *heap;
     if (hal_stream_number(stream) == block->stream) return TARN_OK;
+    /* First, since it may open the lock. */
+    tarn_status status = caching_heap_get(owner, stream, &heap);
+    if (status != TARN_OK) return status;
     caching_pending *known = block->uses;
     if (known != NULL && is_known(known, stream)) return TARN_OK;
     size_t count = known == NULL ? 0 : known->count;
@@ -46,7 +56,7 @@ tarn_status caching_use(caching *owner, memory_block *block, tarn_stream *stream
         block->uses = known = grown;
         block->live.is_plain = false;
     }
-    add_point(known, stream);
+    add_point(known, stream, heap);
     return TARN_OK;
 }
 
@@ -56,9 +66,7 @@ static bool has_ended(tarn_status status) {
 }
 
 static void finish(caching *owner, caching_pending *pending) {
-    for (size_t i = 0; i < pending->count; i++) {
-        if (pending->points[i].event != NULL) caching_event_put(owner, pending->points[i].event);
-    }
+    for (size_t i = 0; i < pending->count; i++) pending->points[i].heap->pending_points--;
     caching_give_home(owner, pending->block);
 }
 
@@ -68,52 +76,52 @@ static void forget(caching_pending *pending) {
     base_free(pending);
 }
 
-static void record(caching *owner, point *at) {
-    hal_event *event;
-    if (caching_event_get(owner, &event) != TARN_OK) return;
-    if (hal_event_record(event, at->stream) == TARN_OK) {
-        at->event = event;
-    } else {
-        caching_event_put(owner, event);
-    }
-}
-
-/* Without host memory to remember one stream by: waits for it, or for the whole device, with the lock released. What may still be
- * used after that is never used again. */
-static void wait_for_last(caching *owner, memory_block *block, tarn_stream *last) {
+/* Waits for a stream that cannot be remembered, or for the whole device, with the lock released. */
+static bool wait_for_last(caching *owner, tarn_stream *last) {
     pthread_mutex_unlock(&owner->lock);
     bool is_done = has_ended(tarn_stream_synchronize(last)) || has_ended(tarn_device_synchronize(owner->base.device));
     pthread_mutex_lock(&owner->lock);
-    if (is_done) {
-        caching_give_home(owner, block);
-    } else {
-        block->flags |= CACHING_IS_PENDING;
-    }
+    return is_done;
+}
+
+/* Remembers `last` as one more stream; false: there is no host memory for that. */
+static bool add_last(caching *owner, tarn_stream *last, caching_pending **inout_pending) {
+    caching_heap *heap;
+    if (*inout_pending != NULL && is_known(*inout_pending, last)) return true;
+    if (caching_heap_get(owner, last, &heap) != TARN_OK) return false;
+    if (*inout_pending == NULL) *inout_pending = base_allocate(1, sizeof **inout_pending + sizeof(point));
+    if (*inout_pending == NULL) return false;
+    add_point(*inout_pending, last, heap);
+    return true;
 }
 
 void caching_pending_add(caching *owner, memory_block *block, tarn_stream *last) {
     caching_pending *pending = block->uses;
-    bool has_last = last != NULL && hal_stream_number(last) != block->stream;
+    bool is_elsewhere = last != NULL && hal_stream_number(last) != block->stream;
     block->uses = NULL;
-    if (pending == NULL) pending = base_allocate(1, sizeof *pending + sizeof(point));
-    if (pending == NULL) {
-        wait_for_last(owner, block, last);
+    bool is_done = !is_elsewhere || add_last(owner, last, &pending) || wait_for_last(owner, last);
+    if (pending == NULL && is_done) {
+        caching_give_home(owner, block);
         return;
     }
-    pending->block = block;
-    if (has_last && !is_known(pending, last)) add_point(pending, last);
-    for (size_t i = 0; i < pending->count; i++) record(owner, &pending->points[i]);
     block->flags |= CACHING_IS_PENDING;
+    if (pending == NULL) return; /* what may still be used is never used again */
+    pending->block = block;
+    for (size_t i = 0; i < pending->count; i++) {
+        point *at = &pending->points[i];
+        at->freed_at = is_done ? at->heap->sequence : UINT64_MAX;
+        at->heap->pending_points++;
+        if (!is_done) continue;
+        at->heap->pending_at = at->freed_at;
+        if (at->heap->mark_count == 0) caching_heap_set_mark(at->heap);
+    }
     pending->next = owner->pending;
     owner->pending = pending;
 }
 
 static bool is_complete(const caching_pending *pending) {
-    for (size_t i = 0; i < pending->count; i++) {
-        bool complete = false;
-        if (pending->points[i].event == NULL) return false;
-        if (hal_event_query(pending->points[i].event, &complete) != TARN_OK || !complete) return false;
-    }
+    for (size_t i = 0; i < pending->count; i++)
+        if (pending->points[i].freed_at > pending->points[i].heap->idle) return false;
     return true;
 }
 
@@ -129,7 +137,8 @@ static void forget_all(caching *owner, caching_pending *finished) {
     pthread_mutex_lock(&owner->lock);
 }
 
-void caching_pending_poll(caching *owner) {
+/* Gives blocks home whose heaps are known to be idle. */
+static bool finish_complete(caching *owner) {
     caching_pending *finished = NULL;
     for (caching_pending **link = &owner->pending; *link != NULL;) {
         caching_pending *pending = *link;
@@ -142,44 +151,26 @@ void caching_pending_poll(caching *owner) {
         pending->next = finished;
         finished = pending;
     }
+    bool has_finished = finished != NULL;
     forget_all(owner, finished);
+    return has_finished;
 }
 
-/* OK when all the streams are known to be done with the block. Without the lock. */
-static tarn_status wait_for(const caching_pending *pending) {
-    for (size_t i = 0; i < pending->count; i++) {
-        const point *at = &pending->points[i];
-        if (at->event != NULL && has_ended(hal_event_synchronize(at->event))) continue;
-        tarn_status status = tarn_stream_synchronize(at->stream);
-        if (!has_ended(status)) return status;
-    }
-    return TARN_OK;
+bool caching_pending_poll(caching *owner, bool is_wanted) {
+    if (owner->pending == NULL) return false;
+    for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next)
+        if (heap->pending_points != 0) caching_heap_ask(heap, is_wanted);
+    return finish_complete(owner);
 }
 
 tarn_status caching_pending_wait(caching *owner) {
-    caching_pending *taken = owner->pending;
     tarn_status status = TARN_OK;
-    if (taken == NULL) return TARN_OK;
-    owner->pending = NULL;
-    pthread_mutex_unlock(&owner->lock);
-    caching_pending *finished = NULL, *failed = NULL;
-    for (caching_pending *pending = taken, *next; pending != NULL; pending = next) {
-        next = pending->next;
-        tarn_status result = wait_for(pending);
-        caching_pending **list = result == TARN_OK ? &finished : &failed;
-        if (result != TARN_OK) status = result;
-        pending->next = *list;
-        *list = pending;
+    if (owner->pending == NULL) return TARN_OK;
+    for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
+        tarn_status result = heap->pending_points != 0 ? caching_heap_wait(heap) : TARN_OK;
+        if (status == TARN_OK) status = result;
     }
-    pthread_mutex_lock(&owner->lock);
-    for (caching_pending *pending = finished; pending != NULL; pending = pending->next) finish(owner, pending);
-    while (failed != NULL) {
-        caching_pending *next = failed->next;
-        failed->next = owner->pending;
-        owner->pending = failed;
-        failed = next;
-    }
-    forget_all(owner, finished);
+    (void)finish_complete(owner);
     return status;
 }
 
@@ -212,9 +203,7 @@ void caching_pending_abandon(caching *owner) {
     while (owner->pending != NULL) {
         caching_pending *pending = owner->pending;
         owner->pending = pending->next;
-        for (size_t i = 0; i < pending->count; i++) {
-            if (pending->points[i].event != NULL) caching_event_put(owner, pending->points[i].event);
-        }
+        for (size_t i = 0; i < pending->count; i++) pending->points[i].heap->pending_points--;
         pthread_mutex_unlock(&owner->lock);
         forget(pending);
         pthread_mutex_lock(&owner->lock);

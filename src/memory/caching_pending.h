@@ -1,4 +1,4 @@
-/* Blocks that were freed while other streams still use them: they wait for an event on each of those streams. */
+/* Blocks that were freed while other streams still use them. */
 #ifndef MEMORY_CACHING_PENDING_H
 #define MEMORY_CACHING_PENDING_H
 
@@ -14,8 +14,9 @@ tarn_status caching_use(caching *owner, memory_block *block, tarn_stream *stream
  * host memory to remember `last` by, waits for it with the lock released. The lock is held. */
 void caching_pending_add(caching *owner, memory_block *block, tarn_stream *last);
 
-/* Gives blocks whose events are complete to their heaps. A block whose event cannot be asked stays. The lock is held. */
-void caching_pending_poll(caching *owner);
+/* Gives blocks that the other streams are done with to their heaps, and returns whether there were any. When they are `is_wanted`, an
+ * event is recorded for those that none under way answers for. What cannot be asked stays. The lock is held, and open for a moment. */
+bool caching_pending_poll(caching *owner, bool is_wanted);
 /* Waits for all of them, with the lock released meanwhile. Those that cannot be waited for stay; returns why. */
 tarn_status caching_pending_wait(caching *owner);
 

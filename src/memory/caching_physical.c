@@ -60,6 +60,13 @@ static void poll_marks(caching_heap *heap) {
     }
 }
 
+void caching_heap_ask(caching_heap *heap, bool is_wanted) {
+    poll_marks(heap);
+    if (heap->pending_at != heap->sequence || (heap->mark_count != 0 && !is_wanted)) return;
+    caching_heap_set_mark(heap);
+    if (heap->mark_count == 1) poll_marks(heap);
+}
+
 void caching_heap_settle(caching_heap *heap, uint64_t sequence) {
     if (sequence > heap->idle) heap->idle = sequence;
     while (heap->mark_count != 0 && heap->marks[heap->first_mark].sequence <= heap->idle) {

@@ -10,10 +10,13 @@
 bool caching_heap_is_idle(caching_heap *heap, uint64_t freed_at);
 /* Sees to it that everything freed so far is covered by a mark. A driver that cannot record leaves it uncovered. */
 void caching_heap_set_mark(caching_heap *heap);
+/* Asks the heap's marks for what other heaps' blocks wait for. Sets a new one when none covers the latest of those, and none is under way
+ * or they are `is_wanted`. */
+void caching_heap_ask(caching_heap *heap, bool is_wanted);
 /* Drops all marks: everything freed up to `sequence` is idle. */
 void caching_heap_settle(caching_heap *heap, uint64_t sequence);
 
-/* Events for marks and pending blocks, pooled. */
+/* Events, pooled. */
 tarn_status caching_event_get(caching *owner, hal_event **out_event);
 void caching_event_put(caching *owner, hal_event *event);
 

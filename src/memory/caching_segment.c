@@ -36,9 +36,8 @@ static caching_heap *find_heap(caching *owner, uint32_t number, caching_heap **o
 tarn_status caching_heap_get(caching *owner, tarn_stream *stream, caching_heap **out_heap) {
     uint32_t number = hal_stream_number(stream);
     caching_heap *ended = NULL, *known = find_heap(owner, number, &ended);
-    if (known == NULL && owner->pending != NULL) {
-        /* Blocks that wait for a stream keep it from ending. */
-        caching_pending_poll(owner);
+    /* Blocks that wait for a stream keep it from ending. */
+    if (known == NULL && caching_pending_poll(owner, true)) {
         ended = NULL;
         known = find_heap(owner, number, &ended);
     }

@@ -120,6 +120,8 @@ struct caching_heap {
     uint64_t idle;         /* what was freed up to this sequence is idle */
     caching_mark marks[CACHING_MARKS];
     unsigned first_mark, mark_count;
+    size_t pending_points;      /* blocks of any heap that wait for this one's stream */
+    uint64_t pending_at;        /* the sequence at which the latest of them was freed */
     caching_memories *memories; /* NULL until there is something to remember */
     unsigned waiters;           /* threads that wait for the stream without the lock */
 };
