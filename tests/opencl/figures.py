@@ -17,7 +17,7 @@ TOLERANCE = 1e-5
 
 def figures(workload, device):
     run = subprocess.run([os.environ["TARN_TOOL"], "run", workload, "--device", device, "--steps", "2", "--json"],
-                         capture_output=True, text=True, check=True)
+                         stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(run.stdout)["figures"]
 
 

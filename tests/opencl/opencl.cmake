@@ -102,7 +102,10 @@ if(TARGET tarn_opencl AND TARGET tarn_tool)
     if(PYTHON3)
         add_test(NAME opencl.figures COMMAND ${PYTHON3} ${PROJECT_SOURCE_DIR}/tests/opencl/figures.py)
         tarn_test_properties(opencl.figures)
-        set_property(TEST opencl.figures APPEND PROPERTY ENVIRONMENT ${opencl_environment})
+        # Leaks of the command are workload.runs' to find, those of the backend its own tests': LeakSanitizer now and then reads wrong
+        # addresses of the variables that the driver's threads have.
+        set_property(TEST opencl.figures APPEND PROPERTY ENVIRONMENT ${opencl_environment}
+            ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1)
         set_tests_properties(opencl.figures PROPERTIES SKIP_RETURN_CODE 77)
     endif()
     add_test(NAME opencl.bench COMMAND tarn_tool bench alloc ops --device opencl:0 -qq)
