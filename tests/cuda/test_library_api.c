@@ -16,15 +16,7 @@
 
 #include "backends/cuda/operations/blas_library.h"
 #include "backends/cuda/operations/dnn_library.h"
-
-/* A type and the vendor's, a member and the vendor's, a constant and the vendor's. */
-#define SAME_SIZE(ours, theirs) assert_int_equal(sizeof(ours), sizeof(theirs))
-#define SAME_PLACE(ours, member, theirs, their_member)                                      \
-    do {                                                                                    \
-        assert_int_equal(offsetof(ours, member), offsetof(theirs, their_member));           \
-        assert_int_equal(sizeof(((ours *)0)->member), sizeof(((theirs *)0)->their_member)); \
-    } while (0)
-#define SAME_VALUE(ours, theirs) assert_int_equal((int)(ours), (int)(theirs))
+#include "same.h"
 
 static void cublaslt_is_declared_as_in_the_vendors_header(void **state) {
     (void)state;

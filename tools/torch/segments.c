@@ -31,7 +31,8 @@ static int gather(void *context, const tarn_block_info *block) {
         .size = block->size,
         .requested = block->requested,
         .segment = block->segment,
-        .stream = (void *)(uintptr_t)block->stream, /* its number, for now. NOLINT(performance-no-int-to-ptr) */
+        .stream =
+            (void *)(uintptr_t)block->stream, /* its number, until `complete`. NOLINT(performance-no-int-to-ptr) */
         .pool = all->pool,
         .state = block->state,
     };

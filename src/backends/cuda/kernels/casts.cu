@@ -65,14 +65,5 @@ template <class From> DEVICE void cast_from(const cuda_single &single) {
 
 #define FOR_TYPE(name, element) \
     KERNEL(tarn_cast_##name)(PARAMETER(cuda_single) single) { cast_from<element>(single); }
-FOR_TYPE(f32, float)
-FOR_TYPE(f16, half16)
-FOR_TYPE(bf16, bfloat16)
-FOR_TYPE(f64, double)
-FOR_TYPE(i8, int8)
-FOR_TYPE(u8, uint8)
-FOR_TYPE(i16, short)
-FOR_TYPE(i32, int)
-FOR_TYPE(i64, int64)
-FOR_TYPE(bool, truth)
+FOR_TYPES(FOR_TYPE)
 #undef FOR_TYPE

@@ -37,6 +37,12 @@ struct truth {
     uint8 byte; /* 0 or 1 */
 };
 
+/* The types of elements by name: floats, all that are numbers, and all. */
+#define FOR_FLOATS(FOR) FOR(f32, float) FOR(f16, half16) FOR(bf16, bfloat16) FOR(f64, double)
+#define FOR_NUMBERS(FOR) \
+    FOR_FLOATS(FOR) FOR(i8, int8) FOR(u8, uint8) FOR(i16, short) FOR(i32, int) FOR(i64, int64)
+#define FOR_TYPES(FOR) FOR_NUMBERS(FOR) FOR(bool, truth)
+
 /* As in tarn_element_type. */
 enum { TYPE_F32, TYPE_F16, TYPE_BF16, TYPE_F64, TYPE_I8, TYPE_U8, TYPE_I16, TYPE_I32, TYPE_I64, TYPE_BOOL };
 

@@ -32,13 +32,5 @@ template <class Element> DEVICE void max_pool2d(const cuda_window &window) {
 
 #define FOR_TYPE(name, element) \
     KERNEL(tarn_max_pool2d_##name)(PARAMETER(cuda_window) window) { max_pool2d<element>(window); }
-FOR_TYPE(f32, float)
-FOR_TYPE(f16, half16)
-FOR_TYPE(bf16, bfloat16)
-FOR_TYPE(f64, double)
-FOR_TYPE(i8, int8)
-FOR_TYPE(u8, uint8)
-FOR_TYPE(i16, short)
-FOR_TYPE(i32, int)
-FOR_TYPE(i64, int64)
+FOR_NUMBERS(FOR_TYPE)
 #undef FOR_TYPE

@@ -150,8 +150,5 @@ template <class Element> DEVICE void conv2d(const cuda_window &window) {
 #define FOR_TYPE(name, element)                                                                \
     KERNEL(tarn_matmul_##name)(PARAMETER(cuda_matmul) product) { matmul<element>(product); } \
     KERNEL(tarn_conv2d_##name)(PARAMETER(cuda_window) window) { conv2d<element>(window); }
-FOR_TYPE(f32, float)
-FOR_TYPE(f16, half16)
-FOR_TYPE(bf16, bfloat16)
-FOR_TYPE(f64, double)
+FOR_FLOATS(FOR_TYPE)
 #undef FOR_TYPE

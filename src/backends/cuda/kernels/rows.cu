@@ -296,14 +296,8 @@ template <class Element> DEVICE void layer_norm(const cuda_rows &shape) {
     else layer_norm_long(shape, at, in, out, length);
 }
 
-#define FOR_TYPE(name, function, element) \
-    KERNEL(name)(PARAMETER(cuda_rows) shape) { function<element>(shape); }
-FOR_TYPE(tarn_softmax_f32, softmax, float)
-FOR_TYPE(tarn_softmax_f16, softmax, half16)
-FOR_TYPE(tarn_softmax_bf16, softmax, bfloat16)
-FOR_TYPE(tarn_softmax_f64, softmax, double)
-FOR_TYPE(tarn_layer_norm_f32, layer_norm, float)
-FOR_TYPE(tarn_layer_norm_f16, layer_norm, half16)
-FOR_TYPE(tarn_layer_norm_bf16, layer_norm, bfloat16)
-FOR_TYPE(tarn_layer_norm_f64, layer_norm, double)
+#define FOR_TYPE(name, element)                                                                \
+    KERNEL(tarn_softmax_##name)(PARAMETER(cuda_rows) shape) { softmax<element>(shape); }       \
+    KERNEL(tarn_layer_norm_##name)(PARAMETER(cuda_rows) shape) { layer_norm<element>(shape); }
+FOR_FLOATS(FOR_TYPE)
 #undef FOR_TYPE

@@ -52,23 +52,12 @@ struct powers {
     KERNEL(tarn_wave_##name)(PARAMETER(cuda_single) single) {                                        \
         run_pairs<element, element, CUDA_LANES(sizeof(element)), CUDA_PACKS, waves>(single);         \
     }
-FOR_TYPE(f32, float)
-FOR_TYPE(f16, half16)
-FOR_TYPE(bf16, bfloat16)
-FOR_TYPE(f64, double)
+FOR_FLOATS(FOR_TYPE)
 #undef FOR_TYPE
 
 #define FOR_TYPE(name, element)                                                              \
     KERNEL(tarn_pow_##name)(PARAMETER(cuda_single) single) {                                 \
         run_pairs<element, element, CUDA_LANES(sizeof(element)), CUDA_PACKS, powers>(single); \
     }
-FOR_TYPE(f32, float)
-FOR_TYPE(f16, half16)
-FOR_TYPE(bf16, bfloat16)
-FOR_TYPE(f64, double)
-FOR_TYPE(i8, int8)
-FOR_TYPE(u8, uint8)
-FOR_TYPE(i16, short)
-FOR_TYPE(i32, int)
-FOR_TYPE(i64, int64)
+FOR_NUMBERS(FOR_TYPE)
 #undef FOR_TYPE
