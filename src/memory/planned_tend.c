@@ -82,8 +82,14 @@ tarn_status planned_tend_give(planned *self, size_t *inout_bytes) {
 static tarn_status take_memory(planned *self, planned_plan *plan) {
     tarn_status status = planned_memory_take(self, plan);
     biased_way way = biased_lock_take(&self->lock);
-    if (status == TARN_OK) planned_memory_attach(plan);
-    else self->counts.failed_plans++;
+    if (status == TARN_OK) {
+        planned_memory_attach(plan);
+        /* A round that another thread ended meanwhile found the plan without memory. What has places from now on may not be touched by
+         * attaching again. */
+        self->wants_memory = false;
+    } else {
+        self->counts.failed_plans++;
+    }
     biased_lock_leave(&self->lock, way);
     return status;
 }

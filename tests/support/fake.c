@@ -30,6 +30,9 @@ static struct {
     unsigned long at, at_too, calls;
     int for_good;
     tarn_status status;
+    unsigned interrupted; /* calls that `act` comes before */
+    void (*act)(void *context);
+    void *act_context;
     fake_lie lie;
     uint64_t capacity;
     unsigned long forced_waits, taken_while_held, violations;
@@ -39,6 +42,14 @@ static struct {
 
 /* Must be called with the lock held. */
 static tarn_status enter(unsigned call) {
+    if ((fake.interrupted & call) != 0) {
+        void (*act)(void *context) = fake.act;
+        void *context = fake.act_context;
+        fake.interrupted = 0;
+        pthread_mutex_unlock(&fake_lock);
+        act(context);
+        pthread_mutex_lock(&fake_lock);
+    }
     if ((fake.failing & call) == 0) return TARN_OK;
     fake.calls++;
     bool fails = fake.at != 0 && (fake.calls == fake.at || (fake.calls > fake.at && fake.for_good));
@@ -385,6 +396,7 @@ void fake_reset(void) {
     fake.at = fake.at_too = 0;
     fake.lie = FAKE_TRUTH;
     fake.capacity = 0;
+    fake.interrupted = 0;
     fake.forced_waits = fake.taken_while_held = fake.violations = 0;
     fake.first_violation[0] = '\0';
     fake.is_lost = false;
@@ -406,6 +418,14 @@ void fake_fail(unsigned calls, unsigned long at, int for_good, tarn_status statu
 void fake_fail_too(unsigned long at) {
     pthread_mutex_lock(&fake_lock);
     fake.at_too = at;
+    pthread_mutex_unlock(&fake_lock);
+}
+
+void fake_meanwhile(unsigned calls, void (*act)(void *context), void *context) {
+    pthread_mutex_lock(&fake_lock);
+    fake.interrupted = calls;
+    fake.act = act;
+    fake.act_context = context;
     pthread_mutex_unlock(&fake_lock);
 }
 

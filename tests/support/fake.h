@@ -57,6 +57,8 @@ void fake_fail(unsigned calls, unsigned long at, int for_good, tarn_status statu
 void fake_fail_too(unsigned long at);
 /* Calls of the kinds named in the last fake_fail since then. */
 unsigned long fake_calls(void);
+/* Once, as the next call of those kinds arrives, `act` is called with no lock of the driver held: what other threads do meanwhile. */
+void fake_meanwhile(unsigned calls, void (*act)(void *context), void *context);
 void fake_lies(fake_lie lie);
 /* Bytes of physical memory that there are from now on; 0: as in the device's name. */
 void fake_capacity(uint64_t bytes);
