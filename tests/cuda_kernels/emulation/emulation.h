@@ -46,6 +46,11 @@ inline float __uint_as_float(uint32_t word) {
     memcpy(&value, &word, sizeof value);
     return value;
 }
+inline double __longlong_as_double(long long word) {
+    double value;
+    memcpy(&value, &word, sizeof value);
+    return value;
+}
 
 inline unsigned atomicCAS(unsigned *at, unsigned expected, unsigned wanted) {
     __atomic_compare_exchange_n(at, &expected, wanted, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
