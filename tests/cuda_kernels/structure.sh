@@ -11,7 +11,7 @@ trap 'rm -rf "$work"' EXIT
 looked_at() {
     echo arithmetic tarn_arithmetic_{f32,f16,bf16,f64,i16,i32,i64}
     echo copies tarn_copy_{2,4,8}
-    echo rows tarn_softmax_{f32,f16,bf16} tarn_layer_norm_{f32,f16,bf16}
+    echo rows tarn_softmax_{f32,f16,bf16,f64} tarn_layer_norm_{f32,f16,bf16,f64}
 }
 
 # "KERNEL LOADS STORES": accesses of 16 bytes in the PTX of each kernel.

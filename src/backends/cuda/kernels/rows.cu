@@ -93,6 +93,8 @@ template <class Element, int EACH> struct row_piece {
 /* Of a row that is held as a whole, and of one that is taken piece by piece. */
 #define HELD_EACH(Element) CUDA_ROW_EACH((int)sizeof(Element))
 #define PIECE_EACH(Element) (2 * CUDA_LANES((int)sizeof(Element)))
+/* Exponentials of doubles take so many registers that one pack has to do. */
+#define SOFTMAX_PIECE_EACH(Element) ((sizeof(Element) == 8 ? 1 : 2) * CUDA_LANES((int)sizeof(Element)))
 
 template <class Lane> DEVICE Lane least_lane() {
     Lane least;
@@ -125,12 +127,12 @@ DEVICE void softmax_held(const cuda_rows &shape, row_place at, const Element *in
 template <class Element>
 DEVICE void softmax_long(const cuda_rows &shape, row_place at, const Element *in, Element *out, uint64 length) {
     typedef typename lane_of<Element>::type Lane;
-    const int each = PIECE_EACH(Element);
+    const int each = SOFTMAX_PIECE_EACH(Element);
     const Lane least = least_lane<Lane>();
     Lane values[each];
     running<Lane> most = begin_reduction<Lane>(DO_MAX), mine = begin_reduction<Lane>(DO_SUM);
     ROLLED for (uint64 first = 0; first < length; first += (uint64)shape.threads * each) {
-        const row_piece<Element, PIECE_EACH(Element)> piece = {shape, first, length, at.place.thread};
+        const row_piece<Element, SOFTMAX_PIECE_EACH(Element)> piece = {shape, first, length, at.place.thread};
         piece.read(in, least, values);
         Lane larger = most.value;
         UNROLLED for (int i = 0; i < each; i++) larger = compute_maximum(larger, values[i]);
@@ -147,7 +149,7 @@ DEVICE void softmax_long(const cuda_rows &shape, row_place at, const Element *in
     mine.error *= factor;
     const Lane sum = compute_whole(shape, at, DO_SUM, mine);
     ROLLED for (uint64 first = 0; first < length; first += (uint64)shape.threads * each) {
-        const row_piece<Element, PIECE_EACH(Element)> piece = {shape, first, length, at.place.thread};
+        const row_piece<Element, SOFTMAX_PIECE_EACH(Element)> piece = {shape, first, length, at.place.thread};
         piece.read(in, least, values);
         UNROLLED for (int i = 0; i < each; i++) values[i] = compute_exp(values[i] - maximum) / sum;
         piece.write(out, values);
