@@ -82,6 +82,15 @@ endforeach()
 add_dependencies(test_cuda_kernels_programs
     fakecuda emulated_kernels emulated_nvrtc emulated_cublaslt emulated_cudnn)
 
+# Whole programs: what the tool computes and how it replays. Its largest tensors would take sanitizers a minute.
+find_program(PYTHON3 python3)
+if(TARGET tarn_tool AND PYTHON3 AND emulated_suites AND NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
+    add_test(NAME cuda_kernels.figures COMMAND ${PYTHON3} ${PROJECT_SOURCE_DIR}/tests/workload/figures.py)
+    tarn_test_properties(cuda_kernels.figures)
+    set_tests_properties(cuda_kernels.figures PROPERTIES
+        ENVIRONMENT "${emulation_environment};TARN_CUDA_COMPILE=never" SKIP_RETURN_CODE 77)
+endif()
+
 # Products and convolutions by the libraries, and the operations' tests once more with them.
 set(library_environment ${emulation_environment} TARN_CUDA_COMPILE=never)
 list(TRANSFORM library_environment REPLACE

@@ -100,11 +100,11 @@ if(TARGET tarn_opencl AND TARGET tarn_tool)
     set_tests_properties(opencl.is_found_beside_the_library PROPERTIES PASS_REGULAR_EXPRESSION "TARN_OPENCL is off")
     find_program(PYTHON3 python3)
     if(PYTHON3)
-        add_test(NAME opencl.figures COMMAND ${PYTHON3} ${PROJECT_SOURCE_DIR}/tests/opencl/figures.py)
+        add_test(NAME opencl.figures COMMAND ${PYTHON3} ${PROJECT_SOURCE_DIR}/tests/workload/figures.py)
         tarn_test_properties(opencl.figures)
         # Leaks of the command are workload.runs' to find, those of the backend its own tests': LeakSanitizer now and then reads wrong
         # addresses of the variables that the driver's threads have.
-        set_property(TEST opencl.figures APPEND PROPERTY ENVIRONMENT ${opencl_environment}
+        set_property(TEST opencl.figures APPEND PROPERTY ENVIRONMENT ${opencl_environment} TARN_TEST_DEVICE=opencl:0
             ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1)
         set_tests_properties(opencl.figures PROPERTIES SKIP_RETURN_CODE 77)
     endif()
