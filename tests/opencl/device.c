@@ -81,17 +81,20 @@ int has_faulty_driver(void) {
 
 void (*set_fault)(const char *text);
 unsigned long (*count_calls)(void);
+void (*watch_builds)(void (*function)(void));
 
 int open_faulty_driver(void) {
     void *library = dlopen(faulty_driver(), RTLD_NOW | RTLD_LOCAL);
     void *set = library != NULL ? dlsym(library, "opencl_fault_set") : NULL;
     void *calls = library != NULL ? dlsym(library, "opencl_fault_calls") : NULL;
-    if (set == NULL || calls == NULL) {
+    void *watch = library != NULL ? dlsym(library, "opencl_build_watch") : NULL;
+    if (set == NULL || calls == NULL || watch == NULL) {
         print_error("%s: %s\n", faulty_driver(), dlerror());
         return 1;
     }
     memcpy(&set_fault, &set, sizeof set);
     memcpy(&count_calls, &calls, sizeof calls);
+    memcpy(&watch_builds, &watch, sizeof watch);
     setenv("TARN_OPENCL", faulty_driver(), 1);
     return 0;
 }

@@ -47,5 +47,7 @@ int open_faulty_driver(void);
 extern void (*set_fault)(const char *text);
 /* How often the function was called since then. */
 extern unsigned long (*count_calls)(void);
+/* The function is called by each clBuildProgram before it does anything, on the thread that builds. To be set before there are other threads. */
+extern void (*watch_builds)(void (*function)(void));
 
 #endif

@@ -1,5 +1,9 @@
 /* Compiling: a program is looked up by its key, then its binary on disk by the hash of its source, and only then compiled.
  *
+ * Compiling takes long, so the lock of the table is held for looking up alone. A program stands in the table from the first time that somebody
+ * wants it, and is compiled under a lock of its own: who wants the same one waits there, and all others go on. One that could not be compiled
+ * stays in the table without kernels, and whoever wants it next tries again.
+ *
  * A file holds the device's identity and the whole source before the binary, so that what has another device, driver or source is
  * recognised even where hashes meet. It is written under another name and renamed. A folder that cannot be written costs a
  * warning, once, and time. */
@@ -42,10 +46,18 @@ tarn_status opencl_programs_begin(tarn_backend_device *device) {
     return TARN_OK;
 }
 
-static void destroy(opencl_compiled *compiled) {
-    for (int i = 0; i < OPENCL_KERNELS; i++)
+/* Back to what it was before it was compiled. */
+static void forget(opencl_compiled *compiled) {
+    for (int i = 0; i < OPENCL_KERNELS; i++) {
         if (compiled->kernels[i] != NULL) opencl.clReleaseKernel(compiled->kernels[i]);
+        compiled->kernels[i] = NULL;
+    }
     if (compiled->program != NULL) opencl.clReleaseProgram(compiled->program);
+    compiled->program = NULL;
+}
+
+static void destroy(opencl_compiled *compiled) {
+    forget(compiled);
     opencl_text_end(&compiled->key);
     pthread_mutex_destroy(&compiled->lock);
     free(compiled);
@@ -108,8 +120,8 @@ static void keep_binary(tarn_backend_device *device, cl_program program, const o
     unsigned char *bytes = error == CL_SUCCESS && size > 0 ? malloc(size) : NULL;
     if (bytes == NULL) return;
     error = opencl.clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof bytes, &bytes, NULL);
-    if (error == CL_SUCCESS && !opencl_cache_write(entry, bytes, size) && !device->programs.has_complained) {
-        device->programs.has_complained = true;
+    if (error == CL_SUCCESS && !opencl_cache_write(entry, bytes, size) &&
+        !atomic_exchange_explicit(&device->programs.has_complained, true, memory_order_relaxed)) {
         opencl_host->log(TARN_LOG_WARNING, "compiled kernels cannot be kept in %s, and are compiled by each process",
                          device->programs.folder);
     }
@@ -150,48 +162,55 @@ static tarn_status create_kernels(opencl_compiled *compiled, const opencl_text *
     return TARN_OK;
 }
 
-static tarn_status create(tarn_backend_device *device, const opencl_text *key, opencl_writer writer,
-                          const void *context, opencl_compiled **out_compiled) {
+/* Must be called with the program's lock held. */
+static tarn_status compile(tarn_backend_device *device, opencl_compiled *compiled, opencl_writer writer,
+                           const void *context) {
     opencl_text source = {.bytes = NULL};
-    opencl_compiled *compiled = calloc(1, sizeof *compiled);
-    if (compiled == NULL) return opencl_fail(TARN_OUT_OF_MEMORY, "no host memory for a kernel");
-    pthread_mutex_init(&compiled->lock, NULL);
     opencl_text_print(&source, "%s\n", opencl_source_prelude);
     writer(context, &source);
-    opencl_text_bytes(&compiled->key, key->bytes, key->length);
     tarn_status status = TARN_OK;
-    if (source.has_failed || compiled->key.has_failed)
-        status = opencl_fail(TARN_OUT_OF_MEMORY, "no host memory for the source of a kernel");
+    if (source.has_failed) status = opencl_fail(TARN_OUT_OF_MEMORY, "no host memory for the source of a kernel");
     if (status == TARN_OK) status = build_from_disk_or_source(device, &source, &compiled->program);
     if (status == TARN_OK) status = create_kernels(compiled, &source);
     opencl_text_end(&source);
-    if (status != TARN_OK) {
-        destroy(compiled);
-        return status;
-    }
-    *out_compiled = compiled;
-    return TARN_OK;
+    if (status == TARN_OK) compiled->is_ready = true;
+    else forget(compiled);
+    return status;
+}
+
+/* A program that is not compiled yet; NULL: no host memory. */
+static opencl_compiled *create(const opencl_text *key) {
+    opencl_compiled *compiled = calloc(1, sizeof *compiled);
+    if (compiled == NULL) return NULL;
+    pthread_mutex_init(&compiled->lock, NULL);
+    opencl_text_bytes(&compiled->key, key->bytes, key->length);
+    if (!compiled->key.has_failed) return compiled;
+    destroy(compiled);
+    return NULL;
+}
+
+/* Looks the program up, and puts it into the table where it was missing; NULL: no host memory. */
+static opencl_compiled *find(opencl_programs *programs, const opencl_text *key) {
+    pthread_mutex_lock(&programs->lock);
+    opencl_compiled **place = &programs->buckets[hash_of(key->bytes, key->length) % programs->bucket_count];
+    while (*place != NULL &&
+           !((*place)->key.length == key->length && memcmp((*place)->key.bytes, key->bytes, key->length) == 0))
+        place = &(*place)->next;
+    if (*place == NULL) *place = create(key);
+    opencl_compiled *found = *place;
+    pthread_mutex_unlock(&programs->lock);
+    return found;
 }
 
 tarn_status opencl_compile(tarn_backend_device *device, const opencl_text *key, opencl_writer writer,
                            const void *context, opencl_compiled **out_compiled) {
-    opencl_programs *programs = &device->programs;
     if (key->has_failed) return opencl_fail(TARN_OUT_OF_MEMORY, "no host memory for the key of a kernel");
-    size_t bucket = hash_of(key->bytes, key->length) % programs->bucket_count;
+    opencl_compiled *found = find(&device->programs, key);
+    if (found == NULL) return opencl_fail(TARN_OUT_OF_MEMORY, "no host memory for a kernel");
     tarn_status status = TARN_OK;
-    pthread_mutex_lock(&programs->lock);
-    opencl_compiled *found = programs->buckets[bucket];
-    while (found != NULL &&
-           !(found->key.length == key->length && memcmp(found->key.bytes, key->bytes, key->length) == 0))
-        found = found->next;
-    if (found == NULL) {
-        status = create(device, key, writer, context, &found);
-        if (status == TARN_OK) {
-            found->next = programs->buckets[bucket];
-            programs->buckets[bucket] = found;
-        }
-    }
-    pthread_mutex_unlock(&programs->lock);
+    pthread_mutex_lock(&found->lock);
+    if (!found->is_ready) status = compile(device, found, writer, context);
+    pthread_mutex_unlock(&found->lock);
     if (status == TARN_OK) *out_compiled = found;
     return status;
 }

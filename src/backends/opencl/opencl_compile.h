@@ -19,14 +19,17 @@ extern const char opencl_source_epilogue[];
 
 #define OPENCL_KERNELS 2
 
-/* A program with its kernels, run and finish; a program may lack the second. */
+/* A program with its kernels, run and finish; a program may lack the second. It stays at its place until the device is closed. */
 typedef struct opencl_compiled {
     opencl_text key;
+    struct opencl_compiled *next; /* protected by the lock of the device's programs */
+
+    /* Held while it is compiled, and from the first argument of a launch to its enqueueing, since a kernel has its arguments inside. Protects the
+     * rest, which stays as it is once the program is ready. Taken after no other lock than a stream's of its scratch memory. */
+    pthread_mutex_t lock;
+    bool is_ready; /* compiled; else the rest is NULL */
     cl_program program;
     cl_kernel kernels[OPENCL_KERNELS];
-    pthread_mutex_t
-        lock; /* held from the first argument of a launch to its enqueueing: a kernel has its arguments inside */
-    struct opencl_compiled *next;
 } opencl_compiled;
 
 tarn_status opencl_programs_begin(tarn_backend_device *device);
@@ -35,8 +38,8 @@ void opencl_programs_end(tarn_backend_device *device);
 /* Writes the source of what the key stands for, without the prelude. */
 typedef void (*opencl_writer)(const void *context, opencl_text *out_source);
 
-/* The program of that key, compiled from what `writer` writes if it was not there. Lives as long as the device. The device's log has what the
- * compiler said. */
+/* The program of that key, compiled from what `writer` writes if it was not there. Lives as long as the device. The log has what the compiler said.
+ * Waits for nobody but who compiles or launches that program; a failure is the caller's alone, and the next one compiles again. */
 tarn_status opencl_compile(tarn_backend_device *device, const opencl_text *key, opencl_writer writer,
                            const void *context, opencl_compiled **out_compiled);
 

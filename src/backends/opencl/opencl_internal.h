@@ -52,12 +52,13 @@ typedef struct opencl_host_task {
 
 /* The kernels that a device has compiled. */
 typedef struct opencl_programs {
-    pthread_mutex_t lock; /* protects the rest, and is held while something is compiled */
+    pthread_mutex_t lock; /* protects the buckets' lists; never held while something is compiled */
     struct opencl_compiled **buckets;
+    /* These stay as they are. */
     size_t bucket_count;
-    char *folder; /* on disk; NULL: nothing is kept there */
-    bool has_complained;
-    opencl_text identity; /* of the device and its driver */
+    char *folder;               /* on disk; NULL: nothing is kept there */
+    opencl_text identity;       /* of the device and its driver */
+    atomic_bool has_complained; /* that nothing can be kept there. Relaxed: it guards a sentence alone */
 } opencl_programs;
 
 struct tarn_backend_stream {

@@ -1,5 +1,6 @@
 /* A driver that fails on schedule: a library before libOpenCL, which passes calls on, except the one that OPENCL_FAULT names. "clFinish:3" has the
- * third clFinish fail, counted from when the variable was set. A fault of "event" has a command fail after it was enqueued. */
+ * third clFinish fail, counted from when the variable was set. A fault of "event" has a command fail after it was enqueued. A test may also have each
+ * clBuildProgram call a function of its own first, and hold it up there. */
 #define CL_TARGET_OPENCL_VERSION 200
 #define CL_USE_DEPRECATED_OPENCL_1_2_APIS
 #include <CL/cl.h>
@@ -16,10 +17,14 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char fault[64];
 static unsigned long calls;
 static cl_event failed_event; /* says so whenever it is asked; NULL: none */
+static void (*watch)(void);   /* is called by clBuildProgram; NULL: nothing is. Set before there are other threads */
 
 /* Set by the test through dlsym. */
 VISIBLE void opencl_fault_set(const char *text);
 VISIBLE unsigned long opencl_fault_calls(void);
+VISIBLE void opencl_build_watch(void (*function)(void));
+
+void opencl_build_watch(void (*function)(void)) { watch = function; }
 
 void opencl_fault_set(const char *text) {
     pthread_mutex_lock(&lock);
@@ -101,10 +106,6 @@ ANSWERS(clEnqueueCopyBufferRect, CL_OUT_OF_RESOURCES,
         (cl_command_queue a, cl_mem b, cl_mem c, const size_t *d, const size_t *f, const size_t *g, size_t h, size_t i,
          size_t j, size_t k, cl_uint l, const cl_event *m, cl_event *n),
         (a, b, c, d, f, g, h, i, j, k, l, m, n))
-ANSWERS(clBuildProgram, CL_BUILD_PROGRAM_FAILURE,
-        (cl_program a, cl_uint b, const cl_device_id *c, const char *d, void(CL_CALLBACK *f)(cl_program, void *),
-         void *g),
-        (a, b, c, d, f, g))
 ANSWERS(clSetKernelArg, CL_OUT_OF_HOST_MEMORY, (cl_kernel a, cl_uint b, size_t c, const void *d), (a, b, c, d))
 ANSWERS(clEnqueueNDRangeKernel, CL_OUT_OF_RESOURCES,
         (cl_command_queue a, cl_kernel b, cl_uint c, const size_t *d, const size_t *f, const size_t *g, cl_uint h,
@@ -126,6 +127,15 @@ GIVES(void *, clEnqueueMapBuffer, CL_MAP_FAILURE,
        cl_event *j, cl_int *e),
       (a, b, c, d, f, g, h, i, j, e))
 GIVES(cl_event, clCreateUserEvent, CL_OUT_OF_RESOURCES, (cl_context a, cl_int *e), (a, e))
+
+VISIBLE cl_int clBuildProgram(cl_program a, cl_uint b, const cl_device_id *c, const char *d,
+                              void(CL_CALLBACK *f)(cl_program, void *), void *g) {
+    __typeof__(&clBuildProgram) next;
+    void *address = find("clBuildProgram");
+    memcpy(&next, &address, sizeof next);
+    if (watch != NULL) watch();
+    return fails("clBuildProgram") ? CL_BUILD_PROGRAM_FAILURE : next(a, b, c, d, f, g);
+}
 
 VISIBLE void *clSVMAlloc(cl_context a, cl_svm_mem_flags b, size_t c, cl_uint d) {
     __typeof__(&clSVMAlloc) next;
