@@ -13,6 +13,13 @@ foreach(program IN LISTS cuda_tests)
     set_tests_properties(cuda.${name} PROPERTIES ENVIRONMENT "${fake_driver_environment}")
 endforeach()
 
+# The backend's own tests once more, on streams that run by themselves.
+foreach(name backend box graph host_functions lost peer pools)
+    add_test(NAME cuda.${name}_threads COMMAND test_cuda_${name})
+    tarn_test_properties(cuda.${name}_threads)
+    set_tests_properties(cuda.${name}_threads PROPERTIES ENVIRONMENT "${fake_driver_environment};FAKECUDA_THREADS=1")
+endforeach()
+
 # The conformance suites of the allocators, on devices of the fake driver. `threads`: whether its streams run by themselves, as a
 # test that holds one back needs it.
 function(tarn_test_on_fake_driver suite devices threads)

@@ -289,6 +289,52 @@ static void with_threads_work_ends_by_itself(void **state) {
     check_violations(0, NULL);
 }
 
+static void count_up(void *count) { ++*(int *)count; }
+
+/* A host function among it, which never runs on the thread that waits. */
+static void held_threads_run_only_what_somebody_waits_for(void **state) {
+    (void)state;
+    stand("THREADS=1 DELAY=20");
+    CUstream first = stream_new(CU_STREAM_NON_BLOCKING), second = stream_new(CU_STREAM_NON_BLOCKING);
+    int done = 0;
+    fakecuda_hold(1);
+    CHECK(cuMemsetD32Async(memory, 5, 1, first));
+    CHECK(cuLaunchHostFunc(first, count_up, &done));
+    CHECK(cuMemsetD32Async(other_memory, 6, 1, second));
+    usleep(1000);
+    assert_int_equal(fakecuda_pending(), 3);
+    CHECK(cuStreamSynchronize(first));
+    assert_int_equal(done, 1);
+    assert_int_equal(fakecuda_pending(), 1);
+    assert_int_equal(value_of(memory), 5);
+    fakecuda_hold(0);
+    while (fakecuda_pending() > 0) usleep(100);
+    assert_int_equal(value_of(other_memory), 6);
+    check_violations(0, NULL);
+}
+
+static void *synchronize(void *stream) {
+    if (cuCtxSetCurrent(contexts[0]) == CUDA_SUCCESS) CHECK(cuStreamSynchronize(stream));
+    return NULL;
+}
+
+/* Whenever the hold comes: before somebody waits, or meanwhile. */
+static void who_waits_already_when_threads_are_held_goes_on(void **state) {
+    (void)state;
+    stand("THREADS=1 DELAY=200");
+    CUstream stream = stream_new(CU_STREAM_NON_BLOCKING);
+    for (int i = 0; i < 20; i++) {
+        pthread_t waiter;
+        for (int k = 0; k < 8; k++) CHECK(cuMemsetD32Async(memory, (unsigned)k, 1, stream));
+        assert_int_equal(pthread_create(&waiter, NULL, synchronize, stream), 0);
+        usleep((useconds_t)(20 * i));
+        fakecuda_hold(1);
+        assert_int_equal(pthread_join(waiter, NULL), 0);
+        fakecuda_hold(0);
+    }
+    check_violations(0, NULL);
+}
+
 /* Each thread with memory, streams and events of its own; all of them at once in the driver. */
 static void *use_the_driver(void *result) {
     CUresult worst = cuCtxSetCurrent(contexts[0]);
@@ -348,6 +394,8 @@ int main(void) {
         cmocka_unit_test(freeing_waits_for_the_device),
         cmocka_unit_test(too_much_pending_work_blocks_the_next_call),
         cmocka_unit_test(with_threads_work_ends_by_itself),
+        cmocka_unit_test(held_threads_run_only_what_somebody_waits_for),
+        cmocka_unit_test(who_waits_already_when_threads_are_held_goes_on),
         cmocka_unit_test(many_threads_use_the_driver_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -141,7 +141,9 @@ void task_wait(fake_task *goal) {
     if (goal == NULL) return;
     task_hold(goal);
     while (goal->state != TASK_DONE) {
-        fake_task *next = the_driver.settings.threads ? NULL : find_ready(goal);
+        /* Threads run what is ready by themselves, unless they are held. */
+        bool runs_by_itself = the_driver.settings.threads && !the_driver.is_held;
+        fake_task *next = runs_by_itself ? NULL : find_ready(goal);
         if (next != NULL) run_ready(next);
         else pthread_cond_wait(&the_driver.changed, &the_driver.lock);
     }

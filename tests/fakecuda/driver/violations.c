@@ -104,6 +104,8 @@ unsigned long long fakecuda_pending(void) {
 void fakecuda_hold(int held) {
     pthread_mutex_lock(&the_driver.lock);
     the_driver.is_held = held != 0;
+    /* Who waits already has to run by itself what threads no longer do. */
+    pthread_cond_broadcast(&the_driver.changed);
     workers_wake();
     pthread_mutex_unlock(&the_driver.lock);
 }

@@ -57,7 +57,9 @@ static fake_task *next_when_late(void) {
 }
 
 static fake_task *next_when_soon(void) {
-    fake_task *next = the_driver.is_held ? NULL : tasks_pick();
+    fake_task *next = take_given();
+    if (next != NULL) return next;
+    if (!the_driver.is_held) next = tasks_pick();
     if (next == NULL) pthread_cond_wait(&wake, &the_driver.lock);
     else pause_a_little();
     return next;
