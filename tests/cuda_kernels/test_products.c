@@ -1,6 +1,8 @@
 /* Matrix products whose operands cuBLASLt does not take as they lie: copied for it where that pays, else computed by Tarn's own kernel. It is the
  * tests' own (emulation/cublaslt.c) here. */
 #include <dlfcn.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +11,7 @@
 #include "bench.h"
 #include "fake_cuda.h"
 
-static int (*products)(void);
+static int (*products)(void), (*proposals)(void); /* that were enqueued; algorithms that were asked for */
 
 static int open_library(void **state) {
     (void)state;
@@ -19,6 +21,8 @@ static int open_library(void **state) {
     void *library = file != NULL && info.is_available ? dlopen(file, RTLD_NOW | RTLD_LOCAL) : NULL;
     void *symbol = library != NULL ? dlsym(library, "fakecublaslt_products") : NULL;
     memcpy(&products, &symbol, sizeof symbol);
+    symbol = library != NULL ? dlsym(library, "fakecublaslt_proposals") : NULL;
+    memcpy(&proposals, &symbol, sizeof symbol);
     if (products == NULL) print_message("skipped: the fake driver or TARN_CUBLASLT is not there\n");
     return 0;
 }
@@ -105,11 +109,97 @@ static void a_copy_that_cannot_be_made_is_told_and_may_be_tried_again(void **sta
     assert_int_equal(multiply(1, 64, true, true, "cuLaunchKernel:2:CUDA_ERROR_OUT_OF_MEMORY"), 1);
 }
 
+/* A product of two rows whose form is that of its number; what was computed is right. */
+static bool multiply_form(tarn_allocator *allocator, tarn_stream *stream, int64_t number) {
+    const int64_t inner = number + 1;
+    const tarn_operation_options options = {.struct_size = sizeof options, .stream = stream};
+    float *values = malloc((size_t)inner * sizeof *values);
+    float sum = 0, got = -1;
+    tarn_tensor *a = NULL, *b = NULL, *result = NULL;
+    for (int64_t i = 0; i < inner; i++) values[i] = (float)(i % 7);
+    for (int64_t i = 0; i < inner; i++) sum += values[i] * values[i];
+    bool is_right =
+        tarn_tensor_from_data(allocator, SHAPE(1, inner), TARN_ELEMENT_F32, values, stream, &a) == TARN_OK &&
+        tarn_tensor_from_data(allocator, SHAPE(inner, 1), TARN_ELEMENT_F32, values, stream, &b) == TARN_OK &&
+        tarn_matmul(a, b, &options, &result) == TARN_OK &&
+        tarn_stream_copy(stream, &got, tarn_tensor_data(result), sizeof got) == TARN_OK &&
+        tarn_stream_synchronize(stream) == TARN_OK && got == sum;
+    tarn_tensor *const all[] = {a, b, result};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i] != NULL && tarn_tensor_release(all[i]) != TARN_OK) is_right = false;
+    free(values);
+    return is_right;
+}
+
+enum { REMEMBERED = 256 };
+
+static void many_forms_are_forgotten_again(void **state) {
+    (void)state;
+    if (products == NULL) skip();
+    test_bench bench;
+    bench_open(&bench, "cuda:0", "direct");
+    tarn_stream *stream = tarn_device_default_stream(bench.device);
+    const int before = proposals();
+    for (int i = 0; i <= REMEMBERED; i++) assert_true(multiply_form(bench.allocator, stream, i));
+    assert_int_equal(proposals() - before, REMEMBERED + 1);
+    /* All but the first are known still, and are again the last ones that were used. */
+    for (int i = REMEMBERED; i > 0; i--) assert_true(multiply_form(bench.allocator, stream, i));
+    assert_int_equal(proposals() - before, REMEMBERED + 1);
+    assert_true(multiply_form(bench.allocator, stream, 0));
+    assert_int_equal(proposals() - before, REMEMBERED + 2);
+    /* In its place went the one whose turn was longest ago. */
+    assert_true(multiply_form(bench.allocator, stream, REMEMBERED - 1));
+    assert_int_equal(proposals() - before, REMEMBERED + 2);
+    assert_true(multiply_form(bench.allocator, stream, REMEMBERED));
+    assert_int_equal(proposals() - before, REMEMBERED + 3);
+    bench_close(&bench);
+}
+
+typedef struct multiplier {
+    tarn_allocator *allocator;
+    tarn_stream *stream;
+    int64_t first;
+    bool is_right;
+} multiplier;
+
+static void *multiply_forms(void *context) {
+    multiplier *self = context;
+    self->is_right = true;
+    /* One form that all have in common, among others that push each other out. */
+    for (int64_t i = 0; i < REMEMBERED / 2 && self->is_right; i++)
+        self->is_right = multiply_form(self->allocator, self->stream, self->first + i) &&
+                         multiply_form(self->allocator, self->stream, 0);
+    return NULL;
+}
+
+static void a_form_may_be_forgotten_while_another_thread_uses_it(void **state) {
+    (void)state;
+    if (products == NULL) skip();
+    enum { THREADS = 4 };
+    test_bench bench;
+    pthread_t threads[THREADS];
+    multiplier all[THREADS];
+    bench_open(&bench, "cuda:0", "direct");
+    for (int i = 0; i < THREADS; i++) {
+        all[i] = (multiplier){.allocator = bench.allocator, .first = 1 + i * REMEMBERED / 2};
+        EXPECT_OK(tarn_stream_create(bench.device, &all[i].stream));
+    }
+    for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, multiply_forms, &all[i]), 0);
+    for (int i = 0; i < THREADS; i++) pthread_join(threads[i], NULL);
+    for (int i = 0; i < THREADS; i++) {
+        assert_true(all[i].is_right);
+        EXPECT_OK(tarn_stream_release(all[i].stream));
+    }
+    bench_close(&bench);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(operands_with_gaps_are_copied_where_they_are_used_often),
         cmocka_unit_test(small_products_of_such_operands_are_computed_by_the_own_kernel),
         cmocka_unit_test(a_copy_that_cannot_be_made_is_told_and_may_be_tried_again),
+        cmocka_unit_test(many_forms_are_forgotten_again),
+        cmocka_unit_test(a_form_may_be_forgotten_while_another_thread_uses_it),
     };
     return cmocka_run_group_tests(tests, open_library, NULL);
 }

@@ -18,10 +18,12 @@
 
 enum { INVALID_VALUE = 7, INTERNAL = 14 };
 
-/* Products that were enqueued, for tests. */
-static atomic_int products;
+/* Products that were enqueued, and algorithms that were asked for, for tests. */
+static atomic_int products, proposals;
 EXPORT int fakecublaslt_products(void);
 int fakecublaslt_products(void) { return atomic_load(&products); }
+EXPORT int fakecublaslt_proposals(void);
+int fakecublaslt_proposals(void) { return atomic_load(&proposals); }
 
 struct blas_handle_object {
     host_kernel kernel;
@@ -215,6 +217,7 @@ int cublasLtMatmulAlgoGetHeuristic(blas_handle handle, blas_product how, blas_la
     if (handle == NULL || wanted < 1 || result != BLAS_SUCCESS) return INVALID_VALUE;
     for (int i = 0; i < 4; i++)
         if (preference->alignments[i] < size_of(d->type)) return INVALID_VALUE;
+    atomic_fetch_add(&proposals, 1);
     memset(out_choices, 0, sizeof *out_choices);
     out_choices->workspace_size = preference->workspace / 2;
     out_choices->algorithm.data[0] = (uint64_t)d->rows;

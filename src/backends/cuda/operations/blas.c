@@ -11,11 +11,14 @@
 
 #include "backends/cuda/operations/blas_library.h"
 #include "backends/cuda/operations/blas_pack.h"
+#include "backends/cuda/operations/recent.h"
 #include "backends/cuda/operations/space.h"
 #include "base/memory.h"
 
-/* Bytes of scratch memory that an algorithm may use: the same in graphs and outside, so that the same one is chosen. */
+/* Bytes of scratch memory that an algorithm may use, by cuBLAS's own recommendation: the same in graphs and outside, so that the same one is
+ * chosen. */
 #define WORKSPACE ((size_t)4 << 20)
+#define WORKSPACE_FROM_HOPPER_ON ((size_t)32 << 20)
 
 /* Elements of the product's other sides from which on an operand that the library does not take is copied for it. */
 #define WORTH_COPYING 64
@@ -30,14 +33,19 @@ typedef struct blas_form {
     uint8_t unused[5];
 } blas_form;
 
-struct cuda_blas_choice {
-    struct cuda_blas_choice *next;
+/* What was chosen for a form. */
+typedef struct remembered_choice {
+    cuda_recent recent;
     blas_form form;
     blas_choice choice;
     bool is_possible;
-};
+} remembered_choice;
 
 enum { OUT, A, B, BIAS };
+
+static size_t workspace_of(const tarn_backend_device *device) {
+    return device->major >= 9 ? WORKSPACE_FROM_HOPPER_ON : WORKSPACE;
+}
 
 static uint8_t alignment_of(const void *address) {
     uint8_t alignment = 16;
@@ -131,7 +139,8 @@ typedef struct blas_call {
     blas_product product;
     blas_layout layouts[4];
     blas_preference preference;
-    void *workspace; /* of WORKSPACE bytes; NULL: to be taken when it is known how much is needed */
+    void *workspace; /* of `most` bytes; NULL: to be taken when it is known how much is needed */
+    size_t most;     /* bytes of scratch memory that may be used */
 } blas_call;
 
 static void end_call(const blas_library *blas, blas_call *call) {
@@ -180,8 +189,8 @@ static int make_product(const blas_library *blas, const blas_form *form, const v
     return result;
 }
 
-static int make_preference(const blas_library *blas, const blas_form *form, blas_preference *out_preference) {
-    const size_t workspace = WORKSPACE;
+static int make_preference(const blas_library *blas, const blas_form *form, size_t workspace,
+                           blas_preference *out_preference) {
     const struct {
         int attribute;
         unsigned operand;
@@ -205,7 +214,7 @@ static int make_call(const blas_library *blas, const blas_form *form, const void
     int result = make_product(blas, form, bias, &call->product);
     for (unsigned i = 0; i < (form->adds_matrix ? 4 : 3) && result == BLAS_SUCCESS; i++)
         result = make_layout(blas, form, i, &call->layouts[i]);
-    if (result == BLAS_SUCCESS) result = make_preference(blas, form, &call->preference);
+    if (result == BLAS_SUCCESS) result = make_preference(blas, form, call->most, &call->preference);
     return result;
 }
 
@@ -214,10 +223,13 @@ static blas_layout added_layout(const blas_form *form, const blas_call *call) {
 }
 
 /* The choice for a form, asked for once. NULL: no host memory. The lock is held. */
-static struct cuda_blas_choice *find_choice(const blas_library *blas, cuda_operations_state *state,
+static const remembered_choice *find_choice(const blas_library *blas, cuda_operations_state *state,
                                             const blas_form *form, const blas_call *call) {
-    struct cuda_blas_choice *found = state->choices;
-    while (found != NULL && memcmp(&found->form, form, sizeof *form) != 0) found = found->next;
+    cuda_recent *forgotten;
+    remembered_choice *found = (remembered_choice *)cuda_recent_find(
+        &state->blas_choices, offsetof(remembered_choice, form), form, sizeof *form, &forgotten);
+    /* Who uses one has a copy of it. */
+    base_free(forgotten);
     if (found != NULL) return found;
     found = base_allocate(1, sizeof *found);
     if (found == NULL) return NULL;
@@ -227,8 +239,7 @@ static struct cuda_blas_choice *find_choice(const blas_library *blas, cuda_opera
                                                       &found->choice, &count);
     found->is_possible = result == BLAS_SUCCESS && count > 0 && found->choice.state == BLAS_SUCCESS;
     found->form = *form;
-    found->next = state->choices;
-    state->choices = found;
+    cuda_recent_add(&state->blas_choices, &found->recent);
     return found;
 }
 
@@ -236,14 +247,17 @@ static struct cuda_blas_choice *find_choice(const blas_library *blas, cuda_opera
 static bool choose(const blas_library *blas, tarn_backend_device *device, const blas_form *form, const blas_call *call,
                    blas_choice *out_choice) {
     cuda_operations_state *state = device->operations;
-    struct cuda_blas_choice *found = NULL;
+    const remembered_choice *found = NULL;
+    bool is_possible = false;
     pthread_mutex_lock(&state->compiled_lock);
     if (state->blas == NULL && blas->cublasLtCreate(&state->blas) != BLAS_SUCCESS) state->blas = NULL;
     if (state->blas != NULL) found = find_choice(blas, state, form, call);
+    if (found != NULL && found->is_possible) {
+        *out_choice = found->choice;
+        is_possible = true;
+    }
     pthread_mutex_unlock(&state->compiled_lock);
-    if (found == NULL || !found->is_possible) return false;
-    *out_choice = found->choice;
-    return true;
+    return is_possible;
 }
 
 static tarn_status enqueue_product(const blas_library *blas, const cuda_task *task, const blas_form *form,
@@ -273,7 +287,7 @@ static tarn_status enqueue_product(const blas_library *blas, const cuda_task *ta
 
 static tarn_status enqueue_form(const blas_library *blas, const cuda_task *task, const blas_form *form, void *workspace,
                                 bool *out_is_done) {
-    blas_call call = {.workspace = workspace};
+    blas_call call = {.workspace = workspace, .most = workspace_of(task->device)};
     const void *bias = task->operation->attributes.matmul.has_bias ? task->operation->operands[BIAS].data : NULL;
     tarn_status status = TARN_OK;
     if (make_call(blas, form, bias, &call) == BLAS_SUCCESS) {
@@ -301,7 +315,7 @@ static tarn_status enqueue_copied(const blas_library *blas, const cuda_task *tas
         pack.operation.operands = pack.operands;
         copied.operation = &pack.operation;
         if (!find_form(&copied, &form) || !is_worth_copying(&pack, &form)) continue;
-        tarn_status status = cuda_workspace_scratch(task->workspace, pack.size + WORKSPACE, &scratch);
+        tarn_status status = cuda_workspace_scratch(task->workspace, pack.size + workspace_of(task->device), &scratch);
         if (status == TARN_OK) status = blas_pack_enqueue(task, &pack, scratch);
         if (status != TARN_OK) return status;
         return enqueue_form(blas, &copied, &form, (char *)scratch + pack.size, out_is_done);
@@ -324,11 +338,7 @@ tarn_status cuda_blas_matmul(const cuda_task *task, bool *out_is_done) {
 }
 
 void cuda_blas_end(cuda_operations_state *state) {
-    while (state->choices != NULL) {
-        struct cuda_blas_choice *choice = state->choices;
-        state->choices = choice->next;
-        base_free(choice);
-    }
+    for (cuda_recent *entry; (entry = cuda_recent_take(&state->blas_choices)) != NULL;) base_free(entry);
     const blas_library *blas = state->blas != NULL ? blas_library_find() : NULL;
     if (blas != NULL) blas->cublasLtDestroy(state->blas);
 }

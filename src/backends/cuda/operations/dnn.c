@@ -12,16 +12,15 @@
 
 #include "backends/cuda/operations/dnn_form.h"
 #include "backends/cuda/operations/dnn_library.h"
+#include "backends/cuda/operations/recent.h"
 #include "base/memory.h"
 
 /* Bytes of scratch memory that an algorithm may use: the same in graphs and outside, so that the same one is chosen. */
 #define WORKSPACE ((size_t)32 << 20)
-/* Forms that are remembered; the one that was not used for longest is forgotten. */
-#define MOST_CHOICES 256
 
 /* A form with its description and what was chosen for it. Protected by the lock, as the list is. */
-struct cuda_dnn_choice {
-    struct cuda_dnn_choice *next;
+typedef struct dnn_choice {
+    cuda_recent recent;
     dnn_form form;
     dnn_tensor tensors[2], bias; /* bias: one for each channel */
     dnn_filter weight;
@@ -31,13 +30,13 @@ struct cuda_dnn_choice {
     dnn_fusion fusion;
     int algorithm;
     size_t workspace_size;
-};
+} dnn_choice;
 
 /* Where a task's data are while it is enqueued. */
 typedef struct dnn_run {
     const dnn_library *library;
     const cuda_task *task;
-    struct cuda_dnn_choice *choice;
+    dnn_choice *choice;
 } dnn_run;
 
 /* Whether the answer is that cuDNN does not do this, which is no failure. It says so of numbers that it cannot take too. */
@@ -62,7 +61,7 @@ static tarn_status answer(const dnn_library *library, dnn_status result, const c
 
 #define CALL(library, function, ...) answer(library, (library)->function(__VA_ARGS__), #function)
 
-static void end_choice(const dnn_library *library, struct cuda_dnn_choice *choice) {
+static void end_choice(const dnn_library *library, dnn_choice *choice) {
     for (int i = 0; i < 2; i++)
         if (choice->tensors[i] != NULL) library->cudnnDestroyTensorDescriptor(choice->tensors[i]);
     if (choice->bias != NULL) library->cudnnDestroyTensorDescriptor(choice->bias);
@@ -80,7 +79,7 @@ static tarn_status describe_tensor(const dnn_library *library, int type, const i
                 strides[0], strides[1], strides[2], strides[3]);
 }
 
-static tarn_status describe_convolution(const dnn_library *library, struct cuda_dnn_choice *choice) {
+static tarn_status describe_convolution(const dnn_library *library, dnn_choice *choice) {
     const dnn_form *form = &choice->form;
     const int type = form->type == DNN_F64 ? DNN_F64 : DNN_F32;
     tarn_status status = CALL(library, cudnnCreateConvolutionDescriptor, &choice->convolution);
@@ -91,7 +90,7 @@ static tarn_status describe_convolution(const dnn_library *library, struct cuda_
     return status;
 }
 
-static tarn_status describe_fusion(const dnn_library *library, struct cuda_dnn_choice *choice) {
+static tarn_status describe_fusion(const dnn_library *library, dnn_choice *choice) {
     const dnn_form *form = &choice->form;
     const int channels = form->tensors[DNN_OUT][1];
     const int dims[4] = {1, channels, 1, 1}, strides[4] = {channels, 1, 1, 1};
@@ -103,7 +102,7 @@ static tarn_status describe_fusion(const dnn_library *library, struct cuda_dnn_c
                 form->fusion == DNN_FUSES_RELU ? DNN_RELU : DNN_IDENTITY, DNN_NANS_REMAIN, DBL_MAX);
 }
 
-static tarn_status describe(const dnn_library *library, struct cuda_dnn_choice *choice) {
+static tarn_status describe(const dnn_library *library, dnn_choice *choice) {
     const dnn_form *form = &choice->form;
     tarn_status status = TARN_OK;
     for (int i = 0; i < 2 && status == TARN_OK; i++)
@@ -119,7 +118,7 @@ static tarn_status describe(const dnn_library *library, struct cuda_dnn_choice *
 
 /* Whether an algorithm that was proposed will do: it stands if it needs no more memory than it may use. */
 static tarn_status try_proposal(const dnn_run *run, dnn_handle handle, const dnn_proposal *proposal, bool *out_stands) {
-    struct cuda_dnn_choice *choice = run->choice;
+    dnn_choice *choice = run->choice;
     /* TF32 is a way of tensor cores: what is no half keeps away from them, whatever is proposed. */
     const bool is_half = choice->form.type == DNN_F16 || choice->form.type == DNN_BF16;
     const int mathematics = is_half ? proposal->mathematics : DNN_WITHOUT_TENSOR_CORES;
@@ -138,7 +137,7 @@ static tarn_status try_proposal(const dnn_run *run, dnn_handle handle, const dnn
 
 /* The first algorithm that will do for what is to be fused; none: TARN_NOT_SUPPORTED. */
 static tarn_status choose_algorithm(const dnn_run *run, dnn_handle handle) {
-    struct cuda_dnn_choice *choice = run->choice;
+    dnn_choice *choice = run->choice;
     const bool is_half = choice->form.type == DNN_F16 || choice->form.type == DNN_BF16;
     dnn_proposal proposals[DNN_ALGORITHM_COUNT];
     int count = 0;
@@ -157,7 +156,7 @@ static tarn_status choose_algorithm(const dnn_run *run, dnn_handle handle) {
 }
 
 /* What cuDNN has refused to do is not asked for again. */
-static void fall_back(struct cuda_dnn_choice *choice) {
+static void fall_back(dnn_choice *choice) {
     choice->is_chosen = false;
     choice->is_impossible = choice->fusion == DNN_FUSES_NOTHING || choice->form.must_fuse;
     choice->fusion = DNN_FUSES_NOTHING;
@@ -165,7 +164,7 @@ static void fall_back(struct cuda_dnn_choice *choice) {
 
 /* Scratch memory: zeros in place of biases, then what the algorithm uses. */
 static tarn_status take_scratch(const dnn_run *run, const void **out_bias, void **out_workspace) {
-    const struct cuda_dnn_choice *choice = run->choice;
+    const dnn_choice *choice = run->choice;
     const tarn_operand *operands = run->task->operation->operands;
     const bool has_bias = run->task->operation->attributes.conv2d.has_bias != 0;
     size_t zeros = 0;
@@ -186,7 +185,7 @@ static tarn_status take_scratch(const dnn_run *run, const void **out_bias, void 
 }
 
 static tarn_status run_choice(const dnn_run *run, dnn_handle handle) {
-    const struct cuda_dnn_choice *choice = run->choice;
+    const dnn_choice *choice = run->choice;
     const tarn_operand *operands = run->task->operation->operands;
     const double one = 1, zero = 0;
     const float short_one = 1, short_zero = 0;
@@ -213,7 +212,7 @@ static tarn_status run_choice(const dnn_run *run, dnn_handle handle) {
 
 /* Asks for as much as may be fused, and for less until cuDNN takes it. */
 static tarn_status enqueue_choice(const dnn_run *run, dnn_handle handle, bool *out_is_done) {
-    struct cuda_dnn_choice *choice = run->choice;
+    dnn_choice *choice = run->choice;
     while (!choice->is_impossible) {
         tarn_status status = choice->is_chosen ? TARN_OK : choose_algorithm(run, handle);
         choice->is_chosen = status == TARN_OK;
@@ -226,8 +225,8 @@ static tarn_status enqueue_choice(const dnn_run *run, dnn_handle handle, bool *o
 }
 
 /* Makes the description of a form that is new. What cuDNN does not describe is impossible. */
-static tarn_status make_choice(const dnn_library *library, const dnn_form *form, struct cuda_dnn_choice **out_choice) {
-    struct cuda_dnn_choice *choice = base_allocate(1, sizeof *choice);
+static tarn_status make_choice(const dnn_library *library, const dnn_form *form, dnn_choice **out_choice) {
+    dnn_choice *choice = base_allocate(1, sizeof *choice);
     if (choice == NULL) return cuda_fail(TARN_OUT_OF_MEMORY, "no host memory for a convolution");
     choice->form = *form;
     choice->fusion = (dnn_fusion)form->fusion;
@@ -241,30 +240,18 @@ static tarn_status make_choice(const dnn_library *library, const dnn_form *form,
     return TARN_OK;
 }
 
-/* The choice for a form, which becomes the list's first. */
+/* The choice for a form, which becomes the list's first. Nobody uses another one: the lock is held. */
 static tarn_status find_choice(const dnn_library *library, cuda_operations_state *state, const dnn_form *form,
-                               struct cuda_dnn_choice **out_choice) {
-    struct cuda_dnn_choice **at = &state->dnn_choices, *found;
-    unsigned passed = 0;
-    while (*at != NULL && memcmp(&(*at)->form, form, sizeof *form) != 0) {
-        /* The list's end is reached with one too many: it is forgotten. */
-        if (++passed == MOST_CHOICES) {
-            found = *at;
-            *at = NULL;
-            end_choice(library, found);
-            break;
-        }
-        at = &(*at)->next;
-    }
-    found = *at;
-    if (found != NULL) {
-        *at = found->next;
-    } else {
+                               dnn_choice **out_choice) {
+    cuda_recent *forgotten;
+    dnn_choice *found =
+        (dnn_choice *)cuda_recent_find(&state->dnn_choices, offsetof(dnn_choice, form), form, sizeof *form, &forgotten);
+    if (forgotten != NULL) end_choice(library, (dnn_choice *)forgotten);
+    if (found == NULL) {
         tarn_status status = make_choice(library, form, &found);
         if (status != TARN_OK) return status;
+        cuda_recent_add(&state->dnn_choices, &found->recent);
     }
-    found->next = state->dnn_choices;
-    state->dnn_choices = found;
     *out_choice = found;
     return TARN_OK;
 }
@@ -329,10 +316,7 @@ tarn_status cuda_dnn_conv2d(const cuda_task *task, bool *out_is_done) {
 void cuda_dnn_end(cuda_operations_state *state) {
     if (state->dnn_choices == NULL && state->dnn == NULL) return;
     const dnn_library *library = dnn_library_find();
-    while (state->dnn_choices != NULL) {
-        struct cuda_dnn_choice *choice = state->dnn_choices;
-        state->dnn_choices = choice->next;
-        end_choice(library, choice);
-    }
+    for (cuda_recent *entry; (entry = cuda_recent_take(&state->dnn_choices)) != NULL;)
+        end_choice(library, (dnn_choice *)entry);
     if (state->dnn != NULL) library->cudnnDestroy(state->dnn);
 }

@@ -66,11 +66,11 @@ struct cuda_operations_state {
 
     pthread_mutex_t compiled_lock; /* protects the next three; programs are compiled with it held */
     struct cuda_compiled *compiled;
-    struct cuda_blas_choice *choices;
+    struct cuda_recent *blas_choices;
     struct blas_handle_object *blas; /* cuBLASLt's handle; NULL until it is needed, then constant */
 
     pthread_mutex_t dnn_lock; /* protects the next three; cuDNN is called with it held */
-    struct cuda_dnn_choice *dnn_choices;
+    struct cuda_recent *dnn_choices;
     struct dnn_handle_object *dnn; /* cuDNN's handle; NULL until it is needed */
     bool is_dnn_refused;           /* it does not start on this device */
 };
