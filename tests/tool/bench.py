@@ -56,7 +56,7 @@ class Bench(command_line.ToolTest):
         result = self.run_one("ops", "--device", "cpu", "--largest", "10000")
         self.assertEqual((result["device"], result["elements"]), ("cpu", 10000))
         self.assertEqual({row["work"] for row in result["rows"]},
-                         {"add", "add_row", "expr_relu", "exp", "tanh", "sum", "sum_rows", "sum_columns", "softmax"})
+                         {"add", "add_row", "expr_relu", "exp", "tanh", "sin", "cos", "pow", "sum", "sum_rows", "sum_columns", "softmax"})
         for row in result["rows"]:
             self.assertEqual(set(row), {"row", "work", "ns", "copy_ns", "gb_per_s", "times_copy", "target", "met"})
             self.assertAlmostEqual(row["times_copy"] * 8 * 10000 / row["copy_ns"], row["gb_per_s"], places=6)

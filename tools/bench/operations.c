@@ -12,6 +12,10 @@ static tarn_status exponential(const work_place *place, tarn_tensor **out) { ret
 
 static tarn_status tangent(const work_place *place, tarn_tensor **out) { return tarn_tanh(place->x, NULL, out); }
 
+static tarn_status sine(const work_place *place, tarn_tensor **out) { return tarn_sin(place->x, NULL, out); }
+
+static tarn_status cosine(const work_place *place, tarn_tensor **out) { return tarn_cos(place->x, NULL, out); }
+
 static tarn_status sum(const work_place *place, tarn_tensor **out) { return tarn_sum(place->x, NULL, 0, 0, NULL, out); }
 
 static tarn_status sum_rows(const work_place *place, tarn_tensor **out) {
@@ -55,6 +59,8 @@ const bench_work operations_work[] = {
     {"add_row", WORK_ROWS, LIMIT_PASS, .bytes = 8, .compute = add_row},
     {"exp", WORK_VECTORS, LIMIT_PASS, .bytes = 8, .compute = exponential},
     {"tanh", WORK_VECTORS, LIMIT_PASS, .bytes = 8, .compute = tangent},
+    {"sin", WORK_VECTORS, LIMIT_PASS, .bytes = 8, .compute = sine},
+    {"cos", WORK_VECTORS, LIMIT_PASS, .bytes = 8, .compute = cosine},
     {"pow", WORK_VECTORS, LIMIT_PASS, .bytes = 12, .prepare = prepare_power, .compute = power},
     {"transpose", WORK_SQUARES, LIMIT_PASS, .bytes = 8, .compute = transpose},
     {"sum", WORK_VECTORS, LIMIT_READ, .bytes = 4, .compute = sum},

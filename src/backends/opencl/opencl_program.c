@@ -66,23 +66,14 @@ static bool takes_index(const tarn_program *program) {
     return false;
 }
 
-/* PoCL 3.1 has vectors of these wrong where some lanes are much larger than others. */
-static bool is_computed_alone(const tarn_step *step) {
-    return step->operation == TARN_OPERATION_SIN || step->operation == TARN_OPERATION_COS ||
-           (step->operation == TARN_OPERATION_POW && step->type <= TARN_ELEMENT_F64);
-}
-
 /* As many lanes as the device likes for each of the types. */
 static uint32_t lanes_for(const tarn_backend_device *device, const tarn_backend_operation *operation) {
     const tarn_program *program = operation->program;
     uint32_t lanes = 16;
     for (uint32_t i = 0; i < operation->output_count + operation->input_count; i++)
         if (device->lanes[operation->operands[i].type] < lanes) lanes = device->lanes[operation->operands[i].type];
-    for (uint32_t i = 0; i < program->step_count; i++) {
-        const tarn_step *step = &program->steps[i];
-        if (is_computed_alone(step)) return 1;
-        if (device->lanes[step->type] < lanes) lanes = device->lanes[step->type];
-    }
+    for (uint32_t i = 0; i < program->step_count; i++)
+        if (device->lanes[program->steps[i].type] < lanes) lanes = device->lanes[program->steps[i].type];
     return lanes;
 }
 

@@ -34,7 +34,10 @@ size_t opencl_program_accumulator_size(const opencl_form *form);
 const char *opencl_type_name(tarn_element_type type);
 size_t opencl_type_size(tarn_element_type type);
 
-/* opencl_steps.c: emits `const v_… tN = …;` for each step, from the values inN, cN, tN and `index`. */
+/* opencl_steps.c */
+/* The functions that the steps need besides those of prelude.cl and lanes.cl, behind which they stand. */
+void opencl_steps_write_functions(const tarn_backend_operation *operation, opencl_text *out_source);
+/* Emits `const v_… tN = …;` for each step, from the values inN, cN, tN and `index`. */
 void opencl_steps_write(const tarn_backend_operation *operation, opencl_text *out_source);
 
 /* opencl_program.c */

@@ -97,6 +97,7 @@ static uint32_t place_count(const opencl_form *form) { return operand_count(form
 
 static void write_space(const opencl_form *form, opencl_text *out) {
     opencl_text_print(out, "#define LANES %u\n%s", form->lanes, opencl_source_lanes);
+    opencl_steps_write_functions(form->operation, out);
     opencl_text_print(out, "typedef %s place;\n", form->is_wide ? "long" : "int");
     opencl_text_print(out, "typedef %s count;\n", form->is_wide ? "ulong" : "uint");
     if (form->is_linear) return;

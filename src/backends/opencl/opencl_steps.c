@@ -42,6 +42,9 @@ static void write_cast(tarn_element_type from, tarn_element_type to, const char 
     else opencl_text_print(out, "to_%s(%s)", name, rounded);
 }
 
+/* The type that a function of reals is computed in. */
+static const char *floating_name(tarn_element_type type) { return type == TARN_ELEMENT_F64 ? "double" : "float"; }
+
 static void write_function(const tarn_step *step, const char *a, opencl_text *out) {
     const char *type = opencl_type_name(step->type);
     switch (step->operation) {
@@ -52,12 +55,10 @@ static void write_function(const tarn_step *step, const char *a, opencl_text *ou
     case TARN_OPERATION_EXP: opencl_text_print(out, "exp(%s)", a); break;
     case TARN_OPERATION_LOG: opencl_text_print(out, "log(%s)", a); break;
     case TARN_OPERATION_SQRT: opencl_text_print(out, "sqrt(%s)", a); break;
-    case TARN_OPERATION_SIN: opencl_text_print(out, "sin(%s)", a); break;
-    case TARN_OPERATION_COS: opencl_text_print(out, "cos(%s)", a); break;
+    case TARN_OPERATION_SIN: opencl_text_print(out, "wide_sin_%s(%s)", floating_name(step->type), a); break;
+    case TARN_OPERATION_COS: opencl_text_print(out, "wide_cos_%s(%s)", floating_name(step->type), a); break;
     case TARN_OPERATION_TANH: opencl_text_print(out, "tanh(%s)", a); break;
-    case TARN_OPERATION_SIGMOID:
-        opencl_text_print(out, "wide_sigmoid_%s(%s)", step->type == TARN_ELEMENT_F64 ? "double" : "float", a);
-        break;
+    case TARN_OPERATION_SIGMOID: opencl_text_print(out, "wide_sigmoid_%s(%s)", floating_name(step->type), a); break;
     default: opencl_text_print(out, "relu_wide(w_%s, %s)", type, a); break; /* RELU */
     }
 }
@@ -76,7 +77,7 @@ static void write_binary(const tarn_step *step, const char *a, const char *b, op
     const char *type = opencl_type_name(step->type);
     switch (step->operation) {
     case TARN_OPERATION_POW:
-        if (is_float(step->type)) opencl_text_print(out, "pow(%s, %s)", a, b);
+        if (is_float(step->type)) opencl_text_print(out, "wide_pow_%s(%s, %s)", floating_name(step->type), a, b);
         else opencl_text_print(out, "to_%s(wide_power(to_i64(%s), to_i64(%s)))", type, a, b);
         break;
     case TARN_OPERATION_MAXIMUM: opencl_text_print(out, "greater_of(%s, %s)", a, b); break;
@@ -108,6 +109,17 @@ static void write_step(const tarn_backend_operation *operation, uint32_t number,
         }
     }
     opencl_text_print(out, ");\n");
+}
+
+void opencl_steps_write_functions(const tarn_backend_operation *operation, opencl_text *out_source) {
+    bool has_circle = false, has_power = false;
+    for (uint32_t i = 0; i < operation->program->step_count; i++) {
+        const tarn_step *step = &operation->program->steps[i];
+        has_circle = has_circle || step->operation == TARN_OPERATION_SIN || step->operation == TARN_OPERATION_COS;
+        has_power = has_power || (step->operation == TARN_OPERATION_POW && is_float(step->type));
+    }
+    if (has_circle) opencl_text_print(out_source, "%s", opencl_source_circle);
+    if (has_power) opencl_text_print(out_source, "%s", opencl_source_power);
 }
 
 void opencl_steps_write(const tarn_backend_operation *operation, opencl_text *out_source) {
