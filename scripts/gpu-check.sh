@@ -186,8 +186,8 @@ else
 fi
 if [ -z "$rehearses" ] && has python3 && python3 -c 'import torch; raise SystemExit(not torch.cuda.is_available())' >/dev/null 2>&1; then
     if step pytorch-operations 40 0 python3 scripts/gpu_pytorch.py; then cat "$out/pytorch-operations.out" >>"$rows"; fi
-    if [ -f "$release/libtarn-torch.so" ]; then
-        if step pytorch-training 90 0 env TARN_LIBRARY="$release/libtarn.so" TARN_TORCH_LIBRARY="$release/libtarn-torch.so" PYTHONPATH="$PWD/python" \
+    if [ -f "$release/torch/libtarn-torch.so" ]; then
+        if step pytorch-training 90 0 env TARN_LIBRARY="$release/libtarn.so" TARN_TORCH_LIBRARY="$release/torch/libtarn-torch.so" PYTHONPATH="$PWD/python" \
             python3 tools/torch/compare.py --steps 30 --rounds 1 --json "$out/training.json"; then
             python3 scripts/gpu_pytorch.py --training "$out/training.json" >>"$rows"
         fi
