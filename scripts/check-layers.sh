@@ -22,7 +22,7 @@ BEGIN {
     allowed["tools"] = "include base plan hal shape memory tensor expr trace tarn bench workload record torch"
     split("backend backend_operations shape export log size status", names, " ")
     for (i in names) for_backends["tarn/" names[i] ".h"] = 1
-    split("sys linux asm arpa netinet sanitizer valgrind oneapi/dnnl CL torch/csrc/cuda torch/csrc/profiler c10/cuda c10/util", names, " ")
+    split("sys linux asm arpa netinet sanitizer valgrind oneapi/dnnl CL torch/csrc/api/include/torch torch/csrc/cuda torch/csrc/profiler c10/cuda c10/util", names, " ")
     for (i in names) systems[names[i]] = 1
 }
 

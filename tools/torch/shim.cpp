@@ -1,6 +1,7 @@
 // Putting the allocator in PyTorch's place, and what its files share.
 #include "torch/shim.h"
 
+#include <c10/cuda/CUDAFunctions.h>
 #include <torch/csrc/profiler/combined_traceback.h>
 
 #include <cstdio>
@@ -9,6 +10,15 @@
 extern "C" TARN_API void tarn_torch_begin_allocate_to_pool(int device,
                                                            std::pair<unsigned long long, unsigned long long> id,
                                                            std::function<bool(cudaStream_t)> filter);
+
+namespace {
+
+// Never destroyed: static destructors free tensors after this file's own would have run.
+std::shared_ptr<tarn_shim::allocator> *installed;
+
+void delete_raw(void *pointer) { (*installed)->raw_delete(pointer); }
+
+} // namespace
 
 namespace tarn_shim {
 
@@ -37,7 +47,7 @@ std::vector<tarn_torch_block> blocks_of(int device) {
 }
 
 allocator::allocator()
-    : pluggable([this](size_t size, int device, cudaStream_t stream) { return take(size, device, stream); },
+    : versioned([this](size_t size, int device, cudaStream_t stream) { return take(size, device, stream); },
                 [](void *pointer, size_t size, int device, cudaStream_t stream) {
                     tarn_torch_free(pointer, size, device, stream);
                 }) {
@@ -46,9 +56,8 @@ allocator::allocator()
     set_base_alloc_fn(tarn_torch_base_allocation);
     set_record_stream_fn([](void *pointer, cudaStream_t stream) { tarn_torch_record_stream(pointer, stream); });
     set_begin_allocate_to_pool(tarn_torch_begin_allocate_to_pool);
-    set_end_allocate_to_pool_fn(
-        [](int device, c10::MempoolId_t id) { tarn_torch_end_allocate_to_pool(device, plain(id)); });
-    set_release_pool([](int device, c10::MempoolId_t id) { tarn_torch_release_pool(device, plain(id)); });
+    set_end_allocate_to_pool_fn([](int device, MempoolId_t id) { tarn_torch_end_allocate_to_pool(device, plain(id)); });
+    set_release_pool([](int device, MempoolId_t id) { tarn_torch_release_pool(device, plain(id)); });
     tarn_torch_watch([](void *past, const tarn_torch_event *event) { static_cast<history *>(past)->note(*event); },
                      &past);
 }
@@ -61,6 +70,14 @@ void allocator::init(int count) {
 void allocator::enable(bool value) {
     TORCH_CHECK(value, "Tarn is not switched off while it runs: tarn.torch.install(\"direct\") caches nothing");
 }
+
+// PyTorch's own, in versions that free a tensor past these books, would leave its entry in them.
+c10::DataPtr allocator::allocate(size_t size) {
+    c10::DeviceIndex device = c10::cuda::current_device();
+    return own(malloc(size, device, c10::cuda::getCurrentCUDAStream(device).stream()), device);
+}
+
+c10::DeleterFnPtr allocator::raw_deleter() const { return delete_raw; }
 
 // PyTorch exports no other way into its books than to allocate.
 void allocator::remember(const tarn_torch_live &live, int device) {
@@ -80,9 +97,6 @@ c10::DataPtr allocator::own(void *pointer, int device) const {
 } // namespace tarn_shim
 
 namespace {
-
-// Never destroyed: static destructors free tensors after this file's own would have run.
-std::shared_ptr<tarn_shim::allocator> *installed;
 
 // 0: fine, 1: torch.OutOfMemoryError, 2: another exception.
 template <typename Function> int outcome(Function function) {

@@ -4,10 +4,7 @@
 #ifndef TORCH_SHIM_H
 #define TORCH_SHIM_H
 
-#include <torch/csrc/cuda/CUDAPluggableAllocator.h>
-
-#include <c10/cuda/CUDACachingAllocator.h>
-
+#include <atomic>
 #include <mutex>
 #include <string>
 #include <unordered_map>
@@ -15,15 +12,12 @@
 
 #include "torch/native.h"
 #include "torch/shim_history.h"
+#include "torch/shim_versions.h"
 
 namespace tarn_shim {
 
-namespace caching = c10::CachingDeviceAllocator;
-namespace cuda_caching = c10::cuda::CUDACachingAllocator;
-using pluggable = torch::cuda::CUDAPluggableAllocator::CUDAPluggableAllocator;
-
-inline tarn_torch_pool_id plain(c10::MempoolId_t id) { return {id.first, id.second}; }
-inline c10::MempoolId_t pool_name(tarn_torch_pool_id id) { return {id.first, id.second}; }
+inline tarn_torch_pool_id plain(MempoolId_t id) { return {id.first, id.second}; }
+inline MempoolId_t pool_name(tarn_torch_pool_id id) { return {id.first, id.second}; }
 
 // What the plug-in says of the failure.
 inline void check(tarn_status status) {
@@ -38,32 +32,34 @@ tarn_device_properties properties_of(int device);
 // Blocks in order of their addresses.
 std::vector<tarn_torch_block> blocks_of(int device);
 
-class allocator final : public pluggable {
+class allocator final : public versioned {
 public:
     allocator();
 
     std::string name() override { return "tarn"; }
     void init(int count) override;
     void enable(bool value) override;
+    c10::DataPtr allocate(size_t size) override;
+    c10::DeleterFnPtr raw_deleter() const override;
 
     // shim_requests.cpp
     double getMemoryFraction(c10::DeviceIndex device) override;
     void setMemoryFraction(double fraction, c10::DeviceIndex device) override;
     std::pair<size_t, size_t> getMemoryInfo(c10::DeviceIndex device) override;
     void cacheInfo(c10::DeviceIndex device, size_t *largest) override;
-    void emptyCache(c10::MempoolId_t id) override;
+    void emptyCache(MempoolId_t id) override;
     void attachOutOfMemoryObserver(cuda_caching::OutOfMemoryObserver observer) override;
-    void attachOomRejectionObserver(cuda_caching::OomRejectionObserver observer) override;
+    void attachOomRejectionObserver(OomRejectionObserver observer) override;
     c10::DataPtr allocateWithAddress(size_t size, void *address) override;
 
     // shim_figures.cpp
-    caching::DeviceStats getDeviceStats(c10::DeviceIndex device) override;
+    cuda_caching::DeviceStats getDeviceStats(c10::DeviceIndex device) override;
     void resetAccumulatedStats(c10::DeviceIndex device) override;
     void resetPeakStats(c10::DeviceIndex device) override;
-    std::vector<cuda_caching::StreamSegmentSize> getExpandableSegmentSizes(c10::DeviceIndex device) override;
+    std::vector<StreamSegmentSize> getExpandableSegmentSizes(c10::DeviceIndex device) override;
 
     // shim_snapshot.cpp
-    cuda_caching::SnapshotInfo snapshot(c10::MempoolId_t wanted, bool include_traces) override;
+    cuda_caching::SnapshotInfo snapshot(MempoolId_t wanted, bool include_traces) override;
     void recordHistory(bool enabled, cuda_caching::CreateContextFn recorder, size_t most,
                        cuda_caching::RecordContext when, bool clear, const std::vector<std::string> &skipped) override;
     bool isHistoryEnabled() override;
@@ -78,15 +74,14 @@ public:
     void annotateMemory(const void *pointer, const std::string &metadata) override;
 
     // shim_pools.cpp
-    void createOrIncrefPool(c10::DeviceIndex device, c10::MempoolId_t id,
+    void createOrIncrefPool(c10::DeviceIndex device, MempoolId_t id,
                             std::shared_ptr<cuda_caching::CUDAAllocator> other) override;
-    int getPoolUseCount(c10::DeviceIndex device, c10::MempoolId_t id) override;
-    void setUseOnOOM(c10::DeviceIndex device, c10::MempoolId_t id, bool is_used) override;
-    void setNoSplit(c10::DeviceIndex device, c10::MempoolId_t id) override;
-    bool checkPoolLiveAllocations(c10::DeviceIndex device, c10::MempoolId_t id,
+    int getPoolUseCount(c10::DeviceIndex device, MempoolId_t id) override;
+    void setUseOnOOM(c10::DeviceIndex device, MempoolId_t id, bool is_used) override;
+    void setNoSplit(c10::DeviceIndex device, MempoolId_t id) override;
+    bool checkPoolLiveAllocations(c10::DeviceIndex device, MempoolId_t id,
                                   const std::unordered_set<void *> &expected) override;
-    std::shared_ptr<cuda_caching::AllocatorState> getCheckpointState(c10::DeviceIndex device,
-                                                                     c10::MempoolId_t id) override;
+    std::shared_ptr<cuda_caching::AllocatorState> getCheckpointState(c10::DeviceIndex device, MempoolId_t id) override;
     cuda_caching::CheckpointDelta setCheckpointPoolState(c10::DeviceIndex device,
                                                          std::shared_ptr<cuda_caching::AllocatorState> state) override;
 

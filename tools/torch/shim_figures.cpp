@@ -5,9 +5,7 @@ namespace tarn_shim {
 
 namespace {
 
-using c10::CachingAllocator::StatArray;
-
-void fill(StatArray &array, const tarn_torch_figure figures[TARN_TORCH_SIZES]) {
+void fill(stat_array &array, const tarn_torch_figure figures[TARN_TORCH_SIZES]) {
     for (size_t sizes = 0; sizes < TARN_TORCH_SIZES; sizes++) {
         array[sizes].current = figures[sizes].current;
         array[sizes].peak = figures[sizes].peak;
@@ -15,15 +13,15 @@ void fill(StatArray &array, const tarn_torch_figure figures[TARN_TORCH_SIZES]) {
         array[sizes].freed = figures[sizes].freed;
     }
 }
-static_assert(static_cast<int>(c10::CachingAllocator::StatType::SMALL_POOL) == TARN_TORCH_SMALL &&
-                  static_cast<int>(c10::CachingAllocator::StatType::LARGE_POOL) == TARN_TORCH_LARGE,
+static_assert(static_cast<int>(stat_type::SMALL_POOL) == TARN_TORCH_SMALL &&
+                  static_cast<int>(stat_type::LARGE_POOL) == TARN_TORCH_LARGE,
               "the plug-in has PyTorch's order");
 
 // What each pool has reserved now; some versions of PyTorch have no place for it.
 template <typename Stats> void fill_pools(Stats &stats, int device) {
     if constexpr (requires { stats.reserved_bytes_by_private_pools; }) {
         for (const tarn_torch_block &block : blocks_of(device)) {
-            if (pool_name(block.pool) == c10::MempoolId_t{0, 0}) continue;
+            if (pool_name(block.pool) == MempoolId_t{0, 0}) continue;
             stats.reserved_bytes_by_private_pools[pool_name(block.pool)][TARN_TORCH_ALL].increase(block.size);
         }
     }
@@ -31,10 +29,10 @@ template <typename Stats> void fill_pools(Stats &stats, int device) {
 
 } // namespace
 
-caching::DeviceStats allocator::getDeviceStats(c10::DeviceIndex device) {
+cuda_caching::DeviceStats allocator::getDeviceStats(c10::DeviceIndex device) {
     tarn_torch_stats stats;
     check(tarn_torch_stats_get(device, &stats));
-    caching::DeviceStats answer;
+    cuda_caching::DeviceStats answer;
     fill(answer.allocation, stats.figures[TARN_TORCH_ALLOCATION]);
     fill(answer.segment, stats.figures[TARN_TORCH_SEGMENT]);
     fill(answer.active, stats.figures[TARN_TORCH_ACTIVE]);
@@ -58,8 +56,8 @@ void allocator::resetAccumulatedStats(c10::DeviceIndex device) { tarn_torch_rese
 
 void allocator::resetPeakStats(c10::DeviceIndex device) { tarn_torch_reset_peaks(device); }
 
-std::vector<cuda_caching::StreamSegmentSize> allocator::getExpandableSegmentSizes(c10::DeviceIndex device) {
-    std::vector<cuda_caching::StreamSegmentSize> sizes;
+std::vector<StreamSegmentSize> allocator::getExpandableSegmentSizes(c10::DeviceIndex device) {
+    std::vector<StreamSegmentSize> sizes;
     uint64_t segment = 0;
     for (const tarn_torch_block &block : blocks_of(device)) {
         if (!block.is_expandable) continue;

@@ -3,14 +3,28 @@
 #include <c10/cuda/CUDAFunctions.h>
 
 #include <algorithm>
+#include <iterator>
 
 namespace tarn_shim {
 
-void history::configure(bool is_enabled, c10::CachingDeviceAllocator::CreateContextFn recorder, size_t most,
-                        record_context when, bool clear, const std::vector<std::string> &skipped) {
+namespace {
+
+// In the order of PyTorch's numbers. Older versions have no function for it.
+const char *const action_names[] = {"alloc",       "free_requested", "free_completed", "segment_alloc", "segment_free",
+                                    "segment_map", "segment_unmap",  "snapshot",       "oom",           "annotate"};
+
+int action_of(const std::string &name) {
+    const auto *found = std::find(std::begin(action_names), std::end(action_names), name);
+    TORCH_CHECK(found != std::end(action_names), "Unknown TraceEntry action: ", name);
+    return static_cast<int>(found - std::begin(action_names));
+}
+
+} // namespace
+
+void history::configure(bool is_enabled, cuda_caching::CreateContextFn recorder, size_t most, record_context when,
+                        bool clear, const std::vector<std::string> &skipped) {
     std::unordered_set<int> actions;
-    for (const std::string &action : skipped)
-        actions.insert(c10::CachingDeviceAllocator::parseTraceEntryAction(action));
+    for (const std::string &action : skipped) actions.insert(action_of(action));
     std::lock_guard<std::mutex> hold(lock);
     is_recording = is_enabled;
     gather = recorder;
@@ -30,7 +44,7 @@ bool history::is_enabled() {
     return is_recording;
 }
 
-void history::add_tracker(c10::CachingDeviceAllocator::AllocatorTraceTracker tracker) {
+void history::add_tracker(cuda_caching::AllocatorTraceTracker tracker) {
     std::lock_guard<std::mutex> hold(lock);
     trackers.push_back(std::move(tracker));
     is_needed.store(true, std::memory_order_relaxed);
@@ -39,7 +53,7 @@ void history::add_tracker(c10::CachingDeviceAllocator::AllocatorTraceTracker tra
 // The recorder may take the interpreter's lock: not under ours.
 history::context history::gather_for(entry::Action action) {
     bool is_free = action == entry::FREE_REQUESTED || action == entry::FREE_COMPLETED;
-    c10::CachingDeviceAllocator::CreateContextFn recorder;
+    cuda_caching::CreateContextFn recorder;
     {
         std::lock_guard<std::mutex> hold(lock);
         record_context least = is_free                  ? record_context::ALL
@@ -55,18 +69,18 @@ void history::note(const tarn_torch_event &event) {
          {event.pool.first, event.pool.second});
 }
 
-void history::note(entry::Action action, int device, uint64_t address, size_t size, void *stream, c10::MempoolId_t pool,
+void history::note(entry::Action action, int device, uint64_t address, size_t size, void *stream, MempoolId_t pool,
                    const std::string &text) {
     if (!is_needed.load(std::memory_order_relaxed)) return;
     context callers = gather_for(action);
-    std::vector<c10::CachingDeviceAllocator::AllocatorTraceTracker> told;
+    std::vector<cuda_caching::AllocatorTraceTracker> told;
     std::unique_lock<std::mutex> hold(lock);
     if (action == entry::ALLOC && callers != nullptr) alive[address] = callers;
     if (action == entry::FREE_COMPLETED) alive.erase(address);
     if (depth < record_context::ALLOC) callers = nullptr; // it is for what is alive alone
-    entry made(action, static_cast<c10::DeviceIndex>(device), static_cast<size_t>(address), size, stream, pool,
-               c10::getApproximateTime(), std::move(callers),
-               compile_contexts.empty() ? "N/A" : compile_contexts.back(), text.empty() ? metadata() : text);
+    entry made =
+        make_entry(action, device, address, size, stream, pool, c10::getApproximateTime(), std::move(callers),
+                   compile_contexts.empty() ? "N/A" : compile_contexts.back(), text.empty() ? metadata() : text);
     told = trackers;
     if (is_recording && skipped_actions.count(action) == 0) {
         std::deque<entry> &entries = past[device];

@@ -2,7 +2,6 @@
 #ifndef TORCH_SHIM_HISTORY_H
 #define TORCH_SHIM_HISTORY_H
 
-#include <c10/cuda/CUDACachingAllocator.h>
 #include <c10/util/ApproximateClock.h>
 
 #include <atomic>
@@ -16,24 +15,25 @@
 #include <vector>
 
 #include "torch/native.h"
+#include "torch/shim_versions.h"
 
 namespace tarn_shim {
 
 class history {
 public:
-    using entry = c10::CachingDeviceAllocator::TraceEntry;
-    using annotation = c10::CachingDeviceAllocator::AnnotationEntry;
+    using entry = cuda_caching::TraceEntry;
+    using annotation = annotation_entry;
     using context = std::shared_ptr<c10::GatheredContext>;
-    using record_context = c10::CachingDeviceAllocator::RecordContext;
+    using record_context = cuda_caching::RecordContext;
 
-    void configure(bool is_enabled, c10::CachingDeviceAllocator::CreateContextFn recorder, size_t most,
-                   record_context when, bool clear, const std::vector<std::string> &skipped);
+    void configure(bool is_enabled, cuda_caching::CreateContextFn recorder, size_t most, record_context when,
+                   bool clear, const std::vector<std::string> &skipped);
     bool is_enabled();
-    void add_tracker(c10::CachingDeviceAllocator::AllocatorTraceTracker tracker);
+    void add_tracker(cuda_caching::AllocatorTraceTracker tracker);
 
     void note(const tarn_torch_event &event);
     // Of what does not come from the plug-in. `text` stands in the place of the thread's metadata, unless it is empty.
-    void note(entry::Action action, int device, uint64_t address, size_t size, void *stream, c10::MempoolId_t pool,
+    void note(entry::Action action, int device, uint64_t address, size_t size, void *stream, MempoolId_t pool,
               const std::string &text = "");
     void annotate(const std::vector<std::pair<std::string, std::string>> &texts);
 
@@ -52,7 +52,7 @@ private:
     std::mutex lock;                    // protects what follows, but the flag
     std::atomic<bool> is_needed{false}; // relaxed: an event beside a change is before it or after it
     bool is_recording = false;
-    c10::CachingDeviceAllocator::CreateContextFn gather = nullptr;
+    cuda_caching::CreateContextFn gather = nullptr;
     record_context depth = record_context::NEVER;
     size_t most_entries = 1;
     std::unordered_set<int> skipped_actions;
@@ -60,7 +60,7 @@ private:
     std::deque<annotation> notes;
     std::unordered_map<uint64_t, context> alive;
     std::vector<std::string> compile_contexts;
-    std::vector<c10::CachingDeviceAllocator::AllocatorTraceTracker> trackers;
+    std::vector<cuda_caching::AllocatorTraceTracker> trackers;
     c10::ApproximateClockToUnixTimeConverter clock;
 
     context gather_for(entry::Action action);

@@ -22,7 +22,7 @@ struct restored_lists : tarn_torch_restored {
 
 } // namespace
 
-void allocator::createOrIncrefPool(c10::DeviceIndex device, c10::MempoolId_t id,
+void allocator::createOrIncrefPool(c10::DeviceIndex device, MempoolId_t id,
                                    std::shared_ptr<cuda_caching::CUDAAllocator> other) {
     TORCH_CHECK(other == nullptr || other.get() == this,
                 "Tarn: a MemPool on Tarn has Tarn's memory; one with an allocator of its own needs PyTorch's caching "
@@ -30,19 +30,19 @@ void allocator::createOrIncrefPool(c10::DeviceIndex device, c10::MempoolId_t id,
     check(tarn_torch_create_pool(device, plain(id)));
 }
 
-int allocator::getPoolUseCount(c10::DeviceIndex device, c10::MempoolId_t id) {
+int allocator::getPoolUseCount(c10::DeviceIndex device, MempoolId_t id) {
     return static_cast<int>(tarn_torch_pool_users(device, plain(id)));
 }
 
-void allocator::setUseOnOOM(c10::DeviceIndex device, c10::MempoolId_t id, bool is_used) {
+void allocator::setUseOnOOM(c10::DeviceIndex device, MempoolId_t id, bool is_used) {
     check(tarn_torch_use_on_failure(device, plain(id), is_used ? 1 : 0));
 }
 
-void allocator::setNoSplit(c10::DeviceIndex device, c10::MempoolId_t id) {
+void allocator::setNoSplit(c10::DeviceIndex device, MempoolId_t id) {
     check(tarn_torch_pool_no_split(device, plain(id)));
 }
 
-bool allocator::checkPoolLiveAllocations(c10::DeviceIndex device, c10::MempoolId_t id,
+bool allocator::checkPoolLiveAllocations(c10::DeviceIndex device, MempoolId_t id,
                                          const std::unordered_set<void *> &expected) {
     TORCH_CHECK(tarn_torch_pool_allocator(device, plain(id)) != nullptr, "Tarn: device ", int(device),
                 " has no such pool");
@@ -55,8 +55,7 @@ bool allocator::checkPoolLiveAllocations(c10::DeviceIndex device, c10::MempoolId
     return live == expected.size();
 }
 
-std::shared_ptr<cuda_caching::AllocatorState> allocator::getCheckpointState(c10::DeviceIndex device,
-                                                                            c10::MempoolId_t id) {
+std::shared_ptr<cuda_caching::AllocatorState> allocator::getCheckpointState(c10::DeviceIndex device, MempoolId_t id) {
     auto state = std::make_shared<checkpoint_state>();
     tarn_torch_checkpoint *taken = nullptr;
     check(tarn_torch_checkpoint_take(device, plain(id), &taken));

@@ -102,8 +102,8 @@ void allocator::cacheInfo(c10::DeviceIndex device, size_t *largest) {
 }
 
 // As PyTorch's: of pools, those that nobody uses any more.
-void allocator::emptyCache(c10::MempoolId_t id) {
-    if (id == c10::MempoolId_t{0, 0}) tarn_torch_reset();
+void allocator::emptyCache(MempoolId_t id) {
+    if (id == MempoolId_t{0, 0}) tarn_torch_reset();
     else
         for (int device = 0; device < device_count; device++) tarn_torch_empty_pool(device, plain(id));
 }
@@ -113,7 +113,7 @@ void allocator::attachOutOfMemoryObserver(cuda_caching::OutOfMemoryObserver obse
     observers.push_back(std::move(observer));
 }
 
-void allocator::attachOomRejectionObserver(cuda_caching::OomRejectionObserver) {
+void allocator::attachOomRejectionObserver(OomRejectionObserver) {
     TORCH_CHECK(false,
                 "Tarn rejects no request before it has tried: attach an out-of-memory observer instead, which is "
                 "told of refusals by a limit too");

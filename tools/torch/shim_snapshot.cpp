@@ -5,33 +5,33 @@ namespace tarn_shim {
 
 namespace {
 
-caching::SegmentInfo begin_segment(int device, const tarn_torch_block &block) {
-    caching::SegmentInfo segment;
+cuda_caching::SegmentInfo begin_segment(int device, const tarn_torch_block &block) {
+    cuda_caching::SegmentInfo segment;
     segment.device = static_cast<c10::DeviceIndex>(device);
     segment.address = block.address;
-    segment.stream = block.stream;
+    segment.stream = static_cast<cudaStream_t>(block.stream);
     segment.is_expandable = block.is_expandable != 0;
     segment.owner_private_pool_id = pool_name(block.pool);
     return segment;
 }
 
 // Runs of blocks without a gap, on one segment and stream.
-void add_segments(std::vector<caching::SegmentInfo> &segments, int device, const c10::MempoolId_t &wanted,
+void add_segments(std::vector<cuda_caching::SegmentInfo> &segments, int device, const MempoolId_t &wanted,
                   history &past) {
     uint64_t key = 0, end = 0;
     size_t before = segments.size();
     for (const tarn_torch_block &block : blocks_of(device)) {
-        if (wanted != c10::MempoolId_t{0, 0} && wanted != pool_name(block.pool)) continue;
+        if (wanted != MempoolId_t{0, 0} && wanted != pool_name(block.pool)) continue;
         bool is_next = segments.size() > before && key == block.segment && end == block.address &&
                        segments.back().stream == block.stream;
         if (!is_next) segments.push_back(begin_segment(device, block));
-        caching::BlockInfo info;
+        cuda_caching::BlockInfo info;
         info.size = block.size;
         info.requested_size = block.requested;
         info.allocated = block.state == TARN_BLOCK_IN_USE;
         info.active = block.state != TARN_BLOCK_CACHED;
         if (info.allocated) info.context_when_allocated = past.context_of(reinterpret_cast<void *>(block.address));
-        caching::SegmentInfo &segment = segments.back();
+        cuda_caching::SegmentInfo &segment = segments.back();
         segment.total_size += block.size;
         segment.requested_size += block.requested;
         segment.allocated_size += info.allocated ? block.size : 0;
@@ -45,7 +45,7 @@ void add_segments(std::vector<caching::SegmentInfo> &segments, int device, const
 
 } // namespace
 
-cuda_caching::SnapshotInfo allocator::snapshot(c10::MempoolId_t wanted, bool include_traces) {
+cuda_caching::SnapshotInfo allocator::snapshot(MempoolId_t wanted, bool include_traces) {
     cuda_caching::SnapshotInfo answer{};
     int devices = device_count;
     for (int device = 0; device < devices; device++) add_segments(answer.segments, device, wanted, past);
@@ -56,7 +56,7 @@ cuda_caching::SnapshotInfo allocator::snapshot(c10::MempoolId_t wanted, bool inc
     }
     answer.config_metadata.max_split_size = std::numeric_limits<size_t>::max();
     answer.config_metadata.roundup_power2_divisions.resize(16); // no such rounding, for each power of two
-    for (const caching::SegmentInfo &segment : answer.segments) {
+    for (const cuda_caching::SegmentInfo &segment : answer.segments) {
         answer.config_metadata.expandable_segments |= segment.is_expandable;
         past.note(history::entry::SNAPSHOT, segment.device, 0, segment.active_size, nullptr, wanted);
     }
@@ -94,8 +94,8 @@ void allocator::annotateMemory(const void *pointer, const std::string &metadata)
     for (int device = 0; device < device_count; device++) {
         for (const tarn_torch_block &block : blocks_of(device)) {
             if (block.address != reinterpret_cast<uint64_t>(pointer) || block.state != TARN_BLOCK_IN_USE) continue;
-            past.note(history::entry::ANNOTATE, device, block.address, block.requested, block.stream,
-                      pool_name(block.pool), metadata);
+            past.note(annotate_action, device, block.address, block.requested, block.stream, pool_name(block.pool),
+                      metadata);
             return;
         }
     }
