@@ -111,6 +111,10 @@ def _check_pytorch():
     if not hasattr(torch.cuda.memory, "CUDAPluggableAllocator"):
         raise errors.NotSupported("PyTorch %s takes no allocators of others: 2.0 is the first that does"
                                   % torch.__version__)
+    built_for = getattr(torch, "version", None)
+    if built_for is not None and built_for.cuda is None:
+        raise errors.NotSupported("PyTorch %s was built without CUDA, so that it has no CUDA memory to take from Tarn: install one of "
+                                  "PyTorch's builds for CUDA" % torch.__version__)
     return torch
 
 
@@ -137,6 +141,30 @@ def _shim_path(torch):
     return beside if os.path.exists(beside) else None
 
 
+# As in tools/torch/torch.cmake.
+_SHIM_VERSIONS = (2, 5), (2, 15)
+
+
+def _no_shim(torch):
+    """Why there is none, in a sentence."""
+    version = torch.__version__.split("+")[0]
+    first, last = _SHIM_VERSIONS
+    if not first <= tuple(int(number) for number in version.split(".")[:2]) <= last:
+        return "there is no shim for PyTorch %s, only for 2.%d to 2.%d: the plug-in serves it" % (version, first[1], last[1])
+    built = sorted(os.path.basename(path) for path in glob.glob(os.path.join(
+        os.path.dirname(os.path.abspath(plugin_path())), "libtarn-torch-shim-*.so")))
+    return "no shim was built for PyTorch %s (beside the plug-in: %s): docs/pytorch.md says how, in one command" % (
+        version, ", ".join(built) or "none")
+
+
+def _load_shim(torch, path):
+    try:
+        return ctypes.CDLL(path)
+    except OSError as error:
+        raise errors.NotSupported("the shim was built for another build of PyTorch %s than this one, or for another Tarn: build it again, or take "
+                                  "install(shim=False); %s" % (torch.__version__, error))
+
+
 def _check_spec(spec):
     """Refuses a misspelt stack now, and not with the first allocation, by making one on a simulated device. What only a GPU has is left to the
     first allocation, and so is `record`, which would begin its file."""
@@ -157,7 +185,8 @@ def install(spec=None, shim=None):
     PyTorch's statistics, snapshots and exceptions, is taken where one was built for this PyTorch; `shim` True asks for it, False for the
     plug-in. Returns which it is: "shim" or "plug-in". Once it is installed, the same call changes nothing. Raises InvalidState when CUDA has
     been started already, or another spec was installed; InvalidArgument for a spec that cannot be read; NotFound without the plug-in's
-    library, or without the shim where it is asked for; NotSupported for PyTorch before 2.0. Nothing has changed then.
+    library, or without the shim where it is asked for; NotSupported for PyTorch before 2.0 or without CUDA, and for a shim that was built for
+    another PyTorch of the same version. Nothing has changed then.
     """
     global _installed
     torch = _check_pytorch()
@@ -169,11 +198,11 @@ def install(spec=None, shim=None):
         raise errors.InvalidState("PyTorch has started CUDA: tarn.torch.install() comes first")
     path = _shim_path(torch) if shim is not False else None
     if shim and path is None:
-        raise errors.NotFound("no shim was built for PyTorch %s" % torch.__version__)
+        raise errors.NotFound(_no_shim(torch))
     _load()
     _check_spec(spec)
     if path is not None:
-        if ctypes.CDLL(path).tarn_torch_shim_install() != 0:
+        if _load_shim(torch, path).tarn_torch_shim_install() != 0:
             raise errors.InvalidState("PyTorch has used its allocator already: tarn.torch.install() comes first")
         kind = "shim"
     else:
