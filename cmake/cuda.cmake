@@ -1,6 +1,7 @@
-# The kernels of the cuda backend. Where there is nvcc they are compiled once for each architecture, and for the last one in a form that
-# drivers compile for any later; the result is embedded in the library, compressed. Their sources are embedded too: without nvcc they are
-# compiled when they are first needed, by NVRTC, as are the kernels that are written for single programs.
+# The kernels of the cuda backend. Where there is nvcc they are compiled in two steps: once to PTX for the oldest of the architectures, which drivers
+# compile for any that is not in the list, and from that for each. No kernel has anything that only later architectures know, so that the first step, half of the time, is
+# not repeated. The result is embedded in the library, compressed. Their sources are embedded too: without nvcc they are compiled when they are first
+# needed, by NVRTC, as are the kernels that are written for single programs.
 #
 # No CUDA library is needed to build, and none is linked.
 # What is compiled for 8.0 runs on 8.6, 8.7 and 8.9 as it is.
@@ -16,23 +17,32 @@ set(cuda_kernel_sources ${cuda_kernel_modules} ${cuda_kernel_headers})
 
 set(cuda_kernel_images)
 if(TARN_NVCC AND NOT TARN_CUDA_ARCHITECTURES STREQUAL "none")
-    set(portable 75)
+    set(oldest 75)
     set(generate)
     if(NOT TARN_CUDA_ARCHITECTURES STREQUAL "ptx")
-        list(GET TARN_CUDA_ARCHITECTURES -1 portable)
-        foreach(architecture IN LISTS TARN_CUDA_ARCHITECTURES)
-            list(APPEND generate -gencode arch=compute_${architecture},code=sm_${architecture})
+        set(architectures ${TARN_CUDA_ARCHITECTURES})
+        list(SORT architectures COMPARE NATURAL)
+        list(GET architectures 0 oldest)
+        foreach(architecture IN LISTS architectures)
+            list(APPEND generate -gencode arch=compute_${oldest},code=sm_${architecture})
         endforeach()
     endif()
-    list(APPEND generate -gencode arch=compute_${portable},code=compute_${portable})
+    list(APPEND generate -gencode arch=compute_${oldest},code=compute_${oldest})
     foreach(source IN LISTS cuda_kernel_modules)
         cmake_path(GET source STEM name)
+        set(ptx ${PROJECT_BINARY_DIR}/cuda_${name}.ptx)
         set(image ${PROJECT_BINARY_DIR}/cuda_${name}.fatbin)
         list(APPEND cuda_kernel_images ${image})
         add_custom_command(
-            OUTPUT ${image}
-            COMMAND ${TARN_NVCC} -fatbin -std=c++17 -O3 --fmad=false -Xfatbin -compress-all ${generate} -o ${image} ${source}
+            OUTPUT ${ptx}
+            COMMAND ${TARN_NVCC} -ptx -std=c++17 -O3 --fmad=false -arch=compute_${oldest} -o ${ptx} ${source}
             DEPENDS ${source} ${cuda_kernel_headers}
+            COMMENT "Compiling the kernels of ${name}.cu"
+            VERBATIM)
+        add_custom_command(
+            OUTPUT ${image}
+            COMMAND ${TARN_NVCC} -fatbin -O3 --fmad=false -Xfatbin -compress-all ${generate} -o ${image} ${ptx}
+            DEPENDS ${ptx}
             COMMENT "Compiling the kernels of ${name}.cu for ${TARN_CUDA_ARCHITECTURES}"
             VERBATIM)
     endforeach()

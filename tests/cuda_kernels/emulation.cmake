@@ -116,6 +116,6 @@ endif()
 
 # What nvcc makes of the kernels, in builds that compile them with it.
 if(cuda_kernel_images AND NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
-    add_test(NAME cuda_kernels.structure COMMAND ${folder}/structure.sh ${TARN_NVCC} ${cuda_kernel_folder})
+    add_test(NAME cuda_kernels.structure COMMAND ${folder}/structure.sh ${TARN_NVCC} ${PROJECT_BINARY_DIR})
     tarn_test_properties(cuda_kernels.structure)
 endif()

@@ -1,17 +1,17 @@
 #!/bin/bash
-# What nvcc makes of the kernels that matter most, for sm_90: each reads and writes 16 bytes at once, and keeps all that it holds in registers. This
-# stands in for a measurement where there is no GPU, and is none: it shows what the kernels are made of, not how fast they run.
-# Usage: structure.sh NVCC FOLDER-OF-KERNELS
+# What nvcc makes of the kernels that matter most, for sm_90: each reads 16 bytes at once, writes as many where it has as many to write, and keeps all that it
+# holds in registers. This stands in for a measurement where there is no GPU, and is none: it shows what the kernels are made of, not how fast they run.
+# Usage: structure.sh NVCC BUILD-FOLDER      (the PTX that the build has made is read)
 set -euo pipefail
-nvcc=$1 kernels=$2
+nvcc=$1 build=$2
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# Module, and its kernels that are looked at.
+# Module, the fewest stores of 16 bytes that each kernel has, and the kernels that are looked at.
 looked_at() {
-    echo arithmetic tarn_arithmetic_{f32,f16,bf16,f64,i16,i32,i64}
-    echo copies tarn_copy_{2,4,8}
-    echo rows tarn_softmax_{f32,f16,bf16,f64} tarn_layer_norm_{f32,f16,bf16,f64}
+    echo arithmetic 1 tarn_arithmetic_{f32,f16,bf16,f64,i16,i32,i64}
+    echo copies 1 tarn_copy_{2,4,8}
+    echo rows 1 tarn_softmax_{f32,f16,bf16,f64} tarn_layer_norm_{f32,f16,bf16,f64}
 }
 
 # "KERNEL LOADS STORES": accesses of 16 bytes in the PTX of each kernel.
@@ -30,17 +30,16 @@ read_resources() {
 }
 
 checked=0 failed=0
-while read -r module names; do
-    "$nvcc" -ptx -std=c++17 -O3 --fmad=false -arch=sm_90 -o "$work/$module.ptx" "$kernels/$module.cu"
-    "$(dirname "$nvcc")/ptxas" -v -arch=sm_90 -o "$work/$module.cubin" "$work/$module.ptx" 2>"$work/$module.log"
-    count_accesses "$work/$module.ptx" >"$work/accesses"
+while read -r module least names; do
+    "$(dirname "$nvcc")/ptxas" -v --fmad=false -arch=sm_90 -o "$work/$module.cubin" "$build/cuda_$module.ptx" 2>"$work/$module.log"
+    count_accesses "$build/cuda_$module.ptx" >"$work/accesses"
     read_resources "$work/$module.log" >"$work/resources"
     for name in $names; do
         read -r _ loads stores < <(grep "^$name " "$work/accesses")
         read -r _ registers spilled < <(grep "^$name " "$work/resources")
         echo "$name: $loads loads and $stores stores of 16 bytes, $registers registers, $spilled bytes spilled"
         checked=$((checked + 1))
-        if [ "$loads" = 0 ] || [ "$stores" = 0 ] || [ "$spilled" != 0 ]; then failed=$((failed + 1)); fi
+        if [ "$loads" = 0 ] || [ "$stores" -lt "$least" ] || [ "$spilled" != 0 ]; then failed=$((failed + 1)); fi
     done
 done < <(looked_at)
 echo "$((checked - failed)) passed, $failed failed"
