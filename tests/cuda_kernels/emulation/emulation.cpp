@@ -64,6 +64,9 @@ struct fiber {
     void *stack;
     void *fake_stack; /* AddressSanitizer's */
     bool has_ended, has_begun;
+    /* What it gives to its warp, in turn, so that what one exchange gave is still there when a faster thread gives for the next. */
+    unsigned char given[2][8];
+    unsigned exchanges;
 };
 
 /* What a thread of the host needs to run blocks; made at its first launch and kept as long as the thread. */
@@ -139,6 +142,7 @@ static void begin_fiber(crew *all, unsigned number) {
         if (begun->stack == MAP_FAILED) abort();
     }
     begun->has_ended = false;
+    begun->exchanges = 0;
     make_context(&begun->context, begun->stack, STACK_SIZE, fiber_body);
 }
 
@@ -156,6 +160,19 @@ void emulation_barrier() {
     }
     all->barriers++;
     switch_to_scheduler(all, &all->fibers[all->current]);
+}
+
+void emulation_exchange(void *bytes, size_t size, unsigned from) {
+    const unsigned number = threadIdx.x, threads = blockDim.x * blockDim.y * blockDim.z;
+    if (threads % 32 != 0 || size > sizeof crew_of_thread->fibers[0].given[0] || from >= 32) {
+        fprintf(stderr, "emulation: a block of %u threads has no whole warps to exchange %zu bytes in\n", threads, size);
+        abort();
+    }
+    fiber *self = &crew_of_thread->fibers[number];
+    const unsigned turn = self->exchanges++ % 2;
+    memcpy(self->given[turn], bytes, size);
+    emulation_barrier();
+    memcpy(bytes, crew_of_thread->fibers[number / 32 * 32 + from].given[turn], size);
 }
 
 /* All threads from the first barrier on: `waiting` of them have come there, and go on when all have. */

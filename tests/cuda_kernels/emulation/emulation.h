@@ -25,6 +25,9 @@ void emulation_launch(const unsigned grid[3], const unsigned block[3], void (*ru
 /* Waits until all threads of the block have come here. */
 void emulation_barrier();
 
+/* Gives `bytes` of this thread to those of its warp, and takes those of the thread `from` of the warp. All threads of the block come here, in whole warps. */
+void emulation_exchange(void *bytes, size_t size, unsigned from);
+
 #define DEVICE inline
 #define UNROLLED
 #define ROLLED
@@ -35,6 +38,13 @@ void emulation_barrier();
 #define INFINITE_FLOAT __builtin_inff()
 #define INFINITE_DOUBLE __builtin_inf()
 #define __syncthreads emulation_barrier
+
+/* Of the last lanes of a group, which have no partner, their own. */
+template <class Value> Value __shfl_down_sync(unsigned, Value value, unsigned by, unsigned width) {
+    const unsigned lane = threadIdx.x % 32;
+    emulation_exchange(&value, sizeof value, lane % width + by < width ? lane + by : lane);
+    return value;
+}
 
 inline uint32_t __float_as_uint(float value) {
     uint32_t word;

@@ -107,6 +107,24 @@ typedef struct cuda_partial {
     cuda_lane value, error;
 } cuda_partial;
 
+/* A reduction of one operand as it lies. In rows, an output's elements are runs along the last dimension, each cut into pieces; `along` threads
+ * share a piece. In columns, neighbouring threads have neighbouring outputs, `lanes` of them each. */
+typedef struct cuda_fold {
+    long long kept, reduced;        /* outputs, elements of each */
+    long long dims[CUDA_MOST_RANK]; /* those that are kept first */
+    long long in_strides[CUDA_MOST_RANK], out_strides[CUDA_MOST_RANK];
+    long long runs, length, step; /* of a run: its elements, and how far they lie apart */
+    long long pieces, piece;      /* of a run; elements of a piece, the last of which may be shorter */
+    void *out;
+    const void *in;
+    void *partial;                      /* slices > 1: cuda_partial[output][slice] */
+    unsigned kept_rank, run_rank, rank; /* runs are numbered by dimensions [kept_rank, run_rank) */
+    unsigned operation;
+    unsigned is_widened; /* outputs are what elements are summed up in: F32, F64 or I64 */
+    unsigned outputs, threads, slices; /* as in cuda_reduction; of columns, packs of outputs */
+    unsigned along, lanes;
+} cuda_fold;
+
 /* Where kernels leave a failure for the host: memory that both see. Who sets `is_taken` writes it, and `is_set` last. */
 typedef struct cuda_failure {
     unsigned is_set;

@@ -41,18 +41,18 @@ KERNEL(tarn_reduce)(PARAMETER(cuda_program) program, PARAMETER(cuda_reduction) s
 }
 
 template <class Lane> DEVICE void finish(const cuda_space &space, const cuda_reduction &shape) {
-    reduction_place place = {0, threadIdx.x};
-    uint64 output = blockIdx.x;
+    const reduction_place place = place_of_thread(shape);
+    const uint64 output = (uint64)blockIdx.x * shape.outputs + place.output;
     running<Lane> mine = begin_reduction<Lane>(shape.operation);
-    for (uint32 i = threadIdx.x; i < shape.slices; i += blockDim.x) {
+    for (uint32 i = place.thread; i < shape.slices && output < (uint64)space.kept; i += shape.threads) {
         cuda_partial partial = ((const cuda_partial *)shape.partial)[output * shape.slices + i];
         take_in(shape.operation, &mine, lane_in<Lane>(partial.value), lane_in<Lane>(partial.error));
     }
-    mine = reduce_block(shape.operation, 1, blockDim.x, place, mine);
-    if (threadIdx.x == 0) put_whole(space, shape, output, mine);
+    mine = reduce_block(shape.operation, shape.outputs, shape.threads, place, mine);
+    if (place.thread == 0 && output < (uint64)space.kept) put_whole(space, shape, output, mine);
 }
 
-/* One block for each output adds up what its slices came to. */
+/* Some threads for each output add up what its slices came to. */
 KERNEL(tarn_reduce_finish)(PARAMETER(cuda_space) space, PARAMETER(cuda_reduction) shape) {
     uint32 type = space.types[0];
     if (is_single(type)) finish<float>(space, shape);

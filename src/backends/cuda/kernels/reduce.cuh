@@ -23,6 +23,10 @@ DEVICE void first_of(uint32 operation, int64 *out) {
     const int64 least = (int64)(1ull << 63);
     *out = operation == DO_MAX ? least : operation == DO_MIN ? ~least : operation == DO_PROD ? 1 : 0;
 }
+DEVICE void first_of(uint32 operation, int *out) {
+    const int least = (int)(1u << 31);
+    *out = operation == DO_MAX ? least : operation == DO_MIN ? ~least : operation == DO_PROD ? 1 : 0;
+}
 
 template <class Lane> struct running {
     Lane value, error;
