@@ -17,7 +17,7 @@ import command_line  # noqa: E402
 
 CONTENDERS = {"Tarn, 1 thread", "Tarn", "NumPy", "PyTorch, 1 thread", "PyTorch"}
 # What `ops` and `expr` measure, and what of it is Tarn's alone.
-TARN_ALONE = {"expr_gate_once", "expr_build", "expr_prepare", "expr_eager", "expr_run", "expr_launch", "expr_batch"}
+TARN_ALONE = {"layer_norm", "gather", "max_pool2d", "expr_gate_once", "expr_build", "expr_prepare", "expr_eager", "expr_run", "expr_launch", "expr_batch"}
 WORK = ["add", "add_row", "exp", "tanh", "sum", "sum_rows", "sum_columns", "softmax", "matmul", "matmul_batch", "conv2d_3", "conv2d_1",
         "expr_relu", "expr_chain", "expr_squares", "expr_error", "expr_softmax", "expr_gate", "expr_linear", "expr_eval", *sorted(TARN_ALONE)]
 
@@ -56,7 +56,8 @@ class Bench(command_line.ToolTest):
         result = self.run_one("ops", "--device", "cpu", "--largest", "10000")
         self.assertEqual((result["device"], result["elements"]), ("cpu", 10000))
         self.assertEqual({row["work"] for row in result["rows"]},
-                         {"add", "add_row", "expr_relu", "exp", "tanh", "sin", "cos", "pow", "sum", "sum_rows", "sum_columns", "softmax"})
+                         {"add", "add_row", "expr_relu", "exp", "tanh", "sin", "cos", "pow", "sum", "sum_rows", "sum_columns", "softmax",
+                          "layer_norm", "gather", "max_pool2d"})
         for row in result["rows"]:
             self.assertEqual(set(row), {"row", "work", "ns", "copy_ns", "gb_per_s", "times_copy", "target", "met"})
             self.assertAlmostEqual(row["times_copy"] * 8 * 10000 / row["copy_ns"], row["gb_per_s"], places=6)

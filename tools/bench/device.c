@@ -47,6 +47,9 @@ static const struct {
     {"sums of rows of 1,000", "sum_rows", false},
     {"sums of 1,000 columns", "sum_columns", false},
     {"softmax of rows of 1,000", "softmax", false},
+    {"layer norm of rows of 1,000", "layer_norm", false},
+    {"rows of 1,000, gathered", "gather", false},
+    {"max of 2 × 2 in an image", "max_pool2d", false},
 };
 enum { OPERATION_ROWS = sizeof operation_rows / sizeof operation_rows[0] };
 

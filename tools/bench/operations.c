@@ -1,4 +1,6 @@
 /* `tarn bench ops`: operations on tensors beside NumPy, PyTorch and what the machine can do, in one run. */
+#include "base/memory.h"
+#include "base/status.h"
 #include "computing.h"
 #include "device.h"
 
@@ -44,6 +46,38 @@ static tarn_status power(const work_place *place, tarn_tensor **out) {
 
 static tarn_status softmax(const work_place *place, tarn_tensor **out) { return tarn_softmax(place->x, -1, NULL, out); }
 
+static tarn_status layer_norm(const work_place *place, tarn_tensor **out) {
+    return tarn_layer_norm(place->x, 1, place->row, place->row, 1e-5, NULL, out);
+}
+
+/* As many rows as there are, in an order that no prefetcher knows. */
+static tarn_status prepare_gather(work_place *place) {
+    const int64_t count = tarn_tensor_shape(place->x)->dims[0];
+    const tarn_shape shape = {.rank = 1, .dims = {count}};
+    int64_t *numbers = base_allocate((size_t)count, sizeof *numbers);
+    if (numbers == NULL) return base_fail(TARN_OUT_OF_MEMORY, "no host memory for %lld numbers", (long long)count);
+    for (int64_t i = 0; i < count; i++) numbers[i] = i * 7919 % count;
+    tarn_status status =
+        tarn_tensor_from_data(place->allocator, &shape, TARN_ELEMENT_I64, numbers, NULL, &place->captured);
+    base_free(numbers);
+    return status;
+}
+
+static tarn_status gather(const work_place *place, tarn_tensor **out) {
+    return tarn_gather(place->x, place->captured, 0, NULL, out);
+}
+
+/* All of x is one image of one channel. */
+static tarn_status prepare_image(work_place *place) {
+    const int64_t side = tarn_tensor_shape(place->x)->dims[0];
+    return tarn_tensor_view(place->x, (const int64_t[]){1, 1, side, side}, 4, &place->captured);
+}
+
+static tarn_status max_pool2d(const work_place *place, tarn_tensor **out) {
+    const tarn_max_pool2d_options halves = {.struct_size = sizeof halves, .kernel = {2, 2}};
+    return tarn_max_pool2d(place->captured, &halves, NULL, out);
+}
+
 static tarn_status matmul(const work_place *place, tarn_tensor **out) {
     return tarn_matmul(place->x, place->w, NULL, out);
 }
@@ -67,6 +101,9 @@ const bench_work operations_work[] = {
     {"sum_rows", WORK_ROWS, LIMIT_READ, .bytes = 4, .compute = sum_rows},
     {"sum_columns", WORK_ROWS, LIMIT_READ, .bytes = 4, .compute = sum_columns},
     {"softmax", WORK_ROWS, LIMIT_PASS, .bytes = 8, .compute = softmax},
+    {"layer_norm", WORK_ROWS, LIMIT_PASS, .bytes = 8, .compute = layer_norm},
+    {"gather", WORK_ROWS, LIMIT_PASS, .bytes = 8, .prepare = prepare_gather, .compute = gather},
+    {"max_pool2d", WORK_SQUARES, LIMIT_PASS, .bytes = 5, .prepare = prepare_image, .compute = max_pool2d},
     {"matmul", WORK_SQUARES, LIMIT_ARITHMETIC, .flops = 2, .compute = matmul},
     {"matmul_batch", WORK_BATCH, LIMIT_ARITHMETIC, .flops = 2 * 64, .compute = matmul},
     {"conv2d_3", WORK_IMAGES_3, LIMIT_ARITHMETIC, .flops = 2 * 64 * 9, .compute = conv2d},
