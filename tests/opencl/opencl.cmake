@@ -79,8 +79,15 @@ if(TARGET tarn_opencl AND TARN_OCLGRIND AND NOT TARN_SANITIZE AND NOT TARN_COVER
         set_property(TEST opencl.oclgrind_${suite} APPEND PROPERTY ENVIRONMENT ${opencl_environment}
             TARN_OPENCL=${TARN_OCLGRIND} TARN_TEST_DEVICE=opencl:0 TARN_TEST_SLOWNESS=3000)
     endforeach()
-    # Vectors of 4, as it prefers none; and without optimisation, after which it computes some conditions on vectors wrongly.
-    foreach(suite elementwise reduce)
+    # It would give each row to an item by itself.
+    add_test(NAME opencl.oclgrind_rows
+        COMMAND ${PROJECT_SOURCE_DIR}/tests/opencl/oclgrind.sh $<TARGET_FILE:test_tensor_operation_neural>)
+    tarn_test_properties(opencl.oclgrind_rows)
+    set_property(TEST opencl.oclgrind_rows APPEND PROPERTY ENVIRONMENT ${opencl_environment}
+        TARN_OPENCL=${TARN_OCLGRIND} TARN_TEST_DEVICE=opencl:0,rows=groups TARN_TEST_SLOWNESS=3000)
+    # Vectors of 4, as it prefers none; and without optimisation, after which it computes some conditions on vectors wrongly, and some kernels not at
+    # all.
+    foreach(suite elementwise reduce neural rows)
         set_property(TEST opencl.oclgrind_${suite} APPEND PROPERTY ENVIRONMENT TARN_OPENCL_LANES=4 OCLGRIND_BUILD_OPTIONS=-cl-opt-disable)
     endforeach()
     set_property(TEST opencl.oclgrind_neural APPEND PROPERTY ENVIRONMENT TARN_TEST_SLOWNESS=60)

@@ -197,6 +197,79 @@ static void gathering_matches_the_reference(void **state) {
     }
 }
 
+/* A tensor as long as vectors and groups are several times over, with an end that is none of theirs, in the memory of its transposed form or its own. */
+static tarn_tensor *long_rows(test_trials *trials, const tarn_shape *shape, int layout) {
+    return trials_tensor(trials, shape, TARN_ELEMENT_F32, layout == 0 ? LAYOUT_CONTIGUOUS : LAYOUT_TRANSPOSED, false);
+}
+
+static void softmax_of_long_rows_matches_the_reference(void **state) {
+    test_trials *trials = *state;
+    for (int layout = 0; layout < 2; layout++) {
+        for (uint32_t dim = 0; dim < 2; dim++) {
+            tarn_tensor *x = long_rows(trials, SHAPE(37, 150), layout), *result = NULL;
+            reference_tensor read = reference_read(x), wanted = reference_softmax(&read, dim);
+            tarn_status status = tarn_softmax(x, (int)dim, NULL, &result);
+            JUDGE(trials, status, TARN_OPERATION_SOFTMAX, TARN_ELEMENT_F32, result, &wanted);
+            reference_free(&read);
+            EXPECT_OK(tarn_tensor_release(x));
+        }
+    }
+}
+
+static void layer_norm_of_long_rows_matches_the_reference(void **state) {
+    test_trials *trials = *state;
+    for (int layout = 0; layout < 2; layout++) {
+        tarn_tensor *x = long_rows(trials, SHAPE(5, 7, 50), layout), *result = NULL;
+        tarn_tensor *weight = long_rows(trials, SHAPE(7, 50), 0), *bias = long_rows(trials, SHAPE(7, 50), layout);
+        reference_tensor read = reference_read(x), weights = reference_read(weight), biases = reference_read(bias);
+        reference_tensor wanted = reference_layer_norm(&read, 2, &weights, &biases, 0.5);
+        tarn_status status = tarn_layer_norm(x, 2, weight, bias, 0.5, NULL, &result);
+        JUDGE(trials, status, TARN_OPERATION_LAYER_NORM, TARN_ELEMENT_F32, result, &wanted);
+        reference_free(&read);
+        reference_free(&weights);
+        reference_free(&biases);
+        EXPECT_OK(tarn_tensor_release(bias));
+        EXPECT_OK(tarn_tensor_release(weight));
+        EXPECT_OK(tarn_tensor_release(x));
+    }
+}
+
+static void gathering_long_slices_matches_the_reference(void **state) {
+    test_trials *trials = *state;
+    const int32_t numbers[] = {4, 0, -1, 2, 2, 1, -5, 3};
+    tarn_tensor *indices;
+    EXPECT_OK(tarn_tensor_from_data(trials->bench.allocator, SHAPE(8), TARN_ELEMENT_I32, numbers, NULL, &indices));
+    for (uint32_t axis = 0; axis < 2; axis++) {
+        tarn_tensor *x = long_rows(trials, axis == 0 ? SHAPE(5, 1100) : SHAPE(1100, 5), 0), *result = NULL;
+        reference_tensor read = reference_read(x), read_indices = reference_read(indices);
+        reference_tensor wanted =
+            reference_gather(&read, &read_indices, axis, axis == 0 ? SHAPE(8, 1100) : SHAPE(1100, 8));
+        tarn_status status = tarn_gather(x, indices, (int)axis, NULL, &result);
+        JUDGE(trials, status, TARN_OPERATION_GATHER, TARN_ELEMENT_F32, result, &wanted);
+        reference_free(&read);
+        reference_free(&read_indices);
+        EXPECT_OK(tarn_tensor_release(x));
+    }
+    EXPECT_OK(tarn_tensor_release(indices));
+}
+
+static void pooling_of_wide_images_matches_the_reference(void **state) {
+    test_trials *trials = *state;
+    for (int64_t step = 1; step <= 3; step++) {
+        const tarn_pool2d_attributes attributes = {
+            .kernel = {2, 3}, .stride = {1, step}, .padding = {0, 1}, .dilation = {1, 1}};
+        const tarn_max_pool2d_options options = {
+            .struct_size = sizeof options, .kernel = {2, 3}, .stride = {1, step}, .padding = {0, 1}};
+        tarn_tensor *x = long_rows(trials, SHAPE(1, 2, 3, 101), 0), *result = NULL;
+        reference_tensor read = reference_read(x);
+        reference_tensor wanted = reference_max_pool2d(&read, &attributes, SHAPE(1, 2, 2, 100 / step + 1));
+        tarn_status status = tarn_max_pool2d(x, &options, NULL, &result);
+        JUDGE(trials, status, TARN_OPERATION_MAX_POOL2D, TARN_ELEMENT_F32, result, &wanted);
+        reference_free(&read);
+        EXPECT_OK(tarn_tensor_release(x));
+    }
+}
+
 /* On the default stream at once, on a worker's at its next synchronisation; the slice is 0. */
 static void an_index_out_of_range_is_told_and_gives_zeros(void **state) {
     test_trials *trials = *state;
@@ -228,6 +301,10 @@ int main(void) {
         cmocka_unit_test(softmax_matches_the_reference),
         cmocka_unit_test(layer_norm_matches_the_reference),
         cmocka_unit_test(gathering_matches_the_reference),
+        cmocka_unit_test(softmax_of_long_rows_matches_the_reference),
+        cmocka_unit_test(layer_norm_of_long_rows_matches_the_reference),
+        cmocka_unit_test(gathering_long_slices_matches_the_reference),
+        cmocka_unit_test(pooling_of_wide_images_matches_the_reference),
         cmocka_unit_test(an_index_out_of_range_is_told_and_gives_zeros),
     };
     return cmocka_run_group_tests(tests, trials_begin, trials_end);

@@ -1,7 +1,7 @@
 /* OpenCL devices: opening and closing, what they say of themselves, and the table of their functions.
  *
- * A device is named by its number and, after commas, by how its memory is had and how matrix products are computed where that is not left to
- * the backend: "0", "1,memory=buffer", "0,product=tiles". */
+ * A device is named by its number and, after commas, by how its memory is had, how matrix products are computed, and who has the rows of a softmax,
+ * where that is not left to the backend: "0", "1,memory=buffer", "0,product=tiles,rows=groups". */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,17 +11,20 @@
 
 typedef enum memory_wish { MEMORY_ANY, MEMORY_SHARED, MEMORY_BUFFER } memory_wish;
 typedef enum product_wish { PRODUCT_ANY, PRODUCT_REGISTERS, PRODUCT_TILES, PRODUCT_CLBLAST } product_wish;
+typedef enum row_wish { ROWS_ANY, ROWS_ITEMS, ROWS_GROUPS } row_wish;
 
 /* What is asked for in a device's name. */
 typedef struct device_options {
     int number;
     memory_wish memory;
     product_wish product;
+    row_wish rows;
 } device_options;
 
 static tarn_status read_option(const char *word, size_t length, device_options *options) {
     static const char *const memories[] = {"", "memory=svm", "memory=buffer"};
     static const char *const products[] = {"", "product=registers", "product=tiles", "product=clblast"};
+    static const char *const rows[] = {"", "rows=items", "rows=groups"};
     for (int i = MEMORY_SHARED; i <= MEMORY_BUFFER; i++) {
         if (strlen(memories[i]) != length || memcmp(word, memories[i], length) != 0) continue;
         options->memory = (memory_wish)i;
@@ -32,9 +35,14 @@ static tarn_status read_option(const char *word, size_t length, device_options *
         options->product = (product_wish)i;
         return TARN_OK;
     }
+    for (int i = ROWS_ITEMS; i <= ROWS_GROUPS; i++) {
+        if (strlen(rows[i]) != length || memcmp(word, rows[i], length) != 0) continue;
+        options->rows = (row_wish)i;
+        return TARN_OK;
+    }
     return opencl_fail(TARN_INVALID_ARGUMENT,
                        "an OpenCL device has no option \"%.*s\": after its number stand memory=svm or memory=buffer, "
-                       "and product=registers, product=tiles or product=clblast",
+                       "product=registers, product=tiles or product=clblast, and rows=items or rows=groups",
                        (int)length, word);
 }
 
@@ -196,6 +204,8 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
     if (status == TARN_OK) status = describe(device);
     if (status == TARN_OK) status = choose_path(device, &options);
     if (status == TARN_OK) status = choose_product(device, &options);
+    /* Processors run a group's items one after the other, and stop each at every barrier. */
+    device->shares_rows = options.rows == ROWS_ANY ? !device->is_processor : options.rows == ROWS_GROUPS;
     if (status == TARN_OK) status = opencl_programs_begin(device);
     if (status == TARN_OK) {
         status = create_queues(device);

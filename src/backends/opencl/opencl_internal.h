@@ -108,6 +108,7 @@ struct tarn_backend_device {
     uint32_t lanes
         [TARN_ELEMENT_TYPE_COUNT]; /* how many elements of a type it likes to compute side by side: 1, 2, 4, 8 or 16 */
     bool has_f64;
+    bool shares_rows; /* a group of items has each row of a softmax or a layer norm; false: an item has */
     opencl_product_way product_way;
     bool uses_clblast;    /* where that takes the operands */
     cl_uint vector_bytes; /* what the device computes with at a time */

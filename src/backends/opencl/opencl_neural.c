@@ -1,7 +1,14 @@
-/* The operations that are no programs: the source of a form, and those with one kernel each, of the text in kernels/neural.cl. */
+/* The operations that are no programs: the source of a form, and gather and pooling, whose items have a few elements each that follow each other along
+ * the result. */
+#include "backends/opencl/opencl_neural.h"
+
+#include <stdio.h>
 #include <string.h>
 
-#include "backends/opencl/opencl_neural.h"
+/* Vectors that an item of a gather moves on processors, where an item costs more than a vector. */
+#define PROCESSOR_VECTORS 64
+#define MANY_ITEMS 4096
+#define FEW_ELEMENTS 256
 
 static void write_source(const void *context, opencl_text *out) {
     static const char *const names[TARN_OPERATION_COUNT] = {
@@ -33,18 +40,23 @@ tarn_status opencl_neural_compile(const opencl_neural_call *call, opencl_compile
     return status;
 }
 
-static tarn_status begin(const opencl_neural_call *call, opencl_launch *out_launch) {
+tarn_status opencl_neural_begin(const opencl_neural_call *call, opencl_launch *out_launch) {
     opencl_compiled *compiled;
     tarn_status status = opencl_neural_compile(call, &compiled);
     if (status == TARN_OK) *out_launch = opencl_launch_begin(call->device, call->stream, compiled, 0);
     return status;
 }
 
-static void add_operands(const opencl_neural_call *call, opencl_launch *launch, const int *places, int count) {
+void opencl_neural_operands(const opencl_neural_call *call, opencl_launch *launch, const int *places, int count) {
     for (int i = 0; i < count; i++) opencl_launch_address(launch, call->operation->operands[places[i]].data);
 }
 
-static size_t groups_for(int64_t items) { return (size_t)((items + OPENCL_GROUP - 1) / OPENCL_GROUP); }
+/* Processors run a group's items one after the other, so that it has one; where there are many items and little to do for each, several of them spare the
+ * driver groups. Not more sizes than these, since drivers compile a kernel anew for each. */
+size_t opencl_neural_group(const tarn_backend_device *device, int64_t items, int64_t elements) {
+    if (!device->is_processor) return OPENCL_GROUP;
+    return items < MANY_ITEMS || elements > FEW_ELEMENTS ? 1 : 16;
+}
 
 opencl_walk opencl_walk_none(void) {
     opencl_walk made;
@@ -65,58 +77,63 @@ int64_t opencl_walk_along(opencl_walk *inout_walk, int place, const tarn_operand
     return count;
 }
 
-static tarn_status run_softmax(opencl_neural_call *call) {
-    const tarn_operand *out = &call->operation->operands[0], *in = &call->operation->operands[1];
-    uint32_t axis = call->operation->attributes.softmax.axis;
-    tarn_operand others[2] = {*out, *in};
-    for (int i = 0; i < 2; i++) others[i].dims[axis] = 1;
-    opencl_walk rows = opencl_walk_none();
-    int64_t count = opencl_walk_along(&rows, 0, &others[0], 0, out->rank);
-    opencl_walk_along(&rows, 1, &others[1], 0, out->rank);
-    opencl_launch launch;
-    tarn_status status = begin(call, &launch);
-    if (status != TARN_OK) return status;
-    add_operands(call, &launch, (const int[]){0, 1}, 2);
-    opencl_launch_value(&launch, &rows, sizeof rows);
-    opencl_launch_long(&launch, out->dims[axis]);
-    opencl_launch_long(&launch, out->strides[axis]);
-    opencl_launch_long(&launch, in->strides[axis]);
-    return opencl_launch_enqueue(&launch, (size_t)count, OPENCL_GROUP, 1);
+void opencl_walk_merge(opencl_walk *inout_walk) {
+    const opencl_walk old = *inout_walk;
+    int to = TARN_MAXIMUM_RANK;
+    *inout_walk = opencl_walk_none();
+    for (int d = TARN_MAXIMUM_RANK - 1; d >= 0; d--) {
+        if (old.dims[d] == 1) continue;
+        bool goes_on = to < TARN_MAXIMUM_RANK;
+        for (int i = 0; i < OPENCL_WALK_OPERANDS && goes_on; i++)
+            goes_on = old.strides[i][d] == inout_walk->strides[i][to] * inout_walk->dims[to];
+        if (goes_on) {
+            inout_walk->dims[to] *= old.dims[d];
+            continue;
+        }
+        inout_walk->dims[--to] = old.dims[d];
+        for (int i = 0; i < OPENCL_WALK_OPERANDS; i++) inout_walk->strides[i][to] = old.strides[i][d];
+    }
 }
 
-static tarn_status run_layer_norm(opencl_neural_call *call) {
-    const tarn_layer_norm_attributes *attributes = &call->operation->attributes.layer_norm;
-    const tarn_operand *operands = call->operation->operands;
-    uint32_t rank = operands[0].rank, first = rank - attributes->normalized_dims;
-    bool has_weight = attributes->has_weight != 0, has_bias = attributes->has_bias != 0;
-    int weight = has_weight ? 2 : 1, bias = has_bias ? 2 + has_weight : 1;
-    opencl_walk rows = opencl_walk_none(), inner = opencl_walk_none();
-    int64_t count = opencl_walk_along(&rows, 0, &operands[0], 0, first);
-    opencl_walk_along(&rows, 1, &operands[1], 0, first);
-    int64_t length = opencl_walk_along(&inner, 0, &operands[0], first, rank);
-    opencl_walk_along(&inner, 1, &operands[1], first, rank);
-    if (has_weight) opencl_walk_along(&inner, 2, &operands[weight], 0, operands[weight].rank);
-    if (has_bias) opencl_walk_along(&inner, 3, &operands[bias], 0, operands[bias].rank);
-    opencl_launch launch;
-    tarn_status status = begin(call, &launch);
-    if (status != TARN_OK) return status;
-    add_operands(call, &launch, (const int[]){0, 1, weight, bias}, 4);
-    opencl_launch_value(&launch, &rows, sizeof rows);
-    opencl_launch_value(&launch, &inner, sizeof inner);
-    opencl_launch_long(&launch, has_weight);
-    opencl_launch_long(&launch, has_bias);
-    opencl_launch_long(&launch, length);
-    float narrow = (float)attributes->epsilon;
-    if (call->form.type == TARN_ELEMENT_F64) opencl_launch_value(&launch, &attributes->epsilon, sizeof(double));
-    else opencl_launch_value(&launch, &narrow, sizeof narrow);
-    return opencl_launch_enqueue(&launch, (size_t)count, OPENCL_GROUP, 1);
+/* What an item of a kernel does along the last dimension of the result, and how many items there are. */
+typedef struct run_layout {
+    char choices[64];
+    int64_t run, items;
+    size_t group;
+} run_layout;
+
+static run_layout lay_out(const opencl_neural_call *call, const opencl_walk *all, int64_t count, int64_t run) {
+    const int64_t side = all->dims[TARN_MAXIMUM_RANK - 1];
+    run_layout made = {.run = run, .items = count / side * ((side + run - 1) / run)};
+    made.group = opencl_neural_group(call->device, made.items, run < side ? run : side);
+    snprintf(made.choices, sizeof made.choices, "#define LANES %u\n#define SIZE %zu\n",
+             (unsigned)call->device->lanes[call->form.type], made.group);
+    return made;
 }
 
-static tarn_status run_gather(opencl_neural_call *call) {
-    const tarn_operand *out = &call->operation->operands[0], *in = &call->operation->operands[1];
-    const tarn_operand *numbers = &call->operation->operands[2];
-    uint32_t axis = call->operation->attributes.gather.axis;
-    call->form.numbers = numbers->type;
+static tarn_status enqueue(const run_layout *layout, opencl_launch *launch) {
+    return opencl_launch_enqueue(launch, ((size_t)layout->items + layout->group - 1) / layout->group, layout->group, 1);
+}
+
+/* An integer as long as the type. */
+static tarn_element_type as_integer(tarn_element_type type) {
+    switch (opencl_type_size(type)) {
+    case 1: return TARN_ELEMENT_I8;
+    case 2: return TARN_ELEMENT_I16;
+    case 4: return TARN_ELEMENT_I32;
+    default: return TARN_ELEMENT_I64;
+    }
+}
+
+static tarn_status run_gather(const opencl_neural_call *given) {
+    opencl_neural_call call = *given;
+    const tarn_operand *out = &call.operation->operands[0], *in = &call.operation->operands[1];
+    const tarn_operand *numbers = &call.operation->operands[2];
+    uint32_t axis = call.operation->attributes.gather.axis;
+    const tarn_backend_device *device = call.device;
+    call.form.numbers = numbers->type;
+    call.form.type = as_integer(out->type);
+    call.form.texts[1] = opencl_source_gather;
     opencl_walk all = opencl_walk_none();
     int64_t count = opencl_walk_along(&all, 0, out, 0, out->rank);
     for (uint32_t i = 0; i < out->rank; i++) {
@@ -125,23 +142,33 @@ static tarn_status run_gather(opencl_neural_call *call) {
         else if (i < axis + numbers->rank) all.strides[2][to] = numbers->strides[i - axis];
         else all.strides[1][to] = in->strides[i - numbers->rank + 1];
     }
+    opencl_walk_merge(&all);
+    const bool is_within = all.strides[2][TARN_MAXIMUM_RANK - 1] == 0;
+    const int64_t lanes = device->lanes[call.form.type];
+    const run_layout layout = lay_out(&call, &all, count,
+                                      device->is_processor ? lanes * PROCESSOR_VECTORS
+                                      : is_within          ? lanes
+                                                           : 1);
+    call.form.choices = layout.choices;
     cl_mem wrong;
     opencl_launch launch;
-    tarn_status status = opencl_stream_fault_word(call->stream, &wrong);
-    if (status == TARN_OK) status = begin(call, &launch);
+    tarn_status status = opencl_stream_fault_word(call.stream, &wrong);
+    if (status == TARN_OK) status = opencl_neural_begin(&call, &launch);
     if (status != TARN_OK) return status;
-    add_operands(call, &launch, (const int[]){0, 1, 2}, 3);
+    opencl_neural_operands(&call, &launch, (const int[]){0, 1, 2}, 3);
     opencl_launch_value(&launch, &all, sizeof all);
-    opencl_launch_long(&launch, count);
+    opencl_launch_long(&launch, layout.items);
+    opencl_launch_long(&launch, layout.run);
     opencl_launch_long(&launch, in->dims[axis]);
     opencl_launch_long(&launch, in->strides[axis]);
     opencl_launch_buffer(&launch, wrong);
-    return opencl_launch_enqueue(&launch, groups_for(count), OPENCL_GROUP, 1);
+    return enqueue(&layout, &launch);
 }
 
-static tarn_status run_max_pool2d(opencl_neural_call *call) {
-    const tarn_pool2d_attributes *attributes = &call->operation->attributes.pool2d;
-    const tarn_operand *out = &call->operation->operands[0], *in = &call->operation->operands[1];
+static tarn_status run_max_pool2d(const opencl_neural_call *given) {
+    opencl_neural_call call = *given;
+    const tarn_pool2d_attributes *attributes = &call.operation->attributes.pool2d;
+    const tarn_operand *out = &call.operation->operands[0], *in = &call.operation->operands[1];
     opencl_window over = {.height = in->dims[2], .width = in->dims[3]};
     opencl_walk all = opencl_walk_none();
     /* The input is walked along the images and channels; within the image the window says where. */
@@ -156,14 +183,20 @@ static tarn_status run_max_pool2d(opencl_neural_call *call) {
     opencl_walk_along(&all, 2, in, 0, 4);
     opencl_walk_along(&all, 1, &images, 0, 4);
     int64_t count = opencl_walk_along(&all, 0, out, 0, 4);
+    const tarn_backend_device *device = call.device;
+    const run_layout layout =
+        lay_out(&call, &all, count, device->is_processor ? out->dims[3] : (int64_t)device->lanes[call.form.type]);
+    call.form.choices = layout.choices;
+    call.form.texts[1] = opencl_source_pooling;
     opencl_launch launch;
-    tarn_status status = begin(call, &launch);
+    tarn_status status = opencl_neural_begin(&call, &launch);
     if (status != TARN_OK) return status;
-    add_operands(call, &launch, (const int[]){0, 1}, 2);
+    opencl_neural_operands(&call, &launch, (const int[]){0, 1}, 2);
     opencl_launch_value(&launch, &all, sizeof all);
-    opencl_launch_long(&launch, count);
+    opencl_launch_long(&launch, layout.items);
+    opencl_launch_long(&launch, layout.run);
     opencl_launch_value(&launch, &over, sizeof over);
-    return opencl_launch_enqueue(&launch, groups_for(count), OPENCL_GROUP, 1);
+    return enqueue(&layout, &launch);
 }
 
 tarn_status opencl_neural_run(tarn_backend_device *device, tarn_backend_stream *stream,
@@ -174,13 +207,13 @@ tarn_status opencl_neural_run(tarn_backend_device *device, tarn_backend_stream *
                                .form = {.operation = operation->operation,
                                         .type = operation->operands[0].type,
                                         .choices = "",
-                                        .texts = {opencl_source_neural}}};
+                                        .texts = {opencl_source_lanes}}};
     switch (operation->operation) {
     case TARN_OPERATION_MATMUL: return opencl_matmul_run(&call);
     case TARN_OPERATION_CONV2D: return opencl_conv2d_run(&call);
     case TARN_OPERATION_MAX_POOL2D: return run_max_pool2d(&call);
-    case TARN_OPERATION_SOFTMAX: return run_softmax(&call);
-    case TARN_OPERATION_LAYER_NORM: return run_layer_norm(&call);
+    case TARN_OPERATION_SOFTMAX: return opencl_softmax_run(&call);
+    case TARN_OPERATION_LAYER_NORM: return opencl_layer_norm_run(&call);
     case TARN_OPERATION_GATHER: return run_gather(&call);
     default:
         return opencl_fail(TARN_NOT_SUPPORTED, "an OpenCL device does not compute operation number %d",

@@ -41,6 +41,19 @@ opencl_walk opencl_walk_none(void);
 int64_t opencl_walk_along(opencl_walk *inout_walk, int place, const tarn_operand *operand, uint32_t begin,
                           uint32_t end);
 
+/* Makes one dimension of those through which one stride leads for each operand, and leaves out those of one element: what is walked stays the
+ * same, in the same order. */
+void opencl_walk_merge(opencl_walk *inout_walk);
+/* The first kernel of the call's program, begun. */
+tarn_status opencl_neural_begin(const opencl_neural_call *call, opencl_launch *out_launch);
+/* The operands in `places` as the next arguments. */
+void opencl_neural_operands(const opencl_neural_call *call, opencl_launch *launch, const int *places, int count);
+/* How many work-items a group has, of `items` that have nothing to do with each other and `elements` each. */
+size_t opencl_neural_group(const tarn_backend_device *device, int64_t items, int64_t elements);
+
+/* opencl_rows.c */
+tarn_status opencl_softmax_run(const opencl_neural_call *given);
+tarn_status opencl_layer_norm_run(const opencl_neural_call *given);
 /* opencl_product.c, opencl_convolution.c */
 tarn_status opencl_matmul_run(const opencl_neural_call *given);
 tarn_status opencl_conv2d_run(const opencl_neural_call *given_call);

@@ -14,14 +14,16 @@ typedef struct walk {
     long strides[4][RANK];
 } walk;
 
-#define PLACES(n, w, number, places)                      \
-    {                                                     \
-        ulong rest_ = (ulong)(number);                    \
-        for (int d_ = RANK - 1; d_ >= 0; d_--) {          \
-            long along_ = (long)(rest_ % (ulong)w.dims[d_]); \
-            rest_ /= (ulong)w.dims[d_];                   \
+/* Ends where nothing is left of the number, and divides only where it is not below the dimension. */
+#define PLACES(n, w, number, places)                                              \
+    {                                                                             \
+        ulong rest_ = (ulong)(number);                                            \
+        for (int d_ = RANK - 1; d_ >= 0 && rest_ > 0; d_--) {                     \
+            const ulong dim_ = (ulong)w.dims[d_], over_ = rest_ < dim_ ? 0 : rest_ / dim_; \
+            const long along_ = (long)(rest_ - over_ * dim_);                     \
+            rest_ = over_;                                                        \
             for (int i_ = 0; i_ < n; i_++) places[i_] += along_ * w.strides[i_][d_]; \
-        }                                                 \
+        }                                                                         \
     }
 
 /* What windows over an image need. */

@@ -143,6 +143,12 @@ DEFINE_MOVES(f64)
 #define STORE_UNIT(X, value, place)                     \
     if (left == LANES) put_##X(value, place);           \
     else store_some_##X(value, place, 1, left)
+/* The same where the launch says which stride it is; X may be a macro. */
+#define LOAD_ALONG(X, place, stride) \
+    ((stride) == 1 && left == LANES ? PASTE(get_, X)(place) : PASTE(load_some_, X)(place, stride, left))
+#define STORE_ALONG(X, value, place, stride)                           \
+    if ((stride) == 1 && left == LANES) PASTE(put_, X)(value, place); \
+    else PASTE(store_some_, X)(value, place, stride, left)
 
 /* What there are no vectors of, lane by lane. */
 #define DEFINE_BY_LANE(NAME, X, FUNCTION)                                     \
