@@ -199,15 +199,23 @@ class Comparing(unittest.TestCase):
             self.assertEqual((done.returncode, done.stdout), (1, ""))
             self.assertRegex(done.stderr, "no PyTorch here|sees no GPU here")
 
+    @unittest.skipUnless(torch is not None, "no PyTorch here")
+    def test_a_dry_run_trains_on_the_processor(self):
+        done = subprocess.run([sys.executable, self.SCRIPT, "--dry-run", "--steps", "2", "--rounds", "1"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = [line.split() for line in done.stdout.splitlines()[1:]]
+        self.assertEqual([row[0] for row in rows], ["pytorch", "pytorch-expandable", "tarn"])
+        self.assertEqual(len({row[3] for row in rows}), 1)
+
     def test_a_table_and_a_file_show_each_allocator_once(self):
         done = run("""
             import importlib.util, json, sys, tempfile
             spec = importlib.util.spec_from_file_location("compare", sys.argv[1])
             compare = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(compare)
-            compare.check_machine = lambda: None
+            compare.check_machine = lambda is_dry: None
             runs = []
-            def run(kind, steps):
+            def run(kind, steps, is_dry):
                 runs.append((kind, steps))
                 return {"kind": kind, "step_ms": 10.0 * len(runs), "reserved": 1 << 30, "reserved_peak": 2 << 30, "loss": 1.5}
             compare.run = run
