@@ -313,6 +313,30 @@ static void held_threads_run_only_what_somebody_waits_for(void **state) {
     check_violations(0, NULL);
 }
 
+static int inside, most_inside;
+
+static void stay_inside(void *unused) {
+    (void)unused;
+    int now = __atomic_add_fetch(&inside, 1, __ATOMIC_RELAXED);
+    if (now > most_inside) most_inside = now;
+    usleep(200);
+    __atomic_sub_fetch(&inside, 1, __ATOMIC_RELAXED);
+}
+
+/* The documentation allows it, so that nothing may depend on another order. */
+static void host_functions_of_all_streams_run_one_after_the_other(void **state) {
+    (void)state;
+    stand("THREADS=1 DELAY=20");
+    inside = most_inside = 0;
+    CUstream streams[4];
+    for (int i = 0; i < 4; i++) streams[i] = stream_new(CU_STREAM_NON_BLOCKING);
+    for (int k = 0; k < 5; k++)
+        for (int i = 0; i < 4; i++) CHECK(cuLaunchHostFunc(streams[i], stay_inside, NULL));
+    CHECK(cuCtxSynchronize());
+    assert_int_equal(most_inside, 1);
+    check_violations(0, NULL);
+}
+
 static void *synchronize(void *stream) {
     if (cuCtxSetCurrent(contexts[0]) == CUDA_SUCCESS) CHECK(cuStreamSynchronize(stream));
     return NULL;
@@ -394,6 +418,7 @@ int main(void) {
         cmocka_unit_test(freeing_waits_for_the_device),
         cmocka_unit_test(too_much_pending_work_blocks_the_next_call),
         cmocka_unit_test(with_threads_work_ends_by_itself),
+        cmocka_unit_test(host_functions_of_all_streams_run_one_after_the_other),
         cmocka_unit_test(held_threads_run_only_what_somebody_waits_for),
         cmocka_unit_test(who_waits_already_when_threads_are_held_goes_on),
         cmocka_unit_test(many_threads_use_the_driver_at_once),

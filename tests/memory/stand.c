@@ -117,9 +117,23 @@ tarn_stream *stand_stream(test_stand *stand, int n) {
     return stand->streams[n];
 }
 
+/* Where one thread runs the host functions of all streams, one that waits at a gate keeps it. The next gate comes behind those before it
+ * then, and is not reached while they are closed. */
+static void queue_behind_gates(test_stand *stand, tarn_stream *stream) {
+    if ((stand->properties.features & TARN_FEATURE_HOST_FUNCTIONS_APART) == 0) return;
+    for (int n = 0; n < STAND_STREAMS; n++) {
+        tarn_event *event = NULL;
+        if (!stand->is_held[n]) continue;
+        EXPECT_OK(tarn_stream_record(stand->streams[n], &event));
+        EXPECT_OK(tarn_stream_wait(stream, event));
+        EXPECT_OK(tarn_event_release(event));
+    }
+}
+
 void stand_hold(test_stand *stand, int n) {
     tarn_stream *stream = stand_stream(stand, n);
     if (stand->is_held[n]) return;
+    queue_behind_gates(stand, stream);
     stand->gates[n] = (test_gate){.is_open = false};
     stand->is_held[n] = true;
     if (strncmp(stand->device_name, "fake:", 5) == 0)

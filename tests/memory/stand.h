@@ -57,7 +57,7 @@ void stand_close(test_stand *stand);
 
 /* The n-th extra stream of the stand, made when first asked for. */
 tarn_stream *stand_stream(test_stand *stand, int n);
-/* Holds the n-th stream back: what is enqueued from now on waits. Needs DEVICE_GATES. */
+/* Holds the n-th stream back: what is enqueued from now on waits. Needs DEVICE_GATES. Several are let go in the order in which they were held. */
 void stand_hold(test_stand *stand, int n);
 void stand_let_go(test_stand *stand, int n);
 

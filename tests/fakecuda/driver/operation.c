@@ -124,9 +124,12 @@ static CUresult run_host(fake_operation *operation) {
     return CUDA_SUCCESS;
 }
 
+bool operation_is_host(const fake_operation *operation) {
+    return operation->kind == OPERATION_HOST || operation->kind == OPERATION_CALLBACK;
+}
+
 bool operation_needs_thread(const fake_operation *operation) {
-    return operation->kind == OPERATION_HOST || operation->kind == OPERATION_CALLBACK ||
-           operation->kind == OPERATION_AWAIT;
+    return operation_is_host(operation) || operation->kind == OPERATION_AWAIT;
 }
 
 CUresult operation_run(fake_task *task) {

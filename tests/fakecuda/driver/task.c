@@ -14,6 +14,7 @@ static fake_task *pending_last;
 static unsigned long long pending_count, submitted;
 static fake_task **ready;
 static size_t ready_count;
+static fake_task *host_function; /* the one that has been given to a thread; NULL: none */
 static unsigned long long random_state = 1;
 
 void random_seed(unsigned long long seed) { random_state = seed * 2 + 1; }
@@ -72,18 +73,27 @@ static void take_ready(fake_task *task, task_state state) {
     ready[task->ready_index] = ready[--ready_count];
     ready[task->ready_index]->ready_index = task->ready_index;
     task->state = state;
+    if (operation_is_host(&task->operation)) host_function = task;
 }
 
+/* Host functions may be run one after the other, whatever streams they are on: one that waits for another never ends then. */
+static bool may_start(const fake_task *task) { return host_function == NULL || !operation_is_host(&task->operation); }
+
 fake_task *tasks_pick(void) {
-    if (ready_count == 0) return NULL;
-    fake_task *picked = ready[random_number() % ready_count];
-    take_ready(picked, TASK_GIVEN);
-    return picked;
+    size_t first = ready_count > 0 ? random_number() % ready_count : 0;
+    for (size_t i = 0; i < ready_count; i++) {
+        fake_task *picked = ready[(first + i) % ready_count];
+        if (!may_start(picked)) continue;
+        take_ready(picked, TASK_GIVEN);
+        return picked;
+    }
+    return NULL;
 }
 
 static void finish(fake_task *task) {
     task->state = TASK_DONE;
     task->finished = now_nanoseconds();
+    if (host_function == task) host_function = NULL;
     operation_end(&task->operation);
     for (size_t i = 0; i < task->then_count; i++) {
         if (--task->then[i]->unmet == 0 && task->then[i]->state == TASK_WAITING) add_ready(task->then[i]);
@@ -111,8 +121,9 @@ void task_run(fake_task *task) {
     finish(task);
 }
 
-/* Runs a ready piece, or has it run by the thread for host functions. */
-static void run_ready(fake_task *task) {
+/* Runs a ready piece, or has it run by the thread for host functions. False where it has to wait for another one. */
+static bool run_ready(fake_task *task) {
+    if (!may_start(task)) return false;
     if (operation_needs_thread(&task->operation)) {
         take_ready(task, TASK_GIVEN);
         workers_give(task);
@@ -120,6 +131,7 @@ static void run_ready(fake_task *task) {
         take_ready(task, TASK_RUNNING);
         task_run(task);
     }
+    return true;
 }
 
 /* Something ready that `goal` comes after, or itself; NULL when all of that is running. */
@@ -144,8 +156,7 @@ void task_wait(fake_task *goal) {
         /* Threads run what is ready by themselves, unless they are held. */
         bool runs_by_itself = the_driver.settings.threads && !the_driver.is_held;
         fake_task *next = runs_by_itself ? NULL : find_ready(goal);
-        if (next != NULL) run_ready(next);
-        else pthread_cond_wait(&the_driver.changed, &the_driver.lock);
+        if (next == NULL || !run_ready(next)) pthread_cond_wait(&the_driver.changed, &the_driver.lock);
     }
     task_drop(goal);
 }
@@ -156,7 +167,7 @@ void task_poke(fake_task *goal) {
     unsigned long long chance = random_number() % 4;
     if (chance == 0 && goal != NULL && goal->state != TASK_DONE) next = find_ready(goal);
     if (chance == 1 && ready_count > 0) next = ready[random_number() % ready_count];
-    if (next != NULL) run_ready(next);
+    if (next != NULL) (void)run_ready(next);
 }
 
 void task_submit(fake_task *task) {
@@ -172,7 +183,7 @@ void task_submit(fake_task *task) {
     /* A queue that is full: the call waits until the oldest has ended. */
     if (pending_count > MOST_PENDING && !the_driver.is_held) {
         if (!operation_needs_thread(&pending->operation)) task_wait(pending);
-        else if (pending->state == TASK_READY && !the_driver.settings.threads) run_ready(pending);
+        else if (pending->state == TASK_READY && !the_driver.settings.threads) (void)run_ready(pending);
     }
 }
 

@@ -109,6 +109,7 @@ void workers_stop(void); /* called without the lock */
 /* operation.c */
 CUresult operation_run(fake_task *task);
 void operation_end(fake_operation *operation);
+bool operation_is_host(const fake_operation *operation); /* a host function or a callback */
 bool operation_needs_thread(const fake_operation *operation);
 /* Whether it reads or writes a byte of the range. */
 bool operation_uses(const fake_operation *operation, CUdeviceptr start, size_t size);
