@@ -1,4 +1,6 @@
 /* Allocating: the host's time for an allocation and its free, and what of it reaches the driver. */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,9 +10,13 @@
 #include "hal/memory.h"
 #include "measure.h"
 
-/* Nanoseconds of a hit, and live blocks beside it: these and ten and a hundred times as many. */
+/* Nanoseconds of a hit, and live blocks beside it: these and ten and a hundred times as many, which it does not depend on. */
 #define HIT_NS 100.0
 #define FEWEST ((size_t)1000)
+#define FLAT_TIMES 1.2
+/* Bytes of a miss, and of a hit that no thread's cache serves. */
+#define MISS_SIZE ((size_t)2 << 20)
+#define LARGE_HIT_SIZE ((size_t)16 << 20)
 
 static double measure_pairs(tarn_allocator *allocator, size_t size, int pairs) {
     double least = 0;
@@ -95,7 +101,7 @@ static void measure_strategy(tarn_device *device, const char *spec, size_t size)
     EXPECT(tarn_allocator_release(allocator));
 }
 
-static void measure_hits(tarn_device *device, size_t live) {
+static double measure_hits(tarn_device *device, size_t live) {
     tarn_allocator *allocator = NULL;
     tarn_buffer **buffers = calloc(live, sizeof(tarn_buffer *));
     char name[64];
@@ -103,11 +109,78 @@ static void measure_hits(tarn_device *device, size_t live) {
     EXPECT(tarn_allocator_create(device, "caching:settle=0", &allocator));
     for (size_t i = 0; i < live; i++) EXPECT(tarn_allocator_allocate(allocator, 4096, NULL, &buffers[i]));
     snprintf(name, sizeof name, "caching, a hit beside %zu live blocks", live);
-    measure_judge(name, measure_pairs(allocator, 4096, 20000), "ns", MEASURE_AT_MOST, HIT_NS);
+    double hit = measure_pairs(allocator, 4096, 20000);
+    measure_judge(name, hit, "ns", MEASURE_AT_MOST, HIT_NS);
     if (live == FEWEST) measure_calls(allocator);
     for (size_t i = 0; i < live; i++) EXPECT(tarn_allocator_free(allocator, buffers[i], NULL));
     EXPECT(tarn_allocator_release(allocator));
     free(buffers);
+    return hit;
+}
+
+/* Blocks that nothing is free for, taken one after the other by a thread that keeps them all. */
+enum { MOST_MISSES = 1024 };
+typedef struct misses {
+    tarn_allocator *allocator;
+    tarn_stream *stream;
+    tarn_buffer *buffers[MOST_MISSES];
+    unsigned count;
+    uint64_t taken_ns; /* by all of them */
+    atomic_bool is_over;
+} misses;
+
+static void *miss(void *context) {
+    misses *self = context;
+    uint64_t begin = base_clock_ns();
+    do {
+        EXPECT(tarn_allocator_allocate(self->allocator, MISS_SIZE, self->stream, &self->buffers[self->count]));
+        self->count++;
+    } while (self->count < MOST_MISSES && !atomic_load(&self->is_over));
+    self->taken_ns = base_clock_ns() - begin;
+    return NULL;
+}
+
+/* What one who misses waits, and whether another one, who does not, waits too. */
+static void measure_misses(tarn_device *device) {
+    static misses self;
+    tarn_buffer *kept = NULL;
+    pthread_t thread;
+    self = (misses){.count = 0};
+    EXPECT(tarn_allocator_create(device, "caching:settle=0", &self.allocator));
+    EXPECT(tarn_stream_create(device, &self.stream));
+    EXPECT(tarn_allocator_allocate(self.allocator, LARGE_HIT_SIZE, NULL, &kept));
+    measure_say("caching, a hit of 16 MiB", measure_pairs(self.allocator, LARGE_HIT_SIZE, 1000), "ns");
+    if (pthread_create(&thread, NULL, miss, &self) != 0) exit(1);
+    double hit = measure_pairs(self.allocator, 4096, 20000);
+    atomic_store(&self.is_over, true);
+    pthread_join(thread, NULL);
+    measure_judge("  of 4 KiB while another thread misses", hit, "ns", MEASURE_AT_MOST, HIT_NS);
+    measure_say("  a miss of 2 MiB meanwhile, as its caller waits", (double)self.taken_ns / 1e3 / self.count, "µs");
+    for (unsigned i = 0; i < self.count; i++) EXPECT(tarn_allocator_free(self.allocator, self.buffers[i], self.stream));
+    EXPECT(tarn_allocator_free(self.allocator, kept, NULL));
+    EXPECT(tarn_stream_release(self.stream));
+    EXPECT(tarn_allocator_release(self.allocator));
+}
+
+/* What the host spends on an event that is recorded and asked for. */
+static void measure_event(tarn_device *device) {
+    enum { EVENTS = 1000 };
+    tarn_stream *stream = tarn_device_default_stream(device);
+    tarn_event *event = NULL;
+    double least = 0;
+    for (int round = 0; round < measure_rounds(); round++) {
+        uint64_t begin = base_clock_ns();
+        int is_complete = 0;
+        for (int i = 0; i < EVENTS; i++) {
+            EXPECT(tarn_stream_record(stream, &event));
+            EXPECT(tarn_event_is_complete(event, &is_complete));
+        }
+        double one = (double)(base_clock_ns() - begin) / EVENTS;
+        if (round == 0 || one < least) least = one;
+        EXPECT(tarn_stream_synchronize(stream));
+    }
+    EXPECT(tarn_event_release(event));
+    measure_say("an event, recorded and asked for", least, "ns");
 }
 
 /* The driver's own pool, as PyTorch's cudaMallocAsync backend uses it: nothing is given back while it is measured. */
@@ -146,8 +219,11 @@ static void measure_async(tarn_device *device, size_t size) {
 }
 
 void measure_allocating(tarn_device *device) {
-    for (size_t live = FEWEST; live <= 100 * FEWEST; live *= 10) measure_hits(device, live);
+    double hits[3];
+    for (size_t i = 0, live = FEWEST; i < 3; i++, live *= 10) hits[i] = measure_hits(device, live);
+    measure_judge("  beside 100000 to beside 1000", hits[2] / hits[0], "times", MEASURE_AT_MOST, FLAT_TIMES);
     measure_events(device);
+    measure_event(device);
     measure_async(device, 4096);
     measure_strategy(device, "cuda_async", 4096);
     tarn_allocator *direct = NULL;
@@ -171,5 +247,6 @@ void measure_allocating(tarn_device *device) {
         EXPECT(hal_granules_release(device, 1, &granule));
     }
     EXPECT(hal_virtual_release(device, range, properties.granule));
-    measure_say("a miss: a granule created, mapped, made accessible", least, "µs");
+    measure_say("the driver: a granule created, mapped, made accessible", least, "µs");
+    measure_misses(device);
 }

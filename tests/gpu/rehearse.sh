@@ -18,8 +18,12 @@ fail() {
 mkdir "$folder/bin"
 cat >"$folder/bin/compute-sanitizer" <<'PROGRAM'
 #!/bin/bash
-[ "$1 $3 $4" = "--tool --error-exitcode 9" ] || exit 1
-shift 4
+case "$*" in
+"--error-exitcode 9 /"*) shift 2 ;;
+"--tool memcheck --error-exitcode 9 --report-api-errors no /"*) shift 6 ;;
+"--tool racecheck --error-exitcode 9 /"*) shift 4 ;;
+*) exit 1 ;;
+esac
 exec "$@"
 PROGRAM
 chmod +x "$folder/bin/compute-sanitizer"
