@@ -37,6 +37,18 @@ const fake_cuda *gpu_fake(void) {
     return NULL;
 }
 
+static int find_fake(void *context) {
+    (void)context;
+    tarn_backend_info info = {.struct_size = sizeof info};
+    return tarn_backend_find("cuda", &info) == TARN_OK && fake_cuda_find() != NULL ? 0 : 1;
+}
+
+void gpu_need_fake(void) {
+    if (exit_of_child(find_fake, NULL) == 0) return;
+    print_message("skipped: the fake driver is not there\n");
+    skip();
+}
+
 unsigned gpu_stride(void) {
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
     return 5;

@@ -14,6 +14,8 @@
 tarn_device *gpu_open(void);
 /* Releases it, and fails where the fake driver was used wrongly, or still has anything that was made. */
 void gpu_close(tarn_device *device);
+/* Skips the test where the driver that a child finds is not the fake one: this process has none afterwards, so that its children can. */
+void gpu_need_fake(void);
 /* The fake driver; skips the test where the driver is a real one, or there is none. */
 const fake_cuda *gpu_fake(void);
 

@@ -7,6 +7,25 @@
 
 #include "gate.h"
 
+/* In a child. */
+static int ask_for_managed_memory(void *context) {
+    (void)context;
+    setenv("FAKECUDA_CONCURRENT", "0", 1);
+    tarn_device *device = NULL;
+    void *memory = NULL;
+    if (tarn_device_open("cuda:0", &device) != TARN_OK) return 1;
+    if ((properties_of(device).features & TARN_FEATURE_UNIFIED_MEMORY) != 0) return 2;
+    if (hal_memory_allocate(device, TARN_MEMORY_MANAGED, 64, 0, &memory) != TARN_NOT_SUPPORTED) return 3;
+    return tarn_device_release(device) == TARN_OK ? 0 : 4;
+}
+
+/* What the host may not touch while the device works at anything is of no use to a library that does not know what others do there. */
+static void memory_that_host_and_device_take_turns_with_is_not_offered(void **state) {
+    (void)state;
+    gpu_need_fake();
+    assert_int_equal(exit_of_child(ask_for_managed_memory, NULL), 0);
+}
+
 static void a_device_tells_what_the_driver_says(void **state) {
     (void)state;
     tarn_device *device = gpu_open();
@@ -366,6 +385,8 @@ static void the_callers_context_is_left_as_it_was(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+        /* First: a child of a process that has used the driver has none. */
+        cmocka_unit_test(memory_that_host_and_device_take_turns_with_is_not_offered),
         cmocka_unit_test(a_device_tells_what_the_driver_says),
         cmocka_unit_test(devices_are_named_by_their_number),
         cmocka_unit_test(each_kind_of_memory_is_aligned_as_asked),

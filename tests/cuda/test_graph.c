@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "backends/cuda/cuda_internal.h"
+
 #define SIZE 4096
 
 static tarn_device *device;
@@ -137,6 +139,39 @@ static void a_changed_node_does_something_else_from_the_next_launch_on(void **st
     end();
 }
 
+/* The driver takes no rows of more bytes than its largest pitch, 2 GiB on today's devices: here one that a test can copy. */
+static void a_copy_of_more_bytes_than_a_row_has_is_several(void **state) {
+    (void)state;
+    begin();
+    const unsigned char numbers[256] = "0123456789 abcdefghijklmnopqrstuvwxyz";
+    tarn_backend_device *handle = device->handle;
+    const int pitch = handle->maximum_pitch;
+    const size_t sizes[] = {SIZE, 1002, 1001, 1000}, nodes[] = {2, 1, 2, 1};
+    const fake_cuda *fake = fake_cuda_find();
+    tarn_graph_instance *instance = capture_three("x", 1);
+    handle->maximum_pitch = 1000;
+    for (size_t i = 0; i < SIZE; i++) bytes[i] = (unsigned char)(numbers[i % 37] + i / 37);
+    gpu_write(device, memory, bytes, SIZE);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        unsigned char expected[SIZE];
+        memset(expected, 0xee, SIZE);
+        memcpy(expected, bytes, sizes[i]);
+        assert_ok(tarn_stream_fill(stream, other, "\xee", 1, SIZE));
+        assert_ok(tarn_graph_instance_set_fill(instance, 0, memory, "", 1, 0));
+        unsigned long long before = fake != NULL ? fake->calls("cuGraphAddMemcpyNode") : 0;
+        assert_ok(tarn_graph_instance_set_copy(instance, 1, other, memory, sizes[i]));
+        if (fake != NULL) assert_int_equal(fake->calls("cuGraphAddMemcpyNode") - before, nodes[i]);
+        assert_ok(tarn_graph_instance_launch(instance, stream));
+        unsigned char found[SIZE];
+        assert_ok(tarn_stream_synchronize(stream));
+        gpu_read(device, found, other, SIZE);
+        assert_memory_equal(found, expected, SIZE);
+    }
+    handle->maximum_pitch = pitch;
+    assert_ok(tarn_graph_instance_release(instance));
+    end();
+}
+
 /* 44: a driver that has no memory for a graph. */
 static void a_graph_that_cannot_be_made_leaves_everything_as_it_was(void **state) {
     (void)state;
@@ -183,6 +218,7 @@ int main(void) {
         cmocka_unit_test(a_graph_does_what_was_captured_at_each_launch),
         cmocka_unit_test(work_that_was_forked_and_joined_keeps_its_order),
         cmocka_unit_test(a_changed_node_does_something_else_from_the_next_launch_on),
+        cmocka_unit_test(a_copy_of_more_bytes_than_a_row_has_is_several),
         cmocka_unit_test(a_graph_that_cannot_be_made_leaves_everything_as_it_was),
     };
     return cmocka_run_group_tests_name("CUDA graphs", tests, NULL, NULL);

@@ -147,15 +147,9 @@ static int refuse_pools(void *context) {
     return fake_cuda_find() != NULL && fake_cuda_find()->violations(NULL) != 0 ? 7 : 0;
 }
 
-static int has_fake(void *context) {
-    (void)context;
-    tarn_backend_info info = {.struct_size = sizeof info};
-    return tarn_backend_find("cuda", &info) == TARN_OK && fake_cuda_find() != NULL ? 0 : 1;
-}
-
 static void a_device_without_pools_says_so(void **state) {
     (void)state;
-    if (exit_of_child(has_fake, NULL) != 0) skip();
+    gpu_need_fake();
     assert_int_equal(exit_of_child(refuse_pools, NULL), 0);
 }
 

@@ -45,19 +45,6 @@ static void expect_no_start(const char *variable, const char *value, const char 
     assert_int_equal(exit_of_child(find_backend, &it), 0);
 }
 
-/* Whether a child finds the fake driver. */
-static int has_fake(void *context) {
-    (void)context;
-    tarn_backend_info info = {.struct_size = sizeof info};
-    return tarn_backend_find("cuda", &info) == TARN_OK && fake_cuda_find() != NULL ? 0 : 1;
-}
-
-static void skip_without_fake(void) {
-    if (exit_of_child(has_fake, NULL) == 0) return;
-    print_message("skipped: the fake driver is not there\n");
-    skip();
-}
-
 static void a_missing_library_is_named(void **state) { /* fault 32 */
     (void)state;
     expect_unavailable("TARN_CUDA_DRIVER", "libno-such-driver.so.1", "libno-such-driver.so.1");
@@ -98,14 +85,14 @@ static void a_library_for_another_machine_is_refused(void **state) { /* fault 33
 
 static void a_driver_that_is_too_old_tells_its_version(void **state) {
     (void)state;
-    skip_without_fake();
+    gpu_need_fake();
     expect_unavailable("FAKECUDA_VERSION", "11080", "offers CUDA 11.8, and 12.0 is the least");
     expect_unavailable("FAKECUDA_VERSION", "0", "does not say its version");
 }
 
 static void a_function_that_is_missing_is_named(void **state) { /* fault 34 */
     (void)state;
-    skip_without_fake();
+    gpu_need_fake();
     static const char *const names[] = {
 #define CUDA_SYMBOL(name, parameters) #name,
 #include "backends/cuda/driver_symbols.h"
@@ -118,13 +105,13 @@ static void a_function_that_is_missing_is_named(void **state) { /* fault 34 */
 
 static void a_machine_without_a_device_is_told(void **state) {
     (void)state;
-    skip_without_fake();
+    gpu_need_fake();
     expect_no_start("FAKECUDA_DEVICES", "0", "no device");
 }
 
 static void a_driver_that_does_not_start_tells_its_error(void **state) {
     (void)state;
-    skip_without_fake();
+    gpu_need_fake();
     expect_no_start("FAKECUDA_FAULT", "cuInit:1:CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
                     "cuInit: CUDA_ERROR_SYSTEM_DRIVER_MISMATCH (803)");
     expect_no_start("FAKECUDA_FAULT", "cuInit:1:CUDA_ERROR_UNKNOWN", "CUDA_ERROR_UNKNOWN (999)");

@@ -7,6 +7,7 @@
  *   FAKECUDA_MEMORY    bytes of memory of each device, with an optional KiB, MiB or GiB (8GiB)
  *   FAKECUDA_PEERS     0: no device reaches another's memory (1)
  *   FAKECUDA_POOLS     0: devices have no pools of stream-ordered memory (1)
+ *   FAKECUDA_CONCURRENT 0: the host must not touch managed memory while a device works (1)
  *   FAKECUDA_SEED      the order in which work runs where the rules leave a choice (1)
  *   FAKECUDA_THREADS   1: work is run by threads as soon as it may, instead of as late as it may (0)
  *   FAKECUDA_DELAY     with threads, the longest pause before a piece of work, in microseconds (50)

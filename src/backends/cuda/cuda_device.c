@@ -73,6 +73,7 @@ static tarn_status read_attribute(const tarn_backend_device *device, driver_attr
 }
 
 static tarn_status read_fixed_properties(tarn_backend_device *device) {
+    bool shares_managed_memory = false;
     const struct {
         driver_attribute attribute;
         int *place;
@@ -90,6 +91,7 @@ static tarn_status read_fixed_properties(tarn_backend_device *device) {
         {DRIVER_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED, &device->has_virtual_memory},
         {DRIVER_ATTRIBUTE_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR_SUPPORTED, &device->has_file_descriptors},
         {DRIVER_ATTRIBUTE_MANAGED_MEMORY, &device->has_managed_memory},
+        {DRIVER_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS, &shares_managed_memory},
         {DRIVER_ATTRIBUTE_MEMORY_POOLS_SUPPORTED, &device->has_pools},
     };
     tarn_status status = CUDA_CALL(cuDeviceGetName, device->name, sizeof device->name, device->handle);
@@ -100,6 +102,8 @@ static tarn_status read_fixed_properties(tarn_backend_device *device) {
         status = read_attribute(device, abilities[i].attribute, &value);
         *abilities[i].place = value != 0;
     }
+    /* Elsewhere the host must not touch any of it while the device does anything at all. */
+    device->has_managed_memory = device->has_managed_memory && shares_managed_memory;
     if (status == TARN_OK && !device->has_unified_addresses) {
         status = cuda_fail(TARN_NOT_SUPPORTED, "%s has addresses of its own, apart from the host's", device->name);
     }

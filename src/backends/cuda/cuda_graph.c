@@ -148,6 +148,34 @@ static tarn_status add_box(const tarn_backend_device *device, const node_place *
     return status;
 }
 
+/* A copy of bytes that lie side by side is one row for the driver, which takes rows of no more bytes than its largest pitch; more are rows of
+ * about half as many, and what is left. */
+static bool is_long(const tarn_backend_device *device, const tarn_graph_node_info *work) {
+    return work->size > (size_t)device->maximum_pitch;
+}
+
+static tarn_status add_long_copy(const tarn_backend_device *device, const node_place *place,
+                                 const tarn_graph_node_info *work, driver_graph_node *out_end) {
+    const size_t row = (size_t)device->maximum_pitch / 2 + 1, rows = work->size / row, whole = rows * row;
+    const tarn_box box = {.width = row,
+                          .height = rows,
+                          .depth = 1,
+                          .destination_row_pitch = row,
+                          .destination_slice_pitch = whole,
+                          .source_row_pitch = row,
+                          .source_slice_pitch = whole};
+    copy_chain chain = {.place = place};
+    tarn_status status =
+        cuda_box_copy(device, work->destination, work->source, &box, add_copy, &chain, "cuGraphAddMemcpyNode");
+    if (status == TARN_OK && whole < work->size) {
+        driver_copy rest =
+            cuda_copy_of_row((char *)work->destination + whole, (const char *)work->source + whole, work->size - whole);
+        status = cuda_answer(add_copy(&chain, &rest), "cuGraphAddMemcpyNode");
+    }
+    *out_end = chain.last;
+    return status;
+}
+
 static bool is_empty(const tarn_graph_node_info *work) {
     bool moves_bytes = work->kind == TARN_GRAPH_NODE_COPY || work->kind == TARN_GRAPH_NODE_FILL ||
                        work->kind == TARN_GRAPH_NODE_COPY_BOX;
@@ -168,6 +196,7 @@ static tarn_status add_piece(tarn_backend_device *device, const node_place *plac
         return CUDA_CALL(cuGraphAddHostNode, out_end, place->graph, place->after, place->after_count, &host);
     }
     default: {
+        if (is_long(device, work)) return add_long_copy(device, place, work, out_end);
         driver_copy copy = cuda_copy_of_row(work->destination, work->source, work->size);
         return CUDA_CALL(cuGraphAddMemcpyNode, out_end, place->graph, place->after, place->after_count, &copy,
                          place->context);
@@ -272,6 +301,7 @@ static bool change_node(tarn_backend_device *device, tarn_backend_graph *graph, 
     driver_fill fills[2], old_fills[2];
     if (is_empty(old) || is_empty(work)) return false;
     if (work->kind == TARN_GRAPH_NODE_COPY) {
+        if (is_long(device, work) || is_long(device, old)) return false;
         driver_copy copy = cuda_copy_of_row(work->destination, work->source, work->size);
         return cuda_driver.cuGraphExecMemcpyNodeSetParams(executable, node, &copy, device->context) == DRIVER_SUCCESS;
     }

@@ -122,8 +122,8 @@ CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *wanted, CUstream stream) {
     if (to.pitch == 0) to.pitch = wanted->WidthInBytes;
     if (from.pitch == 0) from.pitch = wanted->WidthInBytes;
     if (to.pitch < wanted->WidthInBytes + wanted->dstXInBytes ||
-        from.pitch < wanted->WidthInBytes + wanted->srcXInBytes ||
-        (wanted->Height > 1 && (to.pitch > MAXIMUM_PITCH || from.pitch > MAXIMUM_PITCH)))
+        from.pitch < wanted->WidthInBytes + wanted->srcXInBytes || to.pitch > MAXIMUM_PITCH ||
+        from.pitch > MAXIMUM_PITCH)
         LEAVE(CUDA_ERROR_INVALID_VALUE);
     to.address += wanted->dstY * to.pitch + wanted->dstXInBytes;
     from.address += wanted->srcY * from.pitch + wanted->srcXInBytes;

@@ -161,6 +161,7 @@ static int attribute_of(CUdevice_attribute attribute, int ordinal) {
     bool is_of_pools = attribute == CU_DEVICE_ATTRIBUTE_MEMORY_POOLS_SUPPORTED ||
                        attribute == CU_DEVICE_ATTRIBUTE_MEMPOOL_SUPPORTED_HANDLE_TYPES;
     if (is_of_pools && !the_driver.settings.pools) return 0;
+    if (attribute == CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS && !the_driver.settings.concurrent) return 0;
     for (size_t i = 0; i < sizeof attributes / sizeof attributes[0]; i++)
         if (attributes[i].attribute == attribute) return attributes[i].value;
     return 0;

@@ -20,8 +20,7 @@ static bool side_of(CUmemorytype type, const void *host, CUdeviceptr device, con
     if (pitch == 0) pitch = copy->WidthInBytes + at[0];
     if (height == 0) height = copy->Height + at[1];
     if (pitch < copy->WidthInBytes + at[0] || height < copy->Height + at[1]) return false;
-    /* A single row has no pitch. */
-    if ((copy->Height > 1 || copy->Depth > 1) && pitch > MAXIMUM_PITCH) return false;
+    if (pitch > MAXIMUM_PITCH) return false;
     out->address = (type == CU_MEMORYTYPE_HOST ? (CUdeviceptr)(uintptr_t)host : device) + at[0] + at[1] * pitch +
                    at[2] * pitch * height;
     out->pitch = pitch;

@@ -40,6 +40,7 @@ void settings_read(fake_settings *settings) {
     settings->memory = number_of("FAKECUDA_MEMORY", 8ull << 30, 1ull << 42) / GRANULE * GRANULE;
     settings->peers = number_of("FAKECUDA_PEERS", 1, 1) != 0;
     settings->pools = number_of("FAKECUDA_POOLS", 1, 1) != 0;
+    settings->concurrent = number_of("FAKECUDA_CONCURRENT", 1, 1) != 0;
     settings->seed = number_of("FAKECUDA_SEED", 1, ~0ull);
     settings->threads = number_of("FAKECUDA_THREADS", 0, 1) != 0;
     settings->delay_microseconds = (unsigned)number_of("FAKECUDA_DELAY", 50, 1000000);

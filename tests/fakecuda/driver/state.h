@@ -33,7 +33,7 @@ typedef struct fake_settings {
     int version;
     int devices;
     size_t memory;
-    bool peers, pools;
+    bool peers, pools, concurrent;
     unsigned long long seed;
     bool threads;
     unsigned delay_microseconds;
