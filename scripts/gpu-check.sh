@@ -150,7 +150,7 @@ else
         export -f build has
         export debug release
         # An array cannot be exported.
-        step build 260 150 bash -c "all_programs=(${all_programs[*]}); build" || { tail -40 "$out/build.log" "$out/build.out"; exit 1; }
+        step build 260 150 bash -c "all_programs=(${all_programs[*]}); build" || { tail -n 40 "$out/build.out" "$out/build.log"; exit 1; }
     fi
     gpu=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader -i 0 2>/dev/null | head -1)
     LD_LIBRARY_PATH=$libraries "$release/tests/gpu/gpu_measure" --name >"$out/device" 2>&1 || no_gpu "$(tail -1 "$out/device")"
