@@ -28,6 +28,12 @@ if(TARN_NVCC AND NOT TARN_CUDA_ARCHITECTURES STREQUAL "none")
         endforeach()
     endif()
     list(APPEND generate -gencode arch=compute_${oldest},code=compute_${oldest})
+    # Later compilers compress in a way that drivers before 12.4 cannot read, unless they are told otherwise.
+    execute_process(COMMAND ${TARN_NVCC} --help OUTPUT_VARIABLE help ERROR_QUIET)
+    set(compress -Xfatbin -compress-all)
+    if(help MATCHES "--compress-mode")
+        list(APPEND compress --compress-mode=speed)
+    endif()
     foreach(source IN LISTS cuda_kernel_modules)
         cmake_path(GET source STEM name)
         set(ptx ${PROJECT_BINARY_DIR}/cuda_${name}.ptx)
@@ -41,7 +47,7 @@ if(TARN_NVCC AND NOT TARN_CUDA_ARCHITECTURES STREQUAL "none")
             VERBATIM)
         add_custom_command(
             OUTPUT ${image}
-            COMMAND ${TARN_NVCC} -fatbin -O3 --fmad=false -Xfatbin -compress-all ${generate} -o ${image} ${ptx}
+            COMMAND ${TARN_NVCC} -fatbin -O3 --fmad=false ${compress} ${generate} -o ${image} ${ptx}
             DEPENDS ${ptx}
             COMMENT "Compiling the kernels of ${name}.cu for ${TARN_CUDA_ARCHITECTURES}"
             VERBATIM)

@@ -127,6 +127,27 @@ static void each_request_for_host_memory_may_fail(void **state) {
     assert_true(failed > 0);
 }
 
+/* What is embedded may be for other devices, or compressed or written as only later drivers read it; what is on disk likewise. */
+static void kernels_that_the_driver_cannot_load_are_compiled_for_it(void **state) {
+    (void)state;
+    const fake_cuda *fake = need_fake();
+    static const char *const errors[] = {"CUDA_ERROR_INVALID_IMAGE", "CUDA_ERROR_NO_BINARY_FOR_GPU",
+                                         "CUDA_ERROR_INVALID_PTX", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"};
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        stand own;
+        char schedule[64];
+        open_stand(&own);
+        snprintf(schedule, sizeof schedule, "cuModuleLoadData:1:%s", errors[i]);
+        assert_int_equal(fake->fault(schedule), 0);
+        tarn_status status = compute(&own);
+        assert_int_equal(fake->faults_done(), 1);
+        assert_int_equal(fake->fault(NULL), 0);
+        EXPECT_OK(status);
+        expect_results(&own);
+        close_stand(&own, fake);
+    }
+}
+
 static void a_number_out_of_range_in_a_graph_is_told_by_the_stream_of_the_launch(void **state) {
     (void)state;
     const fake_cuda *fake = need_fake();
@@ -168,6 +189,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_call_of_the_driver_may_fail),
         cmocka_unit_test(each_request_for_host_memory_may_fail),
+        cmocka_unit_test(kernels_that_the_driver_cannot_load_are_compiled_for_it),
         cmocka_unit_test(a_number_out_of_range_in_a_graph_is_told_by_the_stream_of_the_launch),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,7 +39,8 @@ tarn_status cuda_image_load(tarn_backend_device *device, const char *name, drive
     const cuda_source *source = find_source(name);
     if (source->image != NULL) {
         driver_result result = cuda_driver.cuModuleLoadData(out_module, source->image);
-        bool is_for_others = result == DRIVER_ERROR_NO_BINARY_FOR_GPU || result == DRIVER_ERROR_UNSUPPORTED_PTX_VERSION;
+        /* For another device, or for a later driver, which says so in several ways: NVRTC goes with the driver that there is. */
+        bool is_for_others = cuda_status_of(result) == TARN_NOT_SUPPORTED;
         if (!is_for_others || !cuda_compiler_is_there()) return cuda_answer(result, "cuModuleLoadData");
     }
     return cuda_image_compile(device, name, source->text, out_module);
