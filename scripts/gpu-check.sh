@@ -184,7 +184,8 @@ else
     programs tests-backend 40 80 "${with[@]}" -- "${backend_tests[@]}"
     programs tests-operations 60 70 "${with[@]}" -- "${operation_tests[@]}"
     programs tests-own-kernels 40 60 "${own[@]}" -- "${kernel_tests[0]}"
-    programs tests-allocators 90 40 "${with[@]}" -- "${allocator_tests[@]}"
+    # Each step of the last one waits for the device several times.
+    programs tests-allocators 90 40 "${with[@]}" TARN_STRESS_STEPS=300 -- "${allocator_tests[@]}"
     [ -n "$rehearses" ] || programs tests-compiled 60 40 "${slow[@]}" -- test_cuda_kernels_programs
     # What the driver answers is checked by the tests themselves, which ask for errors too: the tool is to look at kernels.
     why=$(why_no_sanitizer)
