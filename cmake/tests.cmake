@@ -4,9 +4,9 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 
 # Several times what the longest test takes on two idle cores: it is to find what hangs, on a busy machine too.
-set(TARN_TEST_TIMEOUT 300)
+set(TARN_TEST_TIMEOUT 600)
 if(TARN_SANITIZE OR TARN_COVERAGE)
-    set(TARN_TEST_TIMEOUT 900)
+    set(TARN_TEST_TIMEOUT 1200)
 endif()
 
 set(TARN_TEST_ENVIRONMENT
@@ -15,6 +15,7 @@ set(TARN_TEST_ENVIRONMENT
     TARN_BUILD_DIR=${PROJECT_BINARY_DIR}
     TARN_TOOL=${PROJECT_BINARY_DIR}/tarn
     TARN_RECORDER=${PROJECT_BINARY_DIR}/libtarn-record.so
+    TARN_TEST_SECONDS=${TARN_TEST_TIMEOUT}
     # Only the tests of its backend start a driver.
     TARN_OPENCL=off
     "ASAN_OPTIONS=detect_leaks=1:allocator_may_return_null=1:detect_stack_use_after_return=1"

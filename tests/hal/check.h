@@ -11,6 +11,8 @@
 
 #include <tarn/tarn.h>
 
+#include "child.h"
+
 /* The call succeeds, or the sentence of its failure is shown. */
 #define assert_ok(call) check_status((call), TARN_OK, #call, __FILE__, __LINE__)
 /* The call fails with that status. */
@@ -23,9 +25,5 @@ void check_sentence(const char *text, const char *file, int line);
 
 tarn_device_counters counters_of(tarn_device *device);
 tarn_device_properties properties_of(tarn_device *device);
-
-/* Runs `body` in a child process, which has not used Tarn unless this one has, and returns its exit status: 0 when `body`
- * returned 0, 1000 + the signal that ended it. A child that hangs ends with SIGALRM. */
-int exit_of_child(int (*body)(void *context), void *context);
 
 #endif

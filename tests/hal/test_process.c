@@ -62,7 +62,7 @@ static int use_across_a_fork(void *context) {
     FAIL_UNLESS(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &memory) == TARN_OK, 104);
     pid_t child = fork();
     if (child == 0) {
-        alarm(30);
+        child_begin();
         _exit(use_in_child(device, stream, event, light, memory));
     }
     int status = 0;
@@ -116,7 +116,7 @@ static int fork_while_busy(void *context) {
         if (child == 0) {
             tarn_device *again = NULL;
             void *memory = NULL;
-            alarm(30);
+            child_begin();
             if (tarn_device_open("sim:1MiB", &again) != TARN_UNAVAILABLE) _exit(2);
             if (hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &memory) != TARN_UNAVAILABLE) _exit(3);
             if (hal_memory_free(device, TARN_MEMORY_DEVICE, held, 64) != TARN_OK) _exit(7);

@@ -10,6 +10,7 @@
 
 #include "base/memory.h"
 #include "capture.h"
+#include "child.h"
 #include "fake.h"
 
 /* A process that ends with a capture under way and all that belongs to it. */
@@ -34,7 +35,7 @@ static void a_process_can_end_in_a_capture(void **state) {
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
-        alarm(60);
+        child_begin();
         leave_everything();
     }
     assert_int_equal(waitpid(child, &status, 0), child);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "child.h"
 
 #define SIZE ((size_t)100000)
 
@@ -91,7 +92,7 @@ static int play_sender(int socket, tarn_device *device) {
 
 static int play(const char *part, int socket) {
     tarn_device *device;
-    alarm(60);
+    child_begin();
     if (tarn_device_open("cpu", &device) != TARN_OK) return 1;
     if (strcmp(part, "reader") == 0) return play_reader(socket, device);
     if (strcmp(part, "victim") == 0) return play_victim(socket, device);

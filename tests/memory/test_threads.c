@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "stand.h"
 
 typedef struct errand {
@@ -161,9 +162,9 @@ static void a_free_in_a_thread_local_destructor_works(test_stand *stand) {
     assert_int_equal(tarn_allocator_allocated_size(stand->allocator), 0);
 }
 
-/* 36, 37: run in the child; the parent judges its exit code. An alarm ends a child that hangs. */
+/* 36, 37: run in the child; the parent judges its exit code. */
 static int in_the_child(test_stand *stand, tarn_buffer *live) {
-    alarm(20);
+    child_begin();
     tarn_buffer *buffer = NULL;
     tarn_log_set(NULL, NULL, TARN_LOG_OFF);
     tarn_status status = tarn_allocator_allocate(stand->allocator, 700 * MIB, NULL, &buffer);

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 tarn_device *opencl_device;
@@ -52,18 +51,6 @@ int open_buffer(void **state) {
 int close_device(void **state) {
     (void)state;
     return tarn_device_release(opencl_device) == TARN_OK ? 0 : -1;
-}
-
-int exit_of_child(int (*body)(void *context), void *context) {
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        alarm(120);
-        _exit(body(context));
-    }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
 }
 
 static const char *faulty_driver(void) {

@@ -11,6 +11,8 @@
 
 #include <tarn/tarn.h>
 
+#include "child.h"
+
 #define assert_ok(call) check_status((call), TARN_OK, #call, __FILE__, __LINE__)
 #define assert_fails(call, status) check_status((call), (status), #call, __FILE__, __LINE__)
 /* The last sentence contains the text. */
@@ -33,9 +35,6 @@ int close_device(void **state);
 #define TEST_BUFFER(function) \
     { #function " [buffer]", function, open_buffer, close_device, NULL }
 #define TEST_BOTH(function) TEST_SHARED(function), TEST_BUFFER(function)
-
-/* Runs `body` in a child process that has not used Tarn; 0 when it returned 0. */
-int exit_of_child(int (*body)(void *context), void *context);
 /* Whether the backend can be used here; prints why not. */
 int has_opencl(void);
 

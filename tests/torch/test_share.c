@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "child.h"
 #include "torch/native.h"
 
 static char bytes[TARN_TORCH_HANDLE_SIZE];
@@ -173,7 +174,7 @@ static void a_child_frees_what_it_has_inherited(void **state) {
     for (int i = 0; i < 20; i++) {
         pid_t child = fork();
         if (child == 0) {
-            alarm(20); /* a child that finds a lock taken would wait for good */
+            child_begin(); /* a child that finds a lock taken would wait for good */
             _exit(go_on(pointer));
         }
         assert_int_equal(wait_for(child), 0);

@@ -1,0 +1,41 @@
+/* Children of a test; see child.h. */
+#include "child.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+/* How long ctest lets a whole test take, which says so in TARN_TEST_SECONDS; without it, as long as ctest would let an optimized one. */
+static unsigned most_seconds(void) {
+    const char *text = getenv("TARN_TEST_SECONDS");
+    return text != NULL && *text != '\0' ? (unsigned)strtoul(text, NULL, 10) : 600;
+}
+
+void child_begin(void) {
+    signal(SIGSEGV, SIG_DFL);
+    signal(SIGBUS, SIG_DFL);
+    signal(SIGABRT, SIG_DFL);
+    alarm(most_seconds() * 9 / 10);
+}
+
+int exit_of_child(int (*body)(void *context), void *context) {
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        child_begin();
+        _exit(body(context));
+    }
+    int status = 0;
+    while (waitpid(child, &status, 0) < 0) assert_int_equal(errno, EINTR);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+}
