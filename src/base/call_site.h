@@ -17,7 +17,7 @@
  * costs nothing; more are found by unwinding the stack, about a microsecond each. */
 unsigned base_call_capture(const void *caller, unsigned depth, const void *out_frames[BASE_CALL_FRAMES]);
 /* Writes the names, cut to the capacity; "an unknown place" for no frames. Returns `out_text`. Slow: reads the files' symbol
- * tables. */
+ * tables, but for the names that were asked for last. Any thread, and the child of a fork. */
 char *base_call_describe(const void *const *frames, unsigned count, char *out_text, size_t capacity);
 
 #endif

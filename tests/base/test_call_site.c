@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -84,6 +86,46 @@ static void functions_of_shared_objects_are_named(void **state) {
     assert_non_null(strstr(text, ".so"));
 }
 
+/* Places in two files, in functions and behind them, more than there is room for names that are kept. */
+enum { PLACES = 400 };
+
+static const void *place_number(int i) {
+    const char *function = i % 2 == 0 ? (const char *)(uintptr_t)&qsort : (const char *)(uintptr_t)&callers_caller;
+    return function + 1 + i / 2 % 8 + i / 16;
+}
+
+static char told[PLACES][BASE_CALL_TEXT];
+
+static void *tell_all_again(void *context) {
+    int *wrong = context;
+    for (int i = 0; i < 2 * PLACES; i++) {
+        char text[BASE_CALL_TEXT];
+        const void *frame = place_number(i % PLACES);
+        base_call_describe(&frame, 1, text, sizeof text);
+        *wrong += strcmp(text, told[i % PLACES]) != 0;
+    }
+    return NULL;
+}
+
+static void a_name_is_the_same_whoever_asks_again(void **state) {
+    (void)state;
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    int wrong[THREADS] = {0};
+    for (int i = 0; i < PLACES; i++) {
+        const void *frame = place_number(i);
+        base_call_describe(&frame, 1, told[i], sizeof told[i]);
+        char past[32];
+        snprintf(past, sizeof past, "+0x%x ", 1 + i / 2 % 8 + i / 16);
+        if (i < 8) assert_non_null(strstr(told[i], past));
+    }
+    for (int i = 0; i < THREADS; i++) assert_int_equal(pthread_create(&threads[i], NULL, tell_all_again, &wrong[i]), 0);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(wrong[i], 0);
+    }
+}
+
 /* The tables of a file are not trusted. */
 static void a_broken_file_has_no_names(void **state) {
     (void)state;
@@ -108,6 +150,7 @@ int main(void) {
         cmocka_unit_test(an_unknown_caller_has_no_frames),
         cmocka_unit_test(an_address_outside_all_files_is_shown_as_it_is),
         cmocka_unit_test(functions_of_shared_objects_are_named),
+        cmocka_unit_test(a_name_is_the_same_whoever_asks_again),
         cmocka_unit_test(a_broken_file_has_no_names),
     };
     return cmocka_run_group_tests_name("base call sites", tests, NULL, NULL);
