@@ -188,7 +188,7 @@ static void the_last_buffers_may_be_freed_by_several_threads_while_the_allocator
     /* The stand's own allocator may have something: a guard, where it copies to look at memory. */
     const uint64_t in_use = counters_of(stand->device).memory_in_use;
     enum { THREADS = 3 };
-    const int rounds = test_slowness() > 10 ? 4 : 40;
+    const int rounds = test_slowness() > 10 ? 4 : 10;
     log_listen();
     for (int round = 0; round < rounds; round++) {
         tarn_allocator *allocator = NULL;
@@ -239,7 +239,7 @@ static void *free_it_too(void *context) {
 static void of_two_frees_of_the_last_buffer_one_is_refused(test_stand *stand) {
     const uint64_t in_use = counters_of(stand->device).memory_in_use;
     enum { THREADS = 2 };
-    const int rounds = test_slowness() > 10 ? 4 : 40;
+    const int rounds = test_slowness() > 10 ? 4 : 10;
     log_listen();
     for (int round = 0; round < rounds; round++) {
         tarn_allocator *allocator = NULL;
