@@ -34,6 +34,9 @@ if(TARN_NVCC AND NOT TARN_CUDA_ARCHITECTURES STREQUAL "none")
     if(help MATCHES "--compress-mode")
         list(APPEND compress --compress-mode=speed)
     endif()
+    set(ptx_options -ptx -std=c++17 -O3 --fmad=false -arch=compute_${oldest})
+    set(image_options -fatbin -O3 --fmad=false ${compress} ${generate})
+    set(image_script ${PROJECT_SOURCE_DIR}/cmake/cuda_image.cmake)
     foreach(source IN LISTS cuda_kernel_modules)
         cmake_path(GET source STEM name)
         set(ptx ${PROJECT_BINARY_DIR}/cuda_${name}.ptx)
@@ -41,14 +44,15 @@ if(TARN_NVCC AND NOT TARN_CUDA_ARCHITECTURES STREQUAL "none")
         list(APPEND cuda_kernel_images ${image})
         add_custom_command(
             OUTPUT ${ptx}
-            COMMAND ${TARN_NVCC} -ptx -std=c++17 -O3 --fmad=false -arch=compute_${oldest} -o ${ptx} ${source}
-            DEPENDS ${source} ${cuda_kernel_headers}
+            COMMAND ${CMAKE_COMMAND} -DNVCC=${TARN_NVCC} "-DOPTIONS=${ptx_options}" "-DSOURCES=${source};${cuda_kernel_headers}"
+                -DOUT=${ptx} -P ${image_script}
+            DEPENDS ${source} ${cuda_kernel_headers} ${image_script}
             COMMENT "Compiling the kernels of ${name}.cu"
             VERBATIM)
         add_custom_command(
             OUTPUT ${image}
-            COMMAND ${TARN_NVCC} -fatbin -O3 --fmad=false ${compress} ${generate} -o ${image} ${ptx}
-            DEPENDS ${ptx}
+            COMMAND ${CMAKE_COMMAND} -DNVCC=${TARN_NVCC} "-DOPTIONS=${image_options}" -DSOURCES=${ptx} -DOUT=${image} -P ${image_script}
+            DEPENDS ${ptx} ${image_script}
             COMMENT "Compiling the kernels of ${name}.cu for ${TARN_CUDA_ARCHITECTURES}"
             VERBATIM)
     endforeach()

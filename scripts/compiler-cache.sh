@@ -3,3 +3,5 @@
 if folder=$(ccache --get-config cache_dir 2>/dev/null) && mkdir -p "$folder" 2>/dev/null && [ -w "$folder" ]; then
     export CMAKE_C_COMPILER_LAUNCHER=ccache CMAKE_CXX_COMPILER_LAUNCHER=ccache CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 fi
+# nvcc's work, which ccache does not keep.
+export TARN_CUDA_IMAGES=${TARN_CUDA_IMAGES:-$PWD/build/cuda-images}

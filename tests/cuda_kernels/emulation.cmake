@@ -1,7 +1,7 @@
 # The kernels of the cuda backend on a processor (emulation/), and tests of operations on the fake driver, which runs them.
 enable_language(CXX)
 
-set(emulation_options -std=c++17 -O1 -g -fPIC -ffp-contract=off)
+set(emulation_options -std=c++17 -O1 -g1 -fPIC -ffp-contract=off)
 # ThreadSanitizer does not know fibers that it was not told of: what the kernels do is left out there.
 if(TARN_SANITIZE MATCHES "address")
     list(APPEND emulation_options -fsanitize=${TARN_SANITIZE} -fno-sanitize-recover=all)
