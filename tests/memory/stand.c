@@ -51,6 +51,16 @@ unsigned test_slowness(void) {
     return getenv("TARN_TEST_SLOWNESS") != NULL ? (unsigned)test_number("TARN_TEST_SLOWNESS", 1) : 1;
 }
 
+bool test_sees_only_races(void) {
+#if defined(__SANITIZE_THREAD__)
+    return true;
+#elif defined(__has_feature)
+    return __has_feature(thread_sanitizer);
+#else
+    return false;
+#endif
+}
+
 /* What the running test holds, so that a test that fails does not take the others' memory along. */
 static test_stand *standing;
 static tarn_buffer *taken[1024];

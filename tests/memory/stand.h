@@ -89,5 +89,7 @@ void log_silence(void);
 unsigned long test_number(const char *variable, unsigned long otherwise);
 /* How much slower than plain this build runs: 1, or more under a sanitizer. */
 unsigned test_slowness(void);
+/* Whether this build looks for races and nothing else, so that what one thread does alone is of little use. */
+bool test_sees_only_races(void);
 
 #endif

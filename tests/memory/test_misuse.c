@@ -32,7 +32,7 @@ static void a_second_free_after_reuse_is_refused_and_the_new_buffer_lives(test_s
     void *seen[3] = {tarn_buffer_data(old)};
     give(stand, old, NULL);
     /* Where everything is slow, so is telling each time where it happened. */
-    const int rounds = test_slowness() >= 10 ? 50 : 1000;
+    const int rounds = test_slowness() >= 10 ? 50 : 200;
     for (int i = 0; i < rounds; i++) {
         tarn_buffer *next = take(stand, 1024, NULL);
         assert_ptr_not_equal(next, old);
@@ -152,9 +152,9 @@ static void a_handle_outlives_its_allocator_as_stale(test_stand *stand) {
 }
 
 static void many_stale_handles_are_all_refused(test_stand *stand) {
-    enum { COUNT = 2000 };
+    enum { COUNT = 600 };
     static tarn_buffer *stale[COUNT], *live[COUNT];
-    const int count = test_slowness() >= 10 ? COUNT / 20 : COUNT;
+    const int count = test_slowness() >= 10 ? COUNT / 6 : COUNT;
     for (int i = 0; i < count; i++) stale[i] = take(stand, 1 + (size_t)i, NULL);
     for (int i = 0; i < count; i++) give(stand, stale[i], NULL);
     for (int i = 0; i < count; i++) live[i] = take(stand, 1 + (size_t)i, NULL);

@@ -209,7 +209,7 @@ static void *be_busy(void *context) {
 
 static void a_fork_while_locks_are_held_leaves_no_deadlock(test_stand *stand) {
     enum { THREADS = 3 };
-    const int forks = test_slowness() > 1 ? 3 : 20;
+    const int forks = test_slowness() > 1 ? 3 : 6;
     pthread_t threads[THREADS];
     errand tasks[THREADS];
     tarn_buffer *live = take(stand, 5 * MIB, NULL);
