@@ -55,6 +55,7 @@ static void convolutions_around_the_edges_of_tiles(void **state) {
         tarn_conv2d_options options;
     } cases[] = {
         {{S(2, 6, 20, 40), S(9, 6, 3, 3), S(9)}, {.padding = {1, 1}}},
+        {{S(3, 2, 9, 43), S(9, 2, 3, 3), S(9)}, {.stride = {0}}},
         {{S(1, 8, 17, 19), S(12, 4, 3, 2), S(12)}, {.stride = {2, 1}, .padding = {1, 0}, .groups = 2}},
         {{S(2, 5, 12, 36), S(5, 5, 3, 3), S(5)}, {.padding = {2, 2}, .dilation = {2, 2}}},
         {{S(3, 33, 9, 8), S(8, 33, 1, 1), S(8)}, {.activation = TARN_OPERATION_RELU}},

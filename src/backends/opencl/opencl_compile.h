@@ -65,6 +65,8 @@ opencl_launch opencl_launch_begin(tarn_backend_device *device, tarn_backend_stre
 void opencl_launch_address(opencl_launch *launch, const void *address);
 void opencl_launch_value(opencl_launch *launch, const void *value, size_t size);
 void opencl_launch_long(opencl_launch *launch, int64_t value);
+/* Local memory, in bytes. */
+void opencl_launch_local(opencl_launch *launch, size_t size);
 void opencl_launch_buffer(opencl_launch *launch, cl_mem buffer);
 /* `groups` work-groups of `size` work-items along the first dimension, `second` times as many groups along the second. */
 tarn_status opencl_launch_enqueue(opencl_launch *launch, size_t groups, size_t size, size_t second);

@@ -24,6 +24,8 @@ void opencl_launch_long(opencl_launch *launch, int64_t value) {
     opencl_launch_value(launch, &number, sizeof number);
 }
 
+void opencl_launch_local(opencl_launch *launch, size_t size) { opencl_launch_value(launch, NULL, size); }
+
 void opencl_launch_buffer(opencl_launch *launch, cl_mem buffer) { opencl_launch_value(launch, &buffer, sizeof buffer); }
 
 void opencl_launch_address(opencl_launch *launch, const void *address) {

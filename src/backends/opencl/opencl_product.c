@@ -2,7 +2,7 @@
  *
  * A product is computed in slabs. Both matrices of a slab are packed into panels in scratch memory, and then multiplied, which is two launches. Slabs are
  * as large as scratch memory of a fixed size lets them be, so that matrices may have any size, and a convolution takes no more memory than a small
- * product. A product that is too small or too narrow for this is computed from the matrices as they lie, in one launch. */
+ * product. On processors a convolution's right panels are not in scratch memory: who multiplies one packs it into local memory. A product that is too small or too narrow for this is computed from the matrices as they lie, in one launch. */
 #include "backends/opencl/opencl_product.h"
 
 #include <stdio.h>
@@ -16,6 +16,10 @@
 #define TILE_CHUNK 16
 /* Multiplications up to which one launch from where the matrices lie is faster than two. */
 #define FEW_MULTIPLICATIONS 32768
+/* Depths of a panel in local memory that are worth it, where that has no room for all. */
+#define LEAST_FUSED 256
+/* Right panels for each processor, so that all have something to do to the end. */
+#define PANELS_EACH 4
 /* Rows below which packing costs more than it saves. */
 #define FEW_ROWS 4
 
@@ -35,6 +39,7 @@ typedef struct product_layout {
     int left, right, chunk;                  /* of panels */
     size_t group;                            /* work-items */
     int width;                               /* elements of a vector */
+    bool is_fused;                           /* whoever multiplies a right panel has packed it, into local memory */
     int64_t matrices, rows, columns, depths; /* of a slab, at most */
 } product_layout;
 
@@ -42,15 +47,35 @@ static int64_t least_of(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t greatest_of(int64_t a, int64_t b) { return a > b ? a : b; }
 static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+/* How many depths of a right panel half of the local memory has room for: the rest is the driver's. */
+static int64_t local_depths(const tarn_backend_device *device, const product_layout *layout) {
+    return (int64_t)(device->local_size / 2 / (size_t)layout->right / layout->element);
+}
+
+/* Where a group is one item and its local memory the cache of the processor that runs it, and there is a panel for each processor, several times
+ * over. */
+static bool may_fuse(const opencl_product *product, const product_layout *layout) {
+    const tarn_backend_device *device = product->call->device;
+    const int64_t panels = product->matrices * divide_up(product->n, layout->right);
+    return product->image != NULL && device->is_processor && device->product_way == OPENCL_PRODUCT_REGISTERS &&
+           panels >= PANELS_EACH * (int64_t)device->compute_units;
+}
+
 /* A slab's panels fit into scratch memory of 2 × side × depth elements: on processors, into their caches. */
 static void choose_slabs(const opencl_product *product, product_layout *inout_layout) {
     const int64_t side = product->call->device->is_processor ? 1024 : 2048, room = side * 2048;
     const int64_t longer = greatest_of(greatest_of(product->m, product->n), TILE);
     inout_layout->depths = least_of(product->k, room / least_of(longer, side));
+    const int64_t near = local_depths(product->call->device, inout_layout);
+    inout_layout->is_fused = may_fuse(product, inout_layout) && (near >= inout_layout->depths || near >= LEAST_FUSED);
+    if (inout_layout->is_fused) inout_layout->depths = least_of(inout_layout->depths, near);
     const int64_t most = greatest_of(room / inout_layout->depths / TILE * TILE, TILE);
     inout_layout->rows = least_of(product->m, most);
-    inout_layout->columns = least_of(product->n, most);
-    const int64_t one = greatest_of(inout_layout->rows, inout_layout->columns) * inout_layout->depths;
+    /* Right panels that are in local memory take no room, but what has been added up does. */
+    const bool has_all = inout_layout->is_fused && inout_layout->depths == product->k;
+    inout_layout->columns = has_all ? product->n : least_of(product->n, most);
+    const int64_t one =
+        (has_all ? inout_layout->rows : greatest_of(inout_layout->rows, inout_layout->columns)) * inout_layout->depths;
     inout_layout->matrices = least_of(product->matrices, greatest_of(room / one, 1));
 }
 
@@ -110,6 +135,8 @@ static tarn_status launch_packed(const packed_work *work, const slab *part, int 
     add_arguments(work->product, &launch);
     opencl_launch_buffer(&launch, work->scratch);
     opencl_launch_value(&launch, part, sizeof *part);
+    if (work->layout->is_fused && kernel == 1)
+        opencl_launch_local(&launch, (size_t)(work->layout->right * part->depths) * work->layout->element);
     /* In kernels/tiles.cl a group does what elsewhere an item does. */
     const bool has_group_each = call->device->product_way == OPENCL_PRODUCT_TILES;
     size_t groups = has_group_each ? (size_t)items : (size_t)divide_up(items, (int64_t)work->layout->group);
@@ -118,9 +145,11 @@ static tarn_status launch_packed(const packed_work *work, const slab *part, int 
 
 static tarn_status run_slab(const packed_work *work, slab *part, int64_t matrices) {
     int64_t chunks = divide_up(part->padded, work->layout->chunk);
-    tarn_status status = launch_packed(work, part, 0, part->packed_left + part->right_panels, matrices * chunks);
+    const bool is_fused = work->layout->is_fused;
+    const int64_t packed = part->packed_left + (is_fused ? 0 : part->right_panels);
+    tarn_status status = packed == 0 ? TARN_OK : launch_packed(work, part, 0, packed, matrices * chunks);
     if (status != TARN_OK) return status;
-    return launch_packed(work, part, 1, part->left_panels * part->right_panels, matrices);
+    return launch_packed(work, part, 1, (is_fused ? 1 : part->left_panels) * part->right_panels, matrices);
 }
 
 /* Rows of slabs: the left panels stay where they are while the columns change, unless a result takes several slabs along k. */
@@ -152,7 +181,7 @@ static tarn_status run_packed_locked(packed_work *work) {
     const bool has_sums = layout->depths < product->k;
     slab part = {.padded = divide_up(layout->depths, layout->chunk) * layout->chunk};
     part.right_at = layout->matrices * left * layout->left * part.padded;
-    part.sums_at = part.right_at + layout->matrices * right * layout->right * part.padded;
+    part.sums_at = part.right_at + (layout->is_fused ? 0 : layout->matrices * right * layout->right * part.padded);
     const int64_t sums = has_sums ? layout->matrices * left * layout->left * right * layout->right : 0;
     tarn_status status =
         opencl_stream_scratch(product->call->stream, (size_t)(part.sums_at + sums) * layout->element, &work->scratch);
@@ -167,12 +196,12 @@ static tarn_status run_packed_locked(packed_work *work) {
 static tarn_status run_packed(const opencl_product *product, const product_layout *layout) {
     tarn_backend_stream *stream = product->call->stream;
     const bool has_tiles = product->call->device->product_way == OPENCL_PRODUCT_TILES;
-    char choices[160];
+    char choices[192];
     snprintf(
         choices, sizeof choices,
-        "%s#define ACTIVATION %d\n#define GROUP %zu\n#define LEFT %d\n#define RIGHT %d\n#define WIDTH %d\n#define CHUNK %d\n",
-        has_tiles ? "#define TILES\n" : "", activation_of(product->activation), layout->group, layout->left,
-        layout->right, layout->width, layout->chunk);
+        "%s%s#define ACTIVATION %d\n#define GROUP %zu\n#define LEFT %d\n#define RIGHT %d\n#define WIDTH %d\n#define CHUNK %d\n",
+        has_tiles ? "#define TILES\n" : "", layout->is_fused ? "#define FUSED\n" : "",
+        activation_of(product->activation), layout->group, layout->left, layout->right, layout->width, layout->chunk);
     opencl_neural_call call = *product->call;
     call.form.choices = choices;
     call.form.texts[0] = opencl_source_product;

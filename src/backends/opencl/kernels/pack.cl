@@ -106,39 +106,102 @@ void pack_image(global const S *from, const image *picture, long column, long va
     }
 }
 #else
-/* All columns of a panel, depth after depth. Where they lie side by side in one row of the image, inside of it, they are copied. */
-void pack_image(global const S *from, const image *picture, long column, long valid, long depth, long depths,
-                global FL *restrict to) {
+/* All columns of a panel, a vector of them at a time, and of these one weight of the window after the other, through all channels: which lanes see a place
+ * inside of the image is the same in each channel. The places that neighbouring lanes see follow each other, but for a jump where the result's next row,
+ * or image, begins: so two vectors have them all, and one where there is no jump, as when an image keeps its width. Lanes that see nothing read
+ * what lies there, so the elements between the panel's first image and its last one have to be within reach. */
+#define WIDE__(name, width) name##width
+#define WIDE_(name, width) WIDE__(name, width)
+#define WIDE(name) WIDE_(name, WIDTH)
+#define load_wide_f32(place) WIDE(vload)(0, place)
+#define load_wide_f64(place) WIDE(vload)(0, place)
+#define load_wide_f16(place) WIDE(vload_half)(0, (global const half *)(place))
+#define load_wide_bf16(place) WIDE(as_float)(WIDE(convert_uint)(WIDE(vload)(0, place)) << 16)
+#define LOAD_WIDE(place) GLUE(load_wide_, T)(place)
+/* A condition on elements is of integers as long as they are. */
+typedef WIDE(int) mask_float;
+typedef WIDE(long) mask_double;
+#define as_mask_float(condition) WIDE(convert_int)(condition)
+#define as_mask_double(condition) (condition)
+#define AS_MASK(condition) GLUE(as_mask_, FL)(condition)
+
+/* The columns of a vector: what the first weight of the window sees, where it lies in the plane of a channel, and how the places follow each other. */
+typedef struct columns {
+    long numbers[WIDTH], tops[WIDTH], lefts[WIDTH], places[WIDTH];
+    long jump, split; /* from lane `split` on, places are `jump` further than they would be */
+    long last;        /* place in the panel's last image */
+    bool has_one_jump;
+} columns;
+
+/* Beyond `valid` columns there are only some that see nothing. */
+static position look(position at, const image *picture, long valid, columns *out_seen) {
     const window *seen = &picture->seen;
     const long down = picture->strides[2][2], across = picture->strides[2][3];
-    long origins[RIGHT], tops[RIGHT], lefts[RIGHT];
-    position at = position_of(column, picture), last = at;
-    for (int i = 0; i < RIGHT; i++) {
-        origins[i] = i < valid ? at.number * picture->strides[2][0] : 0;
-        tops[i] = i < valid ? at.y * seen->stride[0] - seen->padding[0] : -seen->height * seen->dilation[0] * seen->kernel_[0];
-        lefts[i] = at.x * seen->stride[1] - seen->padding[1];
-        last = at;
+    long origin = 0;
+    for (int i = 0; i < WIDTH; i++) {
+        const bool is_there = i < valid;
+        out_seen->numbers[i] = i;
+        if (is_there) origin = at.number * picture->strides[2][0];
+        out_seen->tops[i] = is_there ? at.y * seen->stride[0] - seen->padding[0] : -seen->height * seen->dilation[0] * seen->kernel_[0];
+        out_seen->lefts[i] = at.x * seen->stride[1] - seen->padding[1];
+        out_seen->places[i] = is_there || i == 0 ? origin + out_seen->tops[i] * down + out_seen->lefts[i] * across
+                                                 : out_seen->places[i - 1] + 1;
         at = position_after(at, picture);
     }
-    const bool is_run = valid == RIGHT && lefts[RIGHT - 1] - lefts[0] == RIGHT - 1 && seen->stride[1] == 1 && across == 1 &&
-                        tops[RIGHT - 1] == tops[0] && origins[RIGHT - 1] == origins[0];
-    tap under = tap_of(depth, seen);
-    for (long d = 0; d < depths; d++, to += RIGHT, under = tap_after(under, seen)) {
-        const long y = under.y * seen->dilation[0], x = under.x * seen->dilation[1];
-        global const S *plane = from + under.channel * picture->strides[2][1];
-        if (is_run && tops[0] + y >= 0 && tops[0] + y < seen->height && lefts[0] + x >= 0 &&
-            lefts[RIGHT - 1] + x < seen->width) {
-            global const S *run = plane + origins[0] + (tops[0] + y) * down + lefts[0] + x;
-            for (int i = 0; i < RIGHT; i += 4) vstore4(LOAD4(run + i), 0, to + i);
-        } else {
-            for (int i = 0; i < RIGHT; i++) {
-                const long row = tops[i] + y, place = lefts[i] + x;
-                const bool is_inside = (ulong)row < (ulong)seen->height && (ulong)place < (ulong)seen->width;
-                /* What is read in vain is the first element of the plane. */
-                const FL value = LOAD(plane + (is_inside ? origins[i] + row * down + place * across : 0));
-                to[i] = is_inside ? value : (FL)0;
-            }
+    out_seen->last = origin + (seen->height - 1) * down + (seen->width - 1) * across;
+    out_seen->split = WIDTH;
+    out_seen->jump = 0;
+    out_seen->has_one_jump = valid > 0 && across == 1 && down >= 0 && picture->strides[2][0] >= 0;
+    for (int i = 1; i < WIDTH; i++) {
+        const long jump = out_seen->places[i] - out_seen->places[0] - i;
+        if (jump == out_seen->jump) continue;
+        if (out_seen->split < WIDTH) out_seen->has_one_jump = false;
+        out_seen->split = i;
+        out_seen->jump = jump;
+    }
+    return at;
+}
+
+/* What one weight sees in all channels from depth `d` on. */
+static void pack_weight(global const S *from, const image *picture, const columns *at, long y, long x, long d, long depths, long taps,
+                        PANEL FL *to) {
+    const window *seen = &picture->seen;
+    const long channel = picture->strides[2][1], shift = y * picture->strides[2][2] + x * picture->strides[2][3];
+    const WIDE(long) rows = WIDE(vload)(0, at->tops) + y, places = WIDE(vload)(0, at->lefts) + x;
+    const WIDE(long) inside = (rows >= 0) & (rows < seen->height) & (places >= 0) & (places < seen->width);
+    const long first = at->places[0] + shift, other = first + at->jump;
+    if (at->has_one_jump && min(first, other) >= 0 && max(first, other) + WIDTH - 1 <= at->last) {
+        const GLUE(mask_, FL) is_inside = AS_MASK(inside), is_before = AS_MASK(WIDE(vload)(0, at->numbers) < at->split);
+        for (; d < depths; d += taps, from += channel) {
+            GLUE(FL, WIDTH) value = LOAD_WIDE(from + first);
+            if (at->split < WIDTH) value = is_before ? value : LOAD_WIDE(from + other);
+            WIDE(vstore)(is_inside ? value : 0, 0, to + d * RIGHT);
         }
+        return;
+    }
+    long lanes[WIDTH];
+    WIDE(vstore)(inside, 0, lanes);
+    for (; d < depths; d += taps, from += channel) {
+        for (int i = 0; i < WIDTH; i++) {
+            /* What is read in vain is the first element of the plane. */
+            const FL value = LOAD(from + (lanes[i] != 0 ? at->places[i] + shift : 0));
+            to[d * RIGHT + i] = lanes[i] != 0 ? value : (FL)0;
+        }
+    }
+}
+
+void pack_image(global const S *from, const image *picture, long column, long valid, long depth, long depths,
+                PANEL FL *to) {
+    const window *seen = &picture->seen;
+    const long taps = seen->kernel_[0] * seen->kernel_[1];
+    position next = position_of(column, picture);
+    for (int begin = 0; begin < RIGHT; begin += WIDTH, to += WIDTH) {
+        columns at;
+        next = look(next, picture, valid - begin, &at);
+        tap under = tap_of(depth, seen);
+        for (long d = 0; d < min(taps, depths); d++, under = tap_after(under, seen))
+            pack_weight(from + under.channel * picture->strides[2][1], picture, &at, under.y * seen->dilation[0],
+                        under.x * seen->dilation[1], d, depths, taps, to);
     }
 }
 #endif
@@ -151,9 +214,16 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void run(OPERANDS, glo
     const long number = get_group_id(0);
 #else
     const long number = get_global_id(0);
+#ifdef FUSED
+    if (number >= part.packed_left) return;
+    const bool is_left = true;
+#else
     if (number >= part.packed_left + part.right_panels) return;
 #endif
+#endif
+#ifndef FUSED
     const bool is_left = number < part.packed_left;
+#endif
     const long panel = is_left ? number : number - part.packed_left, panels = is_left ? part.left_panels : part.right_panels;
     const long chunks = (part.padded + CHUNK - 1) / CHUNK, begin = get_global_id(1) % chunks * CHUNK;
     const long matrix = get_global_id(1) / chunks, depth = part.depth + begin;
@@ -166,6 +236,7 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void run(OPERANDS, glo
     global const S *left = (global const S *)(b1 + o1) + places[1] + (part.row + first) * all.strides[1][0];
     global const S *right = (global const S *)(b2 + o2) + places[2];
 #ifdef CONV2D
+#ifndef FUSED
     if (!is_left) {
 #ifdef TILES
         pack_image(right, &picture, part.column + first, valid, depth, depths, to, item);
@@ -175,6 +246,7 @@ kernel __attribute__((reqd_work_group_size(GROUP, 1, 1))) void run(OPERANDS, glo
 #endif
         return;
     }
+#endif
     if (!picture.is_flat) {
 #ifdef TILES
         pack_weights(left, all.strides[1][0], &picture, valid, depth, depths, item, GROUP, to);

@@ -29,6 +29,13 @@ typedef struct image {
 #define SHAPES const matrices all
 #endif
 
+/* FUSED: the right panels of a convolution are packed by who multiplies them, into local memory. */
+#ifdef FUSED
+#define PANEL local
+#else
+#define PANEL global
+#endif
+
 #define OPERANDS                                                                                        \
     global uchar *b0, long o0, global uchar *b1, long o1, global uchar *b2, long o2, global uchar *b3,  \
         long o3, const walk batch, SHAPES, long has_bias
