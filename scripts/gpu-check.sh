@@ -29,6 +29,7 @@ debug=${built:-$out/debug} release=${built:-$out/release} tests=${built:-$out/de
 rows=$out/rows.tsv
 failed=0
 mkdir -p "$out"
+rm -f "$out/figures.out" "$out/pytorch-operations.out"
 : >"$rows"
 
 # A name, a number or a word, its unit or a note, the target, and whether it is met.
@@ -60,6 +61,9 @@ step() {
     else fail "$name" "status $status after $((SECONDS - start)) s, $out/$name.log"; fi
     return $status
 }
+
+# The rows that a step has printed: all that it had measured by the time it failed, if it did.
+add_figures() { [ ! -f "$out/$1.out" ] || cat "$out/$1.out" >>"$rows"; }
 
 # programs NAME LIMIT KEPT COMMAND… -- PROGRAM…: tests, one after the other, within one limit; COMMAND runs each of them.
 programs() {
@@ -175,7 +179,8 @@ if [ -n "$rehearses" ]; then
 fi
 
 # Each step's limit, and the seconds that are kept for those behind it.
-if step figures 70 90 "${with[@]}" "$release/tests/gpu/gpu_measure" cuda:0 $size; then cat "$out/figures.out" >>"$rows"; fi
+step figures 70 90 "${with[@]}" "$release/tests/gpu/gpu_measure" cuda:0 $size
+add_figures figures
 if [ -z "$rehearses" ] && [ ! -x "$tests/test_cuda_backend" ]; then
     for name in tests-backend tests-operations tests-own-kernels tests-allocators tests-compiled memcheck racecheck; do
         skip $name "cmocka, jansson or zlib is not installed to build with"
@@ -197,7 +202,8 @@ else
     done
 fi
 if [ -z "$rehearses" ] && has python3 && python3 -c 'import torch; raise SystemExit(not torch.cuda.is_available())' >/dev/null 2>&1; then
-    if step pytorch-operations 40 0 python3 scripts/gpu_pytorch.py; then cat "$out/pytorch-operations.out" >>"$rows"; fi
+    step pytorch-operations 40 0 python3 scripts/gpu_pytorch.py
+    add_figures pytorch-operations
     if [ -f "$release/torch/libtarn-torch.so" ]; then
         if step pytorch-training 90 0 env TARN_LIBRARY="$release/libtarn.so" TARN_TORCH_LIBRARY="$release/torch/libtarn-torch.so" PYTHONPATH="$PWD/python" \
             python3 tools/torch/compare.py --steps 30 --rounds 1 --json "$out/training.json"; then

@@ -41,6 +41,13 @@ assert rows["add, F32, 0.03125 MiB"]["target"] == "at least 0.93"
 assert rows["pytorch"]["verdict"] == "skipped" and rows["tests-backend"]["verdict"] == "passed"
 PYTHON
 
+# Figures that are measured before something fails are not lost.
+status=0
+FAKECUDA_FAULT=cuMemCreate:40:CUDA_ERROR_UNKNOWN:for-good "$check" --rehearse "$build" >"$folder/said" 2>&1 || status=$?
+[ $status = 1 ] || fail "where measuring fails the status is $status"
+grep -q '^figures .*FAILED' "$GPU_CHECK_OUT/result.txt" || fail "figures that failed are not named so"
+grep -q '^copy on the device' "$GPU_CHECK_OUT/result.txt" || fail "figures from before the failure are lost"
+
 status=0
 GPU_CHECK_SECONDS=0 "$check" --rehearse "$build" >"$folder/said" 2>&1 || status=$?
 [ $status = 1 ] || fail "without any time the status is $status"
