@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the shim for versions of PyTorch from PyPI, with their headers, and drives it through them without a GPU (tests/python/test_torch.py).
+# Builds the shim for versions of PyTorch from PyPI, with their headers, and drives it through them without a GPU (tests/python/test_torch*.py).
 # Usage: scripts/torch-versions.sh [VERSION…]      (no argument: the last release of each version that the shim takes)
 # By hand, since each is a gigabyte to fetch. It needs what the build needs, pip, and the headers of a CUDA toolkit. One version lies in the
 # build folder at a time. CUDA's libraries besides the runtime, three gigabytes more, are stood in for by empty ones: without a GPU nothing in
@@ -38,13 +38,15 @@ install_version() {
 }
 
 build_shim() {
-    cmake -S . -B "$out/build" -DCMAKE_BUILD_TYPE=Debug -DTARN_BUILD_TESTS=OFF -DTARN_TORCH_PYTHON="$environment/bin/python" &&
-        cmake --build "$out/build" -j "${JOBS:-$(nproc)}" --target tarn_tool tarn_torch tarn_torch_shim
+    cmake -S . -B "$out/build" -DCMAKE_BUILD_TYPE=Debug -DTARN_CUDA_ARCHITECTURES=none -DTARN_TORCH_PYTHON="$environment/bin/python" &&
+        cmake --build "$out/build" -j "${JOBS:-$(nproc)}" --target tarn_tool tarn_torch tarn_torch_shim fakecuda \
+            test_torch_runtime_12 test_torch_runtime_13
 }
 
 run_tests() {
     TARN_LIBRARY=$out/build/libtarn.so TARN_TORCH_LIBRARY=$out/build/torch/libtarn-torch.so PYTHONPATH=$PWD/tests/python:$PWD/python \
-        PYTHONDONTWRITEBYTECODE=1 "$environment/bin/python" tests/python/test_torch.py Comparing WithPyTorch InTheShim
+        TARN_FAKE_DRIVER=$out/build/tests/fakecuda TARN_FAKE_RUNTIME=$out/build/tests/torch-runtime PYTHONDONTWRITEBYTECODE=1 \
+        "$environment/bin/python" -m unittest -v test_torch.Comparing test_torch.WithPyTorch test_torch.InTheShim test_torch_tensors
 }
 
 failed=0

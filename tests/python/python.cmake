@@ -5,13 +5,14 @@ if(PYTHON3 AND NOT TARN_SANITIZE AND NOT TARN_COVERAGE)
     set(python_tests
         "package|none|test_package.py"
         "torch|none|test_torch.py"
+        "torch_tensors|none|test_torch_tensors.py"
         "exchange|numpy|test_exchange.py"
         "newest|newest|test_exchange.py"
         "operations|numpy,hypothesis|test_operations.py"
         "networks|numpy,hypothesis|test_networks.py")
     if(TARGET tarn_torch)
         set(torch_library TARN_TORCH_LIBRARY=$<TARGET_FILE:tarn_torch>
-            TARN_FAKE_DRIVER=${PROJECT_BINARY_DIR}/tests/fakecuda)
+            TARN_FAKE_DRIVER=${PROJECT_BINARY_DIR}/tests/fakecuda TARN_FAKE_RUNTIME=${PROJECT_BINARY_DIR}/tests/torch-runtime)
     else()
         list(FILTER python_tests EXCLUDE REGEX "^torch")
     endif()

@@ -169,6 +169,21 @@ class Installing(unittest.TestCase):
             refused(tarn.NotFound, "there is no shim for PyTorch 2.16.0.dev20270101, only for 2.5 to 2.15", shim=True)
         """)
 
+    def test_the_shim_has_one_range_of_versions(self):
+        import tarn.torch
+        root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
+        first, last = tarn.torch._SHIM_VERSIONS
+        for path, words in (("tools/torch/shim_versions.h", "TARN_PYTORCH < %d%02d || TARN_PYTORCH > %d%02d" % (first + last)),
+                            ("tools/torch/torch.cmake", "VERSION_LESS %d.%d OR torch_version VERSION_GREATER_EQUAL %d.%d" % (
+                                *first, last[0], last[1] + 1)),
+                            ("docs/pytorch.md", "It takes PyTorch %d.%d to %d.%d." % (first + last))):
+            with open(os.path.join(root, path), encoding="utf-8") as file:
+                self.assertIn(words, file.read(), path)
+        with open(os.path.join(root, "scripts", "torch-versions.sh"), encoding="utf-8") as file:
+            script = file.read()
+        for minor in range(first[1], last[1] + 1):
+            self.assertRegex(script, r"[( ]2\.%d\.\d[ )]" % minor)
+
     def test_a_shim_for_another_build_of_pytorch_is_refused(self):
         self.expect("""
             import tempfile
