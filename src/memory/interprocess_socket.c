@@ -62,15 +62,21 @@ tarn_status tarn_interprocess_send(int socket, const tarn_exported_buffer *expor
     return send_rest(socket, (const char *)&message + sent, sizeof message - (size_t)sent);
 }
 
-/* The descriptor that came along, or -1. */
+/* The descriptor that came along; -1, with all closed, where it is not just one. */
 static int descriptor_in(struct msghdr *header) {
     int descriptor = -1;
-    const struct cmsghdr *control = CMSG_FIRSTHDR(header);
-    if (control != NULL && control->cmsg_level == SOL_SOCKET && control->cmsg_type == SCM_RIGHTS &&
-        control->cmsg_len == CMSG_LEN(sizeof descriptor)) {
-        memcpy(&descriptor, CMSG_DATA(control), sizeof descriptor);
+    size_t count = 0;
+    for (struct cmsghdr *control = CMSG_FIRSTHDR(header); control != NULL; control = CMSG_NXTHDR(header, control)) {
+        if (control->cmsg_level != SOL_SOCKET || control->cmsg_type != SCM_RIGHTS) continue;
+        size_t came = (control->cmsg_len - CMSG_LEN(0)) / sizeof descriptor;
+        for (size_t i = 0; i < came; i++) {
+            if (count++ > 0) close(descriptor);
+            memcpy(&descriptor, CMSG_DATA(control) + i * sizeof descriptor, sizeof descriptor);
+        }
     }
-    return descriptor;
+    if (count < 2) return descriptor;
+    close(descriptor);
+    return -1;
 }
 
 /* Reads what is missing of a message that a stream brought in pieces; returns how much there is in all. */

@@ -487,6 +487,39 @@ static void an_export_that_comes_in_pieces_is_put_together(void **state) {
     for (int i = 0; i < 2; i++) close(from[i]), close(to[i]);
 }
 
+static size_t count_descriptors(void) {
+    size_t count = 0;
+    for (int descriptor = 0; descriptor < 1024; descriptor++) count += fcntl(descriptor, F_GETFD) >= 0;
+    return count;
+}
+
+/* An export has one descriptor: of a message that brings more, none stays open. */
+static void descriptors_beside_the_one_are_closed(void **state) {
+    here *opened = *state;
+    int sockets[2], sent[2] = {opened->exported.descriptor, opened->exported.descriptor}, from[2];
+    char bytes[256], control[CMSG_SPACE(sizeof sent)];
+    tarn_exported_buffer received = {.struct_size = sizeof received, .descriptor = -7};
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, from), 0);
+    EXPECT_OK(tarn_interprocess_send(from[0], &opened->exported));
+    ssize_t size = read(from[1], bytes, sizeof bytes);
+    assert_true(size > 0);
+    struct iovec data = {.iov_base = bytes, .iov_len = (size_t)size};
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *first = CMSG_FIRSTHDR(&message);
+    first->cmsg_level = SOL_SOCKET;
+    first->cmsg_type = SCM_RIGHTS;
+    first->cmsg_len = CMSG_LEN(sizeof sent);
+    memcpy(CMSG_DATA(first), sent, sizeof sent);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+    assert_int_equal(sendmsg(sockets[0], &message, 0), size);
+    size_t before = count_descriptors();
+    EXPECT(TARN_CORRUPT_DATA, tarn_interprocess_receive(sockets[1], &received));
+    assert_int_equal(count_descriptors(), before);
+    assert_int_equal(received.descriptor, -7);
+    for (int i = 0; i < 2; i++) close(from[i]), close(sockets[i]);
+}
+
 /* Faults. */
 
 static void each_lack_of_host_memory_is_survived(void **state) {
@@ -549,6 +582,7 @@ int main(int count, char **arguments) {
         INTERPROCESS_TEST(what_is_null_or_of_another_size_is_refused),
         INTERPROCESS_TEST(what_comes_instead_of_an_export_is_refused),
         INTERPROCESS_TEST(an_export_that_comes_in_pieces_is_put_together),
+        INTERPROCESS_TEST(descriptors_beside_the_one_are_closed),
         INTERPROCESS_TEST(each_lack_of_host_memory_is_survived),
         INTERPROCESS_TEST(descriptors_that_run_out_are_no_memory),
     };
