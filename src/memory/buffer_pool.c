@@ -92,8 +92,9 @@ void *tarn_buffer_pool_get_aligned(tarn_buffer_pool *pool, size_t size, size_t a
 
 void *tarn_buffer_pool_get(tarn_buffer_pool *pool, size_t size) { return tarn_buffer_pool_get_aligned(pool, size, 1); }
 
-/* Makes a live buffer of the allocator one of the pool's, which is out. */
-static tarn_status adopt(tarn_buffer_pool *pool, tarn_buffer *buffer, size_t capacity, unsigned bucket,
+/* Makes a live buffer of the allocator one of the pool's, which is out, or in its list from the beginning: others, such as who clears
+ * the pool, never see it in between. */
+static tarn_status adopt(tarn_buffer_pool *pool, tarn_buffer *buffer, size_t capacity, unsigned bucket, bool is_out,
                          pooled **out_entry) {
     pooled *entry = base_allocate(1, sizeof *entry);
     if (entry == NULL) return base_fail(TARN_OUT_OF_MEMORY, "no host memory to remember a buffer of a pool");
@@ -108,6 +109,7 @@ static tarn_status adopt(tarn_buffer_pool *pool, tarn_buffer *buffer, size_t cap
     /* Two threads may put the same buffer. */
     bool is_there = pointer_table_find(&pool->table, entry->memory) != NULL;
     bool is_added = !is_there && pointer_table_insert(&pool->table, entry->memory, entry);
+    if (is_added && !is_out) push(pool, entry);
     biased_lock_leave(&pool->lock, way);
     if (!is_added) {
         void *memory = entry->memory;
@@ -126,7 +128,7 @@ static tarn_status allocate(tarn_buffer_pool *pool, size_t size, void **out_memo
     pooled *entry;
     tarn_status status = tarn_allocator_allocate(pool->allocator, capacity, NULL, &buffer);
     if (status != TARN_OK) return status;
-    status = adopt(pool, buffer, tarn_buffer_capacity(buffer), bucket, &entry);
+    status = adopt(pool, buffer, tarn_buffer_capacity(buffer), bucket, true, &entry);
     if (status != TARN_OK) {
         (void)tarn_buffer_free(buffer, NULL);
         return status;
@@ -181,12 +183,7 @@ static tarn_status put_stranger(tarn_buffer_pool *pool, void *memory) {
                          memory, capacity);
     }
     if (bucket_of(capacity) == UNPOOLED) return tarn_buffer_free(buffer, NULL);
-    status = adopt(pool, buffer, capacity, bucket_of(capacity), &entry);
-    if (status != TARN_OK) return status;
-    biased_way way = biased_lock_take(&pool->lock);
-    push(pool, entry);
-    biased_lock_leave(&pool->lock, way);
-    return TARN_OK;
+    return adopt(pool, buffer, capacity, bucket_of(capacity), false, &entry);
 }
 
 tarn_status tarn_buffer_pool_put(tarn_buffer_pool *pool, void *memory) {

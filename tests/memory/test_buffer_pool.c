@@ -336,6 +336,54 @@ static void threads_share_a_pool(void **state) {
     stand_close(&stand);
 }
 
+static atomic_bool clearing_ends;
+
+static void *clear_again_and_again(void *context) {
+    while (!atomic_load(&clearing_ends)) (void)tarn_buffer_pool_clear(context);
+    return NULL;
+}
+
+/* Who clears the pool meanwhile takes what is out back as well: it must not be in the pool twice. */
+static void a_stranger_comes_into_the_pool_once(void **state) {
+    (void)state;
+    test_stand stand;
+    tarn_buffer_pool *pool = NULL;
+    pthread_t thread;
+    unsigned twice = 0;
+    stand_open(&stand, "caching", "cpu");
+    EXPECT_OK(tarn_buffer_pool_create(stand.allocator, &pool));
+    atomic_store(&clearing_ends, false);
+    assert_int_equal(pthread_create(&thread, NULL, clear_again_and_again, pool), 0);
+    for (unsigned i = 0; i < 40000 / test_slowness() && twice == 0; i++) {
+        tarn_buffer *buffer = NULL;
+        EXPECT_OK(tarn_allocator_allocate(stand.allocator, 4096, NULL, &buffer));
+        void *data = tarn_buffer_data(buffer);
+        if (tarn_buffer_pool_put(pool, data) != TARN_OK) continue;
+        if (i % 64 != 63) continue;
+        atomic_store(&clearing_ends, true);
+        pthread_join(thread, NULL);
+        void *found[128];
+        size_t count = 0;
+        while (count < 128 && (found[count] = tarn_buffer_pool_get(pool, 4096)) != NULL) count++;
+        for (size_t a = 0; a < count; a++)
+            for (size_t b = 0; b < a; b++) twice += found[a] == found[b];
+        for (size_t a = 0; a < count && twice == 0; a++) {
+            tarn_buffer *got = NULL;
+            EXPECT_OK(tarn_buffer_pool_put(pool, found[a]));
+            EXPECT_OK(tarn_allocator_find(stand.allocator, found[a], &got));
+        }
+        if (twice == 0) EXPECT_OK(tarn_buffer_pool_release(pool));
+        if (twice == 0) EXPECT_OK(tarn_buffer_pool_create(stand.allocator, &pool));
+        atomic_store(&clearing_ends, false);
+        assert_int_equal(pthread_create(&thread, NULL, clear_again_and_again, pool), 0);
+    }
+    atomic_store(&clearing_ends, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(twice, 0);
+    EXPECT_OK(tarn_buffer_pool_release(pool));
+    stand_close(&stand);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_put_is_got_again),
@@ -349,6 +397,7 @@ int main(void) {
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(every_request_for_host_memory_fails),
         cmocka_unit_test(threads_share_a_pool),
+        cmocka_unit_test(a_stranger_comes_into_the_pool_once),
     };
     return cmocka_run_group_tests_name("memory buffer pool", tests, NULL, NULL);
 }
