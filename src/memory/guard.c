@@ -205,7 +205,8 @@ static void guard_forget(tarn_allocator *allocator, memory_block *inner) {
     inner->is_inner = false;
     if (was_live) {
         if (!claim_buffer(self, entry)) {
-            /* A free is on its way, which finds that there is nothing left to give back. */
+            /* A free is on its way, which finds that there is nothing left to give back; so the streams are waited for here. */
+            if (!is_idle) (void)guard_wait_for(self, entry);
             pthread_mutex_lock(&self->lock);
             entry->inner = NULL;
             pthread_mutex_unlock(&self->lock);

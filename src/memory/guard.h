@@ -72,6 +72,7 @@ typedef struct guard_entry {
 typedef struct guard_queue {
     guard_entry *first, *last;
     size_t bytes; /* of inner blocks */
+    size_t count;
 } guard_queue;
 
 typedef struct guard {
@@ -141,6 +142,8 @@ void guard_memory_release(guard *self, guard_entry *entry);
 tarn_status guard_queue_take(guard *self, guard_entry *entry);
 /* Whether the streams that use an entry have passed the point where this was first asked. Never blocks. */
 bool guard_has_passed(guard *self, guard_entry *entry);
+/* Waits for the streams that use an entry. The failure of that. Without the lock. */
+tarn_status guard_wait_for(guard *self, const guard_entry *entry);
 /* Looks after those that wait for streams. */
 tarn_status guard_queue_poll(guard *self);
 /* Gives everything back, waiting for streams; sets how many bytes that were. */
@@ -154,7 +157,7 @@ void guard_let_go(guard *self, guard_entry *entry);
 void guard_queue_wait_for_overtaken(guard *self, const memory_block *inner);
 /* Takes the entry of an inner block out of everything, held; false where there is none. Waits for whoever holds it. */
 bool guard_queue_withdraw(guard *self, const memory_block *inner, guard_entry **out_entry);
-/* Keeps in mind that streams still use the memory of a withdrawn entry. */
+/* Keeps in mind that streams still use the memory of a withdrawn entry, and lets go of it. */
 void guard_queue_overtake(guard *self, guard_entry *entry);
 /* Gives everything back whatever streams do: for the end, where they could not be waited for. */
 void guard_queue_abandon(guard *self);

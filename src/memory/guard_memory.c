@@ -117,8 +117,12 @@ void guard_memory_end(guard *self) {
 #endif
     pthread_mutex_destroy(&self->copying);
     if (self->access != GUARD_BY_COPIES) return;
-    tarn_status status = hal_memory_free(self->base.device, self->staging_kind, self->staging, STAGING);
-    if (status == TARN_OK) status = tarn_stream_release(self->stream);
+    tarn_device *device = self->base.device;
+    tarn_status status = hal_memory_free(device, self->staging_kind, self->staging, STAGING);
+    /* Nobody comes after the guard who could try again. */
+    if (status != TARN_OK) status = hal_memory_free(device, self->staging_kind, self->staging, STAGING);
+    if (status != TARN_OK) base_log(TARN_LOG_WARNING, "a guard ended, and %s", tarn_last_error());
+    status = tarn_stream_release(self->stream);
     if (status != TARN_OK) base_log(TARN_LOG_WARNING, "a guard ended, and %s", tarn_last_error());
 }
 

@@ -24,6 +24,7 @@ static void push(guard_queue *queue, guard_entry *entry) {
     else queue->last->next = entry;
     queue->last = entry;
     queue->bytes += entry->range.size;
+    queue->count++;
 }
 
 static void take_out(guard_queue *queue, guard_entry *entry) {
@@ -35,6 +36,7 @@ static void take_out(guard_queue *queue, guard_entry *entry) {
     *link = entry->next;
     if (queue->last == entry) queue->last = before;
     queue->bytes -= entry->range.size;
+    queue->count--;
 }
 
 /* In the child of a fork, whoever held an entry may be missing. */
@@ -137,38 +139,54 @@ bool guard_has_passed(guard *self, guard_entry *entry) {
     return !entry->has_unknown_use && direct_streams_are_idle(&self->streams, entry->uses, DIRECT_NO_STREAM);
 }
 
-static tarn_status wait_for(guard *self, guard_entry *entry) {
+tarn_status guard_wait_for(guard *self, const guard_entry *entry) {
     if (!entry->has_unknown_use) return direct_streams_wait(&self->streams, entry->uses);
     tarn_status status = tarn_device_synchronize(self->base.device);
     return status == TARN_DEVICE_LOST || status == TARN_UNAVAILABLE ? TARN_OK : status;
 }
 
 static size_t count_waiting(guard *self) {
-    size_t count = 0;
     pthread_mutex_lock(&self->lock);
-    for (const guard_entry *entry = self->waiting.first; entry != NULL; entry = entry->next) count++;
+    size_t count = self->waiting.count;
     pthread_mutex_unlock(&self->lock);
     return count;
 }
 
-/* Forgets memory that was taken back in use and is so no more. */
-static void poll_overtaken(guard *self) {
-    guard_entry *list, *next;
-    pthread_mutex_lock(&self->lock);
-    list = self->overtaken;
-    self->overtaken = NULL;
-    pthread_mutex_unlock(&self->lock);
-    for (; list != NULL; list = next) {
+/* Takes an entry out of the list of those that were taken back in use. Must be called with the lock held. */
+static void take_out_overtaken(guard *self, const guard_entry *entry) {
+    guard_entry **link = &self->overtaken;
+    while (*link != entry) link = &(*link)->next;
+    *link = entry->next;
+}
+
+static void destroy_all(guard_entry *list) {
+    for (guard_entry *next; list != NULL; list = next) {
         next = list->next;
-        if (guard_has_passed(self, list)) {
-            guard_entry_destroy(list);
-            continue;
-        }
-        pthread_mutex_lock(&self->lock);
-        list->next = self->overtaken;
-        self->overtaken = list;
-        pthread_mutex_unlock(&self->lock);
+        guard_entry_destroy(list);
     }
+}
+
+/* Forgets memory that was taken back in use and is so no more. Entries stay in the list while they are looked at, so that whoever gets
+ * the memory meanwhile finds that it is in use. */
+static void poll_overtaken(guard *self) {
+    guard_entry *over = NULL;
+    pthread_mutex_lock(&self->lock);
+    for (guard_entry *entry = self->overtaken, *next; entry != NULL; entry = next) {
+        next = entry->next;
+        if (is_held_by_somebody(self, entry)) continue;
+        entry->is_held = true;
+        pthread_mutex_unlock(&self->lock);
+        bool has_passed = guard_has_passed(self, entry);
+        pthread_mutex_lock(&self->lock);
+        next = entry->next;
+        let_go(self, entry);
+        if (!has_passed) continue;
+        take_out_overtaken(self, entry);
+        entry->next = over;
+        over = entry;
+    }
+    pthread_mutex_unlock(&self->lock);
+    destroy_all(over);
 }
 
 tarn_status guard_queue_poll(guard *self) {
@@ -198,7 +216,7 @@ tarn_status guard_queue_flush(guard *self, size_t *out_bytes) {
     for (size_t left = count_waiting(self); left > 0; left--) {
         guard_entry *entry = pop(self, &self->waiting, 0);
         if (entry == NULL) break;
-        tarn_status waited = wait_for(self, entry);
+        tarn_status waited = guard_wait_for(self, entry);
         if (waited != TARN_OK) {
             put_back(self, entry);
             status = first_of(status, waited);
@@ -244,29 +262,34 @@ tarn_status guard_queue_check(guard *self) {
     return status;
 }
 
+/* One that has memory in the range; NULL when there is none. Must be called with the lock held. */
+static guard_entry *find_overtaken(const guard *self, uintptr_t begin, uintptr_t end) {
+    guard_entry *entry = self->overtaken;
+    while (entry != NULL && (entry->range.start >= end || begin >= entry->range.start + entry->range.size))
+        entry = entry->next;
+    return entry;
+}
+
 void guard_queue_wait_for_overtaken(guard *self, const memory_block *inner) {
-    guard_entry *list = NULL, *next;
+    guard_entry *list = NULL;
     uintptr_t begin = (uintptr_t)inner->address, end = begin + inner->capacity;
     pthread_mutex_lock(&self->lock);
-    for (guard_entry **link = &self->overtaken; *link != NULL;) {
-        guard_entry *entry = *link;
-        if (entry->range.start >= end || begin >= entry->range.start + entry->range.size) {
-            link = &entry->next;
+    for (guard_entry *entry; (entry = find_overtaken(self, begin, end)) != NULL;) {
+        if (is_held_by_somebody(self, entry)) {
+            pthread_cond_wait(&self->let_go, &self->lock);
             continue;
         }
-        *link = entry->next;
+        take_out_overtaken(self, entry);
         entry->next = list;
         list = entry;
     }
     pthread_mutex_unlock(&self->lock);
-    for (; list != NULL; list = next) {
-        next = list->next;
-        if (wait_for(self, list) != TARN_OK) {
-            base_log(TARN_LOG_WARNING, "%s: memory is handed out again whose streams could not be waited for: %s",
-                     self->base.spec, tarn_last_error());
-        }
-        guard_entry_destroy(list);
+    for (guard_entry *entry = list; entry != NULL; entry = entry->next) {
+        if (guard_wait_for(self, entry) == TARN_OK) continue;
+        base_log(TARN_LOG_WARNING, "%s: memory is handed out again whose streams could not be waited for: %s",
+                 self->base.spec, tarn_last_error());
     }
+    destroy_all(list);
 }
 
 bool guard_queue_withdraw(guard *self, const memory_block *inner, guard_entry **out_entry) {
@@ -293,15 +316,13 @@ void guard_queue_overtake(guard *self, guard_entry *entry) {
     pthread_mutex_lock(&self->lock);
     entry->next = self->overtaken;
     self->overtaken = entry;
+    let_go(self, entry);
     pthread_mutex_unlock(&self->lock);
 }
 
 void guard_queue_abandon(guard *self) {
     guard_entry *entry;
     while ((entry = pop(self, &self->waiting, 0)) != NULL) (void)give_back(self, entry);
-    while (self->overtaken != NULL) {
-        entry = self->overtaken;
-        self->overtaken = entry->next;
-        guard_entry_destroy(entry);
-    }
+    destroy_all(self->overtaken);
+    self->overtaken = NULL;
 }

@@ -39,9 +39,23 @@ static void memory_that_is_taken_back_stays_in_use_by_a_guard_that_is_behind(voi
     gpu_close(device);
 }
 
+static void a_guard_whose_staging_memory_the_driver_refuses_leaves_nothing(void **state) {
+    (void)state;
+    tarn_device *device = gpu_open();
+    const fake_cuda *fake = gpu_fake();
+    tarn_allocator *allocator = NULL;
+    assert_ok(tarn_allocator_create(device, "guard | direct", &allocator));
+    assert_int_equal(fake->fault("cuMemFreeHost:1:CUDA_ERROR_UNKNOWN"), 0);
+    assert_ok(tarn_allocator_release(allocator));
+    assert_int_equal(fake->faults_done(), 1);
+    assert_int_equal(fake->fault(NULL), 0);
+    gpu_close(device);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_that_is_taken_back_stays_in_use_by_a_guard_that_is_behind),
+        cmocka_unit_test(a_guard_whose_staging_memory_the_driver_refuses_leaves_nothing),
     };
     return cmocka_run_group_tests_name("a guard on the CUDA backend", tests, NULL, NULL);
 }
