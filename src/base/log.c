@@ -28,7 +28,7 @@ static void *receiver_context;                       /* protected by lock */
 /* Written under the lock; read anywhere. Relaxed: it guards no other data. */
 static _Atomic int wanted_level = TARN_LOG_WARNING;
 
-static pthread_once_t environment_once = PTHREAD_ONCE_INIT;
+static pthread_once_t begun = PTHREAD_ONCE_INIT;
 /* TARN_LOG could not be understood and nobody has said so yet. */
 static _Atomic int environment_is_garbage;
 
@@ -43,9 +43,19 @@ static void read_environment(void) {
     atomic_store(&environment_is_garbage, 1);
 }
 
+/* Nothing is logged with another lock held, so that this one has no place in an order with those that a fork takes. */
+static void before_fork(void) { pthread_mutex_lock(&lock); }
+static void after_fork(void) { pthread_mutex_unlock(&lock); }
+
+static void begin(void) {
+    /* Where there is no memory for that, a fork is as unsafe as everywhere else in a program without memory. */
+    (void)pthread_atfork(before_fork, after_fork, after_fork);
+    read_environment();
+}
+
 /* The complaint is itself a message, so it is made after the reading is over, by whoever comes first. */
 static void prepare(void) {
-    pthread_once(&environment_once, read_environment);
+    pthread_once(&begun, begin);
     if (atomic_load_explicit(&environment_is_garbage, memory_order_relaxed) == 0) return;
     if (atomic_exchange(&environment_is_garbage, 0) == 0) return;
     base_config_complain("TARN_LOG", base_config_text("TARN_LOG"), "it is none of off, error, warning, info, debug");
@@ -53,7 +63,7 @@ static void prepare(void) {
 
 void tarn_log_set(tarn_log_callback callback, void *context, tarn_log_level level) {
     /* The environment is read first, so that it cannot overrule this call later. */
-    pthread_once(&environment_once, read_environment);
+    pthread_once(&begun, begin);
     pthread_mutex_lock(&lock);
     receiver = callback != NULL ? callback : print_to_stderr;
     receiver_context = callback != NULL ? context : NULL;

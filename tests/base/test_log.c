@@ -8,6 +8,8 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -150,6 +152,40 @@ static int run_as_child(const char *mode) {
     return 0;
 }
 
+static atomic_bool logging_ends;
+
+static void *log_again_and_again(void *context) {
+    (void)context;
+    while (!atomic_load(&logging_ends)) base_log(TARN_LOG_ERROR, "again");
+    return NULL;
+}
+
+static void hear_nothing(void *context, tarn_log_level level, const char *sentence) {
+    (void)context, (void)level, (void)sentence;
+}
+
+/* Fault 37: the lock may be held by another thread when the process is forked. */
+static void a_child_logs_although_a_thread_did_at_the_fork(void **state) {
+    (void)state;
+    pthread_t threads[2];
+    int worst = 0;
+    tarn_log_set(hear_nothing, NULL, TARN_LOG_ERROR);
+    atomic_store(&logging_ends, false);
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, log_again_and_again, NULL), 0);
+    for (int i = 0; i < 100 && worst == 0; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(10);
+            base_log(TARN_LOG_ERROR, "from the child");
+            _exit(0);
+        }
+        assert_int_equal(waitpid(child, &worst, 0), child);
+    }
+    atomic_store(&logging_ends, true);
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    assert_int_equal(worst, 0);
+}
+
 static void the_default_prints_warnings_and_errors(void **state) {
     (void)state;
     char text[1024];
@@ -194,6 +230,7 @@ int main(int argument_count, char **arguments) {
         cmocka_unit_test(a_callback_may_log),
         cmocka_unit_test(a_callback_may_replace_itself),
         cmocka_unit_test(many_threads_log_while_the_callback_changes),
+        cmocka_unit_test(a_child_logs_although_a_thread_did_at_the_fork),
         cmocka_unit_test(the_default_prints_warnings_and_errors),
         cmocka_unit_test(the_environment_changes_the_level),
         cmocka_unit_test(garbage_in_the_environment_is_reported_once_and_ignored),
