@@ -310,6 +310,8 @@ void hal_devices_after_fork(bool in_child) {
     for (tarn_device *device = devices; device != NULL; device = device->next) {
         pthread_mutex_unlock(&device->region_lock);
         pthread_mutex_unlock(&device->lock);
-        if (in_child) hal_watchers_after_fork(device);
+        if (!in_child) continue;
+        device->is_inherited = true;
+        hal_watchers_after_fork(device);
     }
 }

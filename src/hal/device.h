@@ -15,6 +15,10 @@ static inline bool hal_device_has_feature(const tarn_device *device, uint32_t fe
     return (device->properties.features & feature) != 0;
 }
 
+/* In the child of a fork, of a device that the parent opened: whoever waited for something of it there is missing here, and is not to be
+ * waited for, not even by pthread_cond_destroy. */
+static inline bool hal_device_is_inherited(const tarn_device *device) { return device->is_inherited; }
+
 /* 0 is the default stream. Other streams get numbers from 1 on that are never used again while the device is open, so that a
  * stream whose handle the driver recycles cannot be mistaken for an older one. */
 static inline uint32_t hal_stream_number(const tarn_stream *stream) { return stream->number; }

@@ -35,8 +35,8 @@ tarn_status hal_graph_order_create(tarn_device *device, hal_graph_order **out_or
 
 void hal_graph_order_destroy(hal_graph_order *order) {
     if (order == NULL) return;
+    if (!hal_device_is_inherited(order->event->device)) pthread_cond_destroy(&order->given);
     hal_event_destroy(order->event);
-    pthread_cond_destroy(&order->given);
     pthread_mutex_destroy(&order->lock);
     base_free(order);
 }

@@ -51,7 +51,8 @@ struct tarn_device {
     char *name;
     tarn_device_properties properties; /* as they were at opening: memory_free is out of date */
     struct tarn_stream default_stream;
-    unsigned process; /* hal_process when it was opened: a forked child sees another one */
+    unsigned process;  /* hal_process when it was opened: a forked child sees another one */
+    bool is_inherited; /* from the parent of a fork; set before the child goes on */
 
     atomic_uint references; /* 0 is reached with the registry's lock held */
     atomic_bool is_lost;    /* set once by the first DEVICE_LOST, never cleared */

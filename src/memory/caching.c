@@ -413,7 +413,7 @@ static void stream_ended(void *context, tarn_stream *stream) {
     pthread_mutex_lock(&owner->lock);
     for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
         if (heap->stream != stream) continue;
-        while (heap->waiters != 0) {
+        while (heap->waiters != 0 && !hal_device_is_inherited(owner->base.device)) {
             pthread_mutex_unlock(&owner->lock);
             sched_yield();
             pthread_mutex_lock(&owner->lock);

@@ -24,7 +24,8 @@ static void stream_ended(void *context, tarn_stream *stream) {
     direct_stream *entry = *link;
     if (entry != NULL) {
         *link = entry->next;
-        while (entry->waiting != 0) pthread_cond_wait(&streams->waited, &streams->lock);
+        while (entry->waiting != 0 && !hal_device_is_inherited(streams->device))
+            pthread_cond_wait(&streams->waited, &streams->lock);
     }
     pthread_mutex_unlock(&streams->lock);
     base_free(entry);
@@ -55,7 +56,7 @@ void direct_streams_end(direct_streams *streams) {
     }
     for (unsigned i = 0; i < streams->event_count; i++) hal_event_destroy(streams->events[i]);
     memory_fork_forget(&streams->lock);
-    pthread_cond_destroy(&streams->waited);
+    if (!hal_device_is_inherited(streams->device)) pthread_cond_destroy(&streams->waited);
     pthread_mutex_destroy(&streams->lock);
 }
 

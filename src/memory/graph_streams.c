@@ -11,7 +11,7 @@ void graph_streams_begin(graph_streams *streams, tarn_device *device, pthread_mu
 
 void graph_streams_end(graph_streams *streams) {
     for (uint32_t slot = 0; slot < GRAPH_SLOTS; slot++) hal_event_destroy(streams->slots[slot].event);
-    pthread_cond_destroy(&streams->waited);
+    if (!hal_device_is_inherited(streams->device)) pthread_cond_destroy(&streams->waited);
 }
 
 uint32_t graph_streams_find(const graph_streams *streams, const tarn_stream *stream) {
@@ -130,7 +130,8 @@ bool graph_streams_forget(graph_streams *streams, const tarn_stream *stream, uin
     uint32_t number = graph_streams_find(streams, stream);
     if (number == GRAPH_NO_SLOT) return false;
     graph_slot *slot = &streams->slots[number];
-    while (slot->waiting > 0) pthread_cond_wait(&streams->waited, streams->lock);
+    while (slot->waiting > 0 && !hal_device_is_inherited(streams->device))
+        pthread_cond_wait(&streams->waited, streams->lock);
     hal_event *event = slot->event;
     *slot = (graph_slot){.event = event};
     *out_slot = number;

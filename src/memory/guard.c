@@ -297,7 +297,7 @@ static void guard_destroy(tarn_allocator *allocator) {
     guard_memory_end(self);
     direct_streams_end(&self->streams);
     memory_fork_forget(&self->lock);
-    pthread_cond_destroy(&self->let_go);
+    if (!hal_device_is_inherited(allocator->device)) pthread_cond_destroy(&self->let_go);
     pthread_mutex_destroy(&self->lock);
     memory_allocator_end(allocator);
 }

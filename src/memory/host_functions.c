@@ -17,6 +17,7 @@
 #include "base/status.h"
 #include "base/structure.h"
 #include "memory/biased_lock.h"
+#include "memory/fork.h"
 #include "memory/pointer_table.h"
 #include "memory/stack.h"
 
@@ -188,12 +189,17 @@ tarn_status tarn_host_functions_bind(tarn_host_functions *functions, tarn_plain_
 
 /* The structure itself. */
 
+/* Watched from the first structure on. Without host memory for that, a fork is as unsafe as everywhere else. */
+static void watch_slots(void) { (void)memory_fork_watch(&slots_lock, false); }
+
 tarn_status tarn_host_functions_create(tarn_allocator *allocator, tarn_host_functions **out_functions) {
     if (allocator == NULL || out_functions == NULL) {
         return base_fail(TARN_INVALID_ARGUMENT, "the allocator, or the place for its host functions, is NULL");
     }
     tarn_status status = memory_check_host_access(allocator, "a host function");
     if (status != TARN_OK) return status;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_slots);
     host_functions *self = base_allocate(1, sizeof *self);
     if (self == NULL || !biased_lock_begin(&self->lock)) {
         base_free(self);

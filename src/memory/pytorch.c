@@ -338,7 +338,8 @@ static void stream_ended(void *context, tarn_stream *stream) {
     pytorch_poll_ended(owner, hal_stream_number(stream));
     pytorch_stream *known = pytorch_stream_find(owner, hal_stream_number(stream));
     if (known != NULL) {
-        while (known->waiters != 0) pthread_cond_wait(&owner->waited, &owner->lock);
+        while (known->waiters != 0 && !hal_device_is_inherited(owner->base.device))
+            pthread_cond_wait(&owner->waited, &owner->lock);
         known->stream = NULL;
         pytorch_streams_sweep(owner);
     }
@@ -381,7 +382,7 @@ static void pytorch_destroy(tarn_allocator *allocator) {
                  (unsigned long long)left, tarn_last_error());
     }
     memory_fork_forget(&owner->lock);
-    pthread_cond_destroy(&owner->waited);
+    if (!hal_device_is_inherited(allocator->device)) pthread_cond_destroy(&owner->waited);
     pthread_mutex_destroy(&owner->lock);
     memory_allocator_end(allocator);
 }

@@ -1,7 +1,7 @@
 /* Reclaimers, and callbacks in general: who is running one, and what it may do meanwhile.
  *
- * Reclaimers are called without locks. An entry that is running is not freed: its removal waits until it has returned,
- * unless it is the running reclaimer that removes itself. */
+ * Reclaimers are called without locks. An entry that is running is not freed: its removal waits until it has returned
+ * in all threads but the one that removes it, and those that a fork left behind. */
 #include <tarn/allocator.h>
 
 #include <pthread.h>
@@ -23,8 +23,22 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects the lists o
 static pthread_cond_t returned = PTHREAD_COND_INITIALIZER;
 
 static _Thread_local memory_callback *innermost;
-/* The reclaimer that the thread is running. */
-static _Thread_local memory_reclaimer *running_here;
+
+/* A reclaimer that the thread is running; they nest, for one may ask another allocator for memory. */
+typedef struct running_call {
+    const memory_reclaimer *entry;
+    const struct running_call *outside;
+} running_call;
+
+static _Thread_local const running_call *running_here;
+
+/* How often the thread is in it. */
+static unsigned count_own(const memory_reclaimer *entry) {
+    unsigned count = 0;
+    for (const running_call *running = running_here; running != NULL; running = running->outside)
+        count += running->entry == entry;
+    return count;
+}
 
 static void change_detours(tarn_allocator *allocator, unsigned difference) {
     for (; allocator != NULL; allocator = allocator->upstream) {
@@ -75,12 +89,12 @@ static void sweep(tarn_allocator *allocator) {
 
 static size_t call(tarn_allocator *outer, memory_reclaimer *entry, size_t wanted_bytes) {
     memory_callback callback;
-    memory_reclaimer *outside = running_here;
-    running_here = entry;
+    const running_call running = {.entry = entry, .outside = running_here};
+    running_here = &running;
     memory_callback_begin(&callback, outer, false);
     size_t given = entry->function(entry->context, wanted_bytes);
     memory_callback_end(&callback);
-    running_here = outside;
+    running_here = running.outside;
     return given;
 }
 
@@ -159,13 +173,12 @@ tarn_status tarn_allocator_remove_reclaimer(tarn_allocator *allocator, tarn_recl
                          memory_device_name(allocator));
     }
     entry->is_removed = true;
-    /* One that removes itself leaves the list when it has returned. */
-    if (entry != running_here) {
-        entry->running++; /* so that it stays until it is seen to have returned */
-        while (entry->running > 1) pthread_cond_wait(&returned, &lock);
-        entry->running--;
-        sweep(allocator);
-    }
+    /* One that this thread runs leaves the list when it has returned. */
+    unsigned own = count_own(entry);
+    entry->running++; /* so that it stays until it is seen to have returned elsewhere */
+    while (entry->running > own + 1 && !hal_device_is_inherited(allocator->device)) pthread_cond_wait(&returned, &lock);
+    entry->running--;
+    sweep(allocator);
     pthread_mutex_unlock(&lock);
     return TARN_OK;
 }

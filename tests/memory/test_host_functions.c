@@ -2,9 +2,13 @@
  * a context on, and jansson, which does not. Numbers in comments are those of the project's list of faults. */
 #include <errno.h>
 #include <jansson.h>
+#include <pthread.h>
 #include <stdalign.h>
+#include <stdatomic.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <tarn/host_functions.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include "stand.h"
@@ -266,6 +270,40 @@ static void use_functions_under_a_shortage(test_stand *stand) {
     EXPECT_OK(tarn_host_functions_release(f));
 }
 
+static atomic_bool binding_ends;
+
+static void *bind_again_and_again(void *context) {
+    tarn_plain_functions plain = {.struct_size = sizeof plain};
+    while (!atomic_load(&binding_ends)) (void)tarn_host_functions_bind(context, &plain);
+    return NULL;
+}
+
+/* 37: the lock of the slots may be held by another thread when the process is forked. */
+static void a_child_binds_although_a_thread_did_at_the_fork(void **state) {
+    (void)state;
+    test_stand stand;
+    tarn_host_functions *functions = NULL;
+    pthread_t threads[2];
+    int worst = 0;
+    stand_open(&stand, "direct", "cpu");
+    EXPECT_OK(tarn_host_functions_create(stand.allocator, &functions));
+    atomic_store(&binding_ends, false);
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, bind_again_and_again, functions), 0);
+    for (int i = 0; i < 100 && worst == 0; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(10);
+            _exit(tarn_host_functions_release(functions) == TARN_OK ? 0 : 1);
+        }
+        assert_int_equal(waitpid(child, &worst, 0), child);
+    }
+    atomic_store(&binding_ends, true);
+    for (int i = 0; i < 2; i++) pthread_join(threads[i], NULL);
+    assert_int_equal(worst, 0);
+    EXPECT_OK(tarn_host_functions_release(functions));
+    stand_close(&stand);
+}
+
 static void every_request_for_host_memory_fails(void **state) {
     (void)state;
     assert_true(trial_of_each_shortage("caching", "cpu", use_functions_under_a_shortage) > 3);
@@ -280,6 +318,7 @@ int main(void) {
         cmocka_unit_test(jansson_runs_on_them),
         cmocka_unit_test(a_process_has_eight_slots),
         cmocka_unit_test(a_release_with_memory_left_reports_it),
+        cmocka_unit_test(a_child_binds_although_a_thread_did_at_the_fork),
         cmocka_unit_test(every_request_for_host_memory_fails),
     };
     return cmocka_run_group_tests_name("memory host functions", tests, NULL, NULL);

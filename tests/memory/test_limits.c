@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "stand.h"
 
@@ -193,6 +195,96 @@ static void a_reclaimer_left_behind_goes_with_the_allocator(test_stand *stand) {
     EXPECT(TARN_NOT_FOUND, tarn_allocator_remove_reclaimer(stand->allocator, spare, NULL));
 }
 
+/* An allocator whose reclaimer asks another one for memory, and that one's, which removes the first. */
+typedef struct nested {
+    tarn_allocator *outer, *inner;
+    tarn_status status;
+} nested;
+
+static size_t ask_the_inner(void *context, size_t wanted) {
+    nested *self = context;
+    tarn_buffer *buffer = NULL;
+    (void)wanted;
+    (void)tarn_allocator_allocate(self->inner, 600 * KIB, NULL, &buffer);
+    return 0;
+}
+
+static size_t remove_the_outer(void *context, size_t wanted) {
+    nested *self = context;
+    (void)wanted;
+    self->status = tarn_allocator_remove_reclaimer(self->outer, ask_the_inner, self);
+    return 0;
+}
+
+/* 41 */
+static void a_reclaimer_may_be_removed_from_within_another_that_it_runs(void **state) {
+    (void)state;
+    test_stand stand;
+    nested self = {.status = TARN_INTERNAL};
+    tarn_buffer *most = NULL, *buffer = NULL;
+    stand_open(&stand, "limit:1MiB | direct", "cpu");
+    self.outer = stand.allocator;
+    EXPECT_OK(tarn_allocator_create(stand.device, "limit:1MiB | direct", &self.inner));
+    EXPECT_OK(tarn_allocator_add_reclaimer(self.outer, ask_the_inner, &self));
+    EXPECT_OK(tarn_allocator_add_reclaimer(self.inner, remove_the_outer, &self));
+    EXPECT_OK(tarn_allocator_allocate(self.inner, 600 * KIB, NULL, &most));
+    tarn_buffer *taken = take(&stand, 600 * KIB, NULL);
+    alarm(30);
+    EXPECT(TARN_LIMIT_EXCEEDED, tarn_allocator_allocate(self.outer, 600 * KIB, NULL, &buffer));
+    alarm(0);
+    EXPECT_OK(self.status);
+    EXPECT(TARN_NOT_FOUND, tarn_allocator_remove_reclaimer(self.outer, ask_the_inner, &self));
+    EXPECT_OK(tarn_allocator_free(self.inner, most, NULL));
+    EXPECT_OK(tarn_allocator_release(self.inner));
+    give(&stand, taken, NULL);
+    stand_close(&stand);
+}
+
+typedef struct stay {
+    test_gate gate;
+    atomic_bool has_begun;
+} stay;
+
+static size_t stay_at_the_gate(void *context, size_t wanted) {
+    stay *self = context;
+    (void)wanted;
+    atomic_store(&self->has_begun, true);
+    gate_pass(&self->gate);
+    return 0;
+}
+
+static void *ask_for_too_much(void *context) {
+    tarn_buffer *buffer = NULL;
+    (void)tarn_allocator_allocate(context, 600 * KIB, NULL, &buffer);
+    return NULL;
+}
+
+/* 37: a thread runs a reclaimer when the process is forked; in the child it is missing. */
+static void a_reclaimer_that_ran_at_a_fork_is_removed_in_the_child(void **state) {
+    (void)state;
+    test_stand stand;
+    stay self = {.gate = {.is_open = false}};
+    pthread_t thread;
+    int status = 0;
+    stand_open(&stand, "limit:1MiB | direct", "cpu");
+    EXPECT_OK(tarn_allocator_add_reclaimer(stand.allocator, stay_at_the_gate, &self));
+    tarn_buffer *most = take(&stand, 600 * KIB, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, ask_for_too_much, stand.allocator), 0);
+    while (!atomic_load(&self.has_begun)) usleep(100);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10);
+        _exit(tarn_allocator_remove_reclaimer(stand.allocator, stay_at_the_gate, &self) == TARN_OK ? 0 : 1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    gate_open(&self.gate);
+    pthread_join(thread, NULL);
+    assert_int_equal(status, 0);
+    EXPECT_OK(tarn_allocator_remove_reclaimer(stand.allocator, stay_at_the_gate, &self));
+    give(&stand, most, NULL);
+    stand_close(&stand);
+}
+
 int main(void) {
     static const conformance_test tests[] = {
         CONFORMANCE_TEST(a_limit_refuses_what_would_pass_it, SPEC_LIMITS | DEVICE_COUNTS),
@@ -205,5 +297,10 @@ int main(void) {
         CONFORMANCE_TEST(a_reclaimer_that_allocates_or_releases_is_told_so, SPEC_UNLIMITED | DEVICE_COUNTS),
         CONFORMANCE_TEST(a_reclaimer_left_behind_goes_with_the_allocator, 0),
     };
-    return conformance_run("memory limits", tests, sizeof tests / sizeof tests[0]);
+    const struct CMUnitTest alone[] = {
+        cmocka_unit_test(a_reclaimer_may_be_removed_from_within_another_that_it_runs),
+        cmocka_unit_test(a_reclaimer_that_ran_at_a_fork_is_removed_in_the_child),
+    };
+    int failed = conformance_run("memory limits", tests, sizeof tests / sizeof tests[0]);
+    return failed + cmocka_run_group_tests_name("memory reclaimers", alone, NULL, NULL);
 }

@@ -235,6 +235,49 @@ static void a_fork_while_locks_are_held_leaves_no_deadlock(test_stand *stand) {
     give(stand, live, NULL);
 }
 
+typedef struct waiting_errand {
+    tarn_allocator *allocator;
+    tarn_buffer *buffer;
+    atomic_bool is_done;
+} waiting_errand;
+
+static void *give_all_back(void *context) {
+    waiting_errand *task = context;
+    (void)tarn_allocator_free(task->allocator, task->buffer, NULL);
+    (void)tarn_allocator_empty_cache(task->allocator);
+    atomic_store(&task->is_done, true);
+    return NULL;
+}
+
+/* 37: a thread waits for the stream when the process is forked; in the child it is missing. */
+static void a_stream_that_a_thread_waited_for_at_a_fork_ends_in_the_child(test_stand *stand) {
+    tarn_stream *stream = stand_stream(stand, 0);
+    waiting_errand task = {.allocator = stand->allocator, .buffer = take(stand, 3 * MIB, stream)};
+    tarn_memory_stats stats = {.struct_size = sizeof stats};
+    pthread_t thread;
+    stand_hold(stand, 0);
+    assert_int_equal(pthread_create(&thread, NULL, give_all_back, &task), 0);
+    /* Not all count a wait when it begins: those are given a while. */
+    for (int i = 0; i < 50 && !atomic_load(&task.is_done) && stats.device_waits == 0; i++) {
+        usleep(1000);
+        EXPECT_OK(tarn_allocator_stats(stand->allocator, &stats));
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(20);
+        (void)pthread_detach(thread);
+        tarn_log_set(NULL, NULL, TARN_LOG_OFF);
+        (void)tarn_stream_release(stream);
+        (void)tarn_allocator_release(stand->allocator);
+        _exit(0);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    stand_let_go(stand, 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(status, 0);
+}
+
 int main(void) {
     static const conformance_test tests[] = {
         CONFORMANCE_TEST(a_buffer_may_be_freed_on_another_thread, 0),
@@ -243,6 +286,7 @@ int main(void) {
         CONFORMANCE_TEST(a_free_in_a_thread_local_destructor_works, 0),
         CONFORMANCE_TEST(a_forked_child_is_told_that_the_device_is_unavailable, 0),
         CONFORMANCE_TEST(a_fork_while_locks_are_held_leaves_no_deadlock, SPEC_THREADS),
+        CONFORMANCE_TEST(a_stream_that_a_thread_waited_for_at_a_fork_ends_in_the_child, SPEC_THREADS | DEVICE_GATES),
     };
     int failed = conformance_run("memory threads", tests, sizeof tests / sizeof tests[0]);
     const struct CMUnitTest alone[] = {cmocka_unit_test(very_many_threads_need_no_more_memory_than_one)};
