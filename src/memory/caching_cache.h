@@ -31,9 +31,10 @@ struct caching_cache {
     size_t highest_bytes;    /* cached since then, above the roof */
     /* What `watched` follows from. In use can have risen by no more than the level fell; requested, by no more than that and what
      * rounding had cost before, which blocks that came back may have paid back. */
-    int64_t most_requested; /* since the last publishing */
-    uint64_t rounding;      /* at the last publishing */
-    size_t limit;           /* of bytes */
+    int64_t most_requested;  /* since the last publishing */
+    int64_t requested_floor; /* bytes that are cached then, but for what rounding has cost or paid back since */
+    uint64_t rounding;       /* at the last publishing */
+    size_t limit;            /* of bytes */
     /* Since the last publishing of totals: bytes handed out from slots that have become another's since, and rounding of all. */
     uint64_t handed_out, rounding_total;
 

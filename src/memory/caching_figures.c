@@ -18,6 +18,7 @@ void caching_note_peak(caching_cache *cache) {
     size_t bytes = caching_level_bytes(cache->cached);
     if (requested > cache->most_requested) cache->most_requested = requested;
     if (bytes < cache->lowest_bytes) cache->lowest_bytes = bytes;
+    cache->requested_floor = (int64_t)caching_level_bytes(cache->published) - cache->most_requested;
     uint64_t level = caching_level_bytes(cache->published) + cache->rounding;
     uint64_t known = (uint64_t)cache->most_requested;
     /* Rounded up to what a level tells apart: rather too early than too late. */

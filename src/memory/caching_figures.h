@@ -17,6 +17,14 @@ static inline void caching_count_rounding(caching_cache *cache, size_t size, siz
     cache->histogram[caching_bucket_of(capacity)]--;
 }
 
+/* Whether a peak is passed where so little is cached that one may be: `watched` supposes that whatever rounding has cost was paid back, and where
+ * sizes are rounded up the exact answer is no each time. */
+static inline bool caching_is_at_peak(const caching_cache *cache) {
+    size_t bytes = caching_level_bytes(cache->cached);
+    return bytes < cache->lowest_bytes ||
+           (int64_t)(bytes + cache->rounding_taken - cache->rounding_put) < cache->requested_floor;
+}
+
 /* Keeps what may be a peak, and says when the next one may come. The calling thread is in the cache. */
 void caching_note_peak(caching_cache *cache);
 

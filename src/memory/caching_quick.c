@@ -33,6 +33,11 @@ static inline void push(caching_cache *cache, caching_slot *slot, memory_block *
         cache->rounding_put += block->capacity - block->live.requested;
 }
 
+/* Whether a peak of bytes is passed, after a block was handed out. */
+static inline bool passes_peak(const caching_cache *cache) {
+    return !IS_LIKELY(cache->cached >= cache->watched) && caching_is_at_peak(cache);
+}
+
 static __attribute__((noinline)) tarn_status leave_at_peak(caching_cache *cache) {
     caching_note_peak(cache);
     caching_leave(cache);
@@ -76,7 +81,7 @@ tarn_status caching_allocate_quickly(tarn_allocator *allocator, size_t size, tar
     if (!IS_LIKELY(buffer != NULL)) return memory_allocate_long(allocator, size, stream, out_buffer);
     block_begin_life_of(block_behind(buffer), buffer);
     *out_buffer = buffer;
-    if (!IS_LIKELY(cache->cached >= cache->watched)) return leave_at_peak(cache);
+    if (passes_peak(cache)) return leave_at_peak(cache);
     caching_leave(cache);
     return TARN_OK;
 }
@@ -87,7 +92,7 @@ memory_block *caching_take_quickly(tarn_allocator *allocator, size_t size, tarn_
     if (!IS_LIKELY(buffer != NULL)) return NULL;
     memory_block *block = block_behind(buffer);
     block->live.outer = outer;
-    if (!IS_LIKELY(cache->cached >= cache->watched)) caching_note_peak(cache);
+    if (passes_peak(cache)) caching_note_peak(cache);
     caching_leave(cache);
     return block;
 }
@@ -144,7 +149,7 @@ memory_block *caching_cache_take(caching *owner, const memory_request *request) 
         block->live.tag = request->tag;
         block->live.is_plain = request->tag == NULL;
         block->site = request->site;
-        if (!IS_LIKELY(cache->cached >= cache->watched)) caching_note_peak(cache);
+        if (passes_peak(cache)) caching_note_peak(cache);
     }
     caching_leave(cache);
     return block;

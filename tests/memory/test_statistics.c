@@ -77,6 +77,38 @@ static void figures_follow_every_allocation_and_free(test_stand *stand) {
     }
 }
 
+/* Small blocks come and go, of sizes that are rounded up by little and by much, and more of them at a time; what they came to is asked now and then. */
+static void peaks_between_two_questions_are_kept(test_stand *stand) {
+    enum { ROUNDS = 6, STEPS = 60, MOST = 4 + ROUNDS };
+    tarn_buffer *buffers[MOST] = {NULL};
+    uint64_t noise = 1, sizes[MOST] = {0}, requested = 0, in_use = 0, peak_requested = 0, peak_in_use = 0;
+    for (size_t round = 0; round < ROUNDS; round++) {
+        for (size_t step = 0; step < STEPS; step++) {
+            noise = noise * 6364136223846793005u + 1442695040888963407u;
+            size_t i = (size_t)(noise >> 33) % (4 + round);
+            if (buffers[i] != NULL) {
+                requested -= sizes[i];
+                in_use -= tarn_buffer_capacity(buffers[i]);
+                give(stand, buffers[i], NULL);
+                buffers[i] = NULL;
+                continue;
+            }
+            sizes[i] = 1 + (noise >> 48) % 300;
+            buffers[i] = take(stand, sizes[i], NULL);
+            requested += sizes[i];
+            in_use += tarn_buffer_capacity(buffers[i]);
+            if (requested > peak_requested) peak_requested = requested;
+            if (in_use > peak_in_use) peak_in_use = in_use;
+        }
+        tarn_memory_stats stats = stats_of(stand->allocator);
+        assert_int_equal(stats.requested_bytes.peak, peak_requested);
+        assert_int_equal(stats.in_use_bytes.peak, peak_in_use);
+        assert_int_equal(stats.requested_bytes.current, requested);
+    }
+    for (size_t i = 0; i < MOST; i++)
+        if (buffers[i] != NULL) give(stand, buffers[i], NULL);
+}
+
 static void the_histogram_counts_requests_by_power_of_two(test_stand *stand) {
     const struct {
         size_t size;
@@ -292,6 +324,7 @@ int main(void) {
     static const conformance_test tests[] = {
         CONFORMANCE_TEST(a_fresh_allocator_has_used_nothing, 0),
         CONFORMANCE_TEST(figures_follow_every_allocation_and_free, 0),
+        CONFORMANCE_TEST(peaks_between_two_questions_are_kept, 0),
         CONFORMANCE_TEST(the_histogram_counts_requests_by_power_of_two, 0),
         CONFORMANCE_TEST(reserved_bytes_are_what_the_device_counts, DEVICE_COUNTS),
         CONFORMANCE_TEST(reset_peaks_sets_them_to_the_current_figures, 0),
