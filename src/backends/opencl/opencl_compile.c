@@ -114,7 +114,9 @@ static tarn_status build(tarn_backend_device *device, const opencl_text *source,
     return status;
 }
 
+/* A driver may have to compile once more for the binary alone: where none can be kept, it is not asked for. */
 static void keep_binary(tarn_backend_device *device, cl_program program, const opencl_cache_entry *entry) {
+    if (atomic_load_explicit(&device->programs.has_complained, memory_order_relaxed)) return;
     size_t size = 0;
     cl_int error = opencl.clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof size, &size, NULL);
     unsigned char *bytes = error == CL_SUCCESS && size > 0 ? malloc(size) : NULL;
