@@ -195,7 +195,7 @@ else
     # What the driver answers is checked by the tests themselves, which ask for errors too: the tool is to look at kernels.
     why=$(why_no_sanitizer)
     for tool in memcheck racecheck; do
-        options=(--tool $tool --error-exitcode 9)
+        options=(--tool "$tool" --error-exitcode 9)
         [ $tool = racecheck ] || options+=(--report-api-errors no)
         if [ -z "$why" ]; then programs $tool 60 20 "${slow[@]}" compute-sanitizer "${options[@]}" -- "${kernel_tests[@]}"
         else skip $tool "$why"; fi
