@@ -68,6 +68,9 @@ class Bench(command_line.ToolTest):
         self.assertIn("'plan' does not", self.check(command_line.tarn("bench", "plan", "--device", "cpu"), 1).err)
         self.check(command_line.tarn("bench", "ops", "--device", "cpu", "--svg", self.path("plots")), 1)
 
+    def test_an_unknown_name_is_bad_input(self):
+        self.check_refused(command_line.tarn("bench", "plan", "nonsense"), 2)
+
     def test_stacks_compares_the_stacks_that_are_named(self):
         specs = ["caching", "limit:1GiB | caching", "pytorch", "track | caching"]
         result = self.run_one("stacks", *[argument for spec in specs for argument in ("--allocator", spec)])

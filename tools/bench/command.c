@@ -23,6 +23,7 @@ typedef struct bench_settings {
     bench_options options;
     bool is_wanted[BENCHMARKS];
     bool any_named;
+    const char *unknown; /* the first name that no benchmark has */
     const char *measure; /* this process is a contender's */
     const char *measure_work;
 } bench_settings;
@@ -66,10 +67,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
             settings->is_wanted[i] = settings->any_named = true;
             return 0;
         }
-        argp_error(
-            state,
-            "no benchmark is called '%s'; there are alloc, stacks, replay, record, shapes, plan, graphs, ops and expr",
-            argument);
+        if (settings->unknown == NULL) settings->unknown = argument;
         return 0;
     default: return ARGP_ERR_UNKNOWN;
     }
@@ -161,5 +159,11 @@ int bench_command(int argc, char **argv) {
     if (argp_parse(&argp, argc, argv, 0, NULL, &settings) != 0) return TOOL_USAGE;
     if (settings.measure) return peer_child(settings.measure);
     if (settings.measure_work) return computing_child(settings.measure_work);
+    if (settings.unknown) {
+        tool_say(BENCH_COMMAND,
+                 "no benchmark is called '%s'; there are alloc, stacks, replay, record, shapes, plan, graphs, ops and expr",
+                 settings.unknown);
+        return TOOL_INPUT;
+    }
     return run_all(&settings);
 }
