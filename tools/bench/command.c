@@ -160,9 +160,10 @@ int bench_command(int argc, char **argv) {
     if (settings.measure) return peer_child(settings.measure);
     if (settings.measure_work) return computing_child(settings.measure_work);
     if (settings.unknown) {
-        tool_say(BENCH_COMMAND,
-                 "no benchmark is called '%s'; there are alloc, stacks, replay, record, shapes, plan, graphs, ops and expr",
-                 settings.unknown);
+        tool_say(
+            BENCH_COMMAND,
+            "no benchmark is called '%s'; there are alloc, stacks, replay, record, shapes, plan, graphs, ops and expr",
+            settings.unknown);
         return TOOL_INPUT;
     }
     return run_all(&settings);
