@@ -56,7 +56,7 @@ set(emulation_environment ${TARN_TEST_ENVIRONMENT}
     TMPDIR=${emulation_folder}
     "FAKECUDA_COMPILE=${CMAKE_CXX_COMPILER} ${emulation_command} -O0 -g0 -shared -I${folder}/emulation $<TARGET_OBJECTS:emulation>")
 
-set(emulated_tests cuda_kernels.programs cuda_kernels.single cuda_kernels.folds cuda_kernels.rows cuda_kernels.gather cuda_kernels.failures)
+set(emulated_tests cuda_kernels.programs cuda_kernels.single cuda_kernels.folds cuda_kernels.tiles cuda_kernels.rows cuda_kernels.gather cuda_kernels.failures)
 # Tests of operations, once more on that device. Small programs are interpreted there; what compiles many is left to cuda_kernels.programs.
 set(emulated_suites)
 if(EXISTS ${PROJECT_SOURCE_DIR}/tests/fakecuda/driver/kernel.c)

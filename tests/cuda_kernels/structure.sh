@@ -12,6 +12,9 @@ looked_at() {
     echo arithmetic 1 tarn_arithmetic_{f32,f16,bf16,f64,i16,i32,i64}
     echo copies 1 tarn_copy_{2,4,8}
     echo folds 0 tarn_fold_rows_{f32,f16,bf16,f64,i8,u8,i16,i32,i64,bool} tarn_fold_columns_{f32,f16,bf16,f64,i16,i32,i64}
+    echo pooling 1 tarn_max_pool2d_{f32,f16,bf16,f64,i16,i32,i64}
+    echo product 1 tarn_matmul_{f32,f64}
+    echo product 0 tarn_matmul_{f16,bf16} tarn_conv2d_{f32,f16,bf16,f64}
     echo rows 1 tarn_softmax_{f32,f16,bf16,f64} tarn_layer_norm_{f32,f16,bf16,f64}
 }
 

@@ -30,6 +30,7 @@ void emulation_exchange(void *bytes, size_t size, unsigned from);
 
 #define DEVICE inline
 #define UNROLLED
+#define UNROLLED_BY(count)
 #define ROLLED
 #define DEVICE_CALLED inline
 #define __shared__ static thread_local

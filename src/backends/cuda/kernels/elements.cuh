@@ -10,8 +10,10 @@
 #define DEVICE __device__ __forceinline__
 /* For what is large and would be there many times over. */
 #define DEVICE_CALLED __device__ __noinline__
-/* Before a loop: all of its rounds one after the other, or none of them. */
+/* Before a loop: all of its rounds one after the other, some of them, or none. */
 #define UNROLLED _Pragma("unroll")
+#define UNROLLED_BY(count) AS_PRAGMA(unroll count)
+#define AS_PRAGMA(words) _Pragma(#words)
 #define ROLLED _Pragma("unroll 1")
 /* A structure among a kernel's parameters that stays where it is, whatever is read of it. */
 #define PARAMETER(type) const __grid_constant__ type

@@ -176,6 +176,12 @@ typedef struct cuda_matmul {
     long long bias_strides[CUDA_MOST_RANK]; /* all: of the batch's dimensions, then of the matrix, at 6 and 7 */
 } cuda_matmul;
 
+/* Of a tile of a product, by the size of an element: rows and columns of each of 16 × 16 threads, and how deep the strips of its matrices are. */
+#define CUDA_TILE_ROWS_EACH(size) ((size) == 8 ? 4 : 8)
+#define CUDA_TILE_COLUMNS_EACH 4
+#define CUDA_TILE_DEPTH 16
+#define CUDA_TILE_THREADS 16 /* along both sides */
+
 /* Places of strides of the matrices themselves. */
 #define CUDA_ROW_STRIDE (CUDA_MOST_RANK - 2)
 #define CUDA_COLUMN_STRIDE (CUDA_MOST_RANK - 1)
@@ -189,7 +195,9 @@ typedef struct cuda_window {
     long long out_strides[4], in_strides[4], weight_strides[4], bias_stride;
     void *out;
     const void *in, *weight, *bias; /* NULL: none */
-    unsigned activation, unused;
+    unsigned activation;
+    /* Neighbouring channels of the image lie side by side; in pooling in whole packs. */
+    unsigned channels_last;
 } cuda_window;
 
 #endif

@@ -2,13 +2,16 @@
 #include "backends/cuda/operations/blas.h"
 #include "backends/cuda/operations/dnn.h"
 
-/* Elements along the sides of the tile that a block computes, and its threads: as in kernels/product.cu. */
-#define TILE 64
-#define THREADS 256
+#define THREADS (CUDA_TILE_THREADS * CUDA_TILE_THREADS)
 /* Blocks along the second and third dimensions of a grid. */
 #define MOST_BLOCKS 65535
 
-static long long tiles(long long elements) { return (elements + TILE - 1) / TILE; }
+/* Tiles that a product of elements of that type is computed in. */
+static long long tiles(tarn_element_type type, long long rows, long long columns) {
+    const long long height = CUDA_TILE_THREADS * CUDA_TILE_ROWS_EACH(tarn_element_size(type));
+    const long long width = CUDA_TILE_THREADS * CUDA_TILE_COLUMNS_EACH;
+    return (rows + height - 1) / height * ((columns + width - 1) / width);
+}
 
 static tarn_status fail_size(const cuda_task *task) {
     return cuda_fail(TARN_NOT_SUPPORTED, "%s of this size", tarn_operation_name(task->operation->operation));
@@ -41,7 +44,8 @@ static tarn_status enqueue_product(const cuda_task *task) {
         product.bias = bias->data;
         copy_strides(bias, product.bias_strides);
     }
-    long long blocks = tiles(product.rows) * tiles(product.columns), layers = (batches + MOST_BLOCKS - 1) / MOST_BLOCKS;
+    long long blocks = tiles(out->type, product.rows, product.columns),
+              layers = (batches + MOST_BLOCKS - 1) / MOST_BLOCKS;
     if (blocks > INT32_MAX || layers > MOST_BLOCKS) return fail_size(task);
     cuda_grid grid = {(unsigned)blocks, (unsigned)((batches + layers - 1) / layers), (unsigned)layers, THREADS};
     return cuda_launch(task, cuda_kernel_of(tarn_matmul_f32_kernel, out->type), grid, (void *[]){&product});
@@ -90,12 +94,13 @@ static tarn_status enqueue_convolution(const cuda_task *task) {
     copy_two(attributes->padding, window.padding);
     copy_two(attributes->dilation, window.dilation);
     copy_four(weight->strides, window.weight_strides);
+    window.channels_last = in->strides[1] == 1 && window.in_channels > 1;
     if (attributes->has_bias) {
         window.bias = bias->data;
         window.bias_stride = bias->strides[0];
     }
     long long places = window.batch * window.out_height * window.out_width;
-    long long blocks = tiles(window.channels / window.groups) * tiles(places);
+    long long blocks = tiles(out->type, window.channels / window.groups, places);
     if (blocks > INT32_MAX) return fail_size(task);
     long long groups = window.groups < MOST_BLOCKS ? window.groups : MOST_BLOCKS;
     cuda_grid grid = {(unsigned)blocks, (unsigned)groups, 1, THREADS};
@@ -108,6 +113,13 @@ tarn_status cuda_conv2d_enqueue(const cuda_task *task) {
     return status == TARN_OK && !is_done ? enqueue_convolution(task) : status;
 }
 
+/* Whether the channels at each place of the image are whole packs, which begin where they may be read at once. */
+static bool has_packs_of_channels(const cuda_window *window, unsigned lanes) {
+    const long long *in = window->in_strides;
+    if (in[1] != 1 || window->channels % lanes != 0 || (uintptr_t)window->in % 16 != 0) return false;
+    return in[0] % lanes == 0 && in[2] % lanes == 0 && in[3] % lanes == 0;
+}
+
 tarn_status cuda_max_pool2d_enqueue(const cuda_task *task) {
     const tarn_pool2d_attributes *attributes = &task->operation->attributes.pool2d;
     const tarn_operand *out = &task->operation->operands[0], *in = out + 1;
@@ -117,7 +129,10 @@ tarn_status cuda_max_pool2d_enqueue(const cuda_task *task) {
     copy_two(attributes->stride, window.stride);
     copy_two(attributes->padding, window.padding);
     copy_two(attributes->dilation, window.dilation);
+    const unsigned lanes = CUDA_LANES((unsigned)tarn_element_size(out->type));
+    window.channels_last = has_packs_of_channels(&window, lanes);
     long long count = window.batch * window.channels * window.out_height * window.out_width;
+    if (window.channels_last) count /= lanes;
     return cuda_launch(task, cuda_kernel_of(tarn_max_pool2d_f32_kernel, out->type), cuda_grid_for(task->device, count),
                        (void *[]){&window});
 }
