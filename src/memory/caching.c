@@ -15,6 +15,8 @@
 #include "memory/caching_cache.h"
 #include "memory/caching_check.h"
 #include "memory/caching_figures.h"
+#include "memory/caching_find.h"
+#include "memory/caching_growth.h"
 #include "memory/caching_heap.h"
 #include "memory/caching_memory.h"
 #include "memory/caching_pending.h"
@@ -28,143 +30,8 @@
 
 #define MIB ((size_t)1 << 20)
 
-/* Plain segments, for devices without virtual memory: small requests share small segments, middle ones larger ones. */
-enum { SMALL_REQUEST = 1 << 20, SMALL_SEGMENT = 2 << 20, MIDDLE_REQUEST = 10 << 20, MIDDLE_SEGMENT = 20 << 20 };
-/* What stands for a granule there. */
+/* What stands for a granule where there is no virtual memory. */
 enum { PLAIN_GRANULE = 2 << 20 };
-
-/* A block in a thread's cache cannot be merged, so threads cache only once the heaps have come to rest: while memory still grows,
- * merging is what keeps it small. They are at rest after so many requests with hardly a driver call among them: each
- * call takes back what a part of them has earned. */
-#define SETTLE_AFTER ((uint64_t)1 << 16)
-enum { SETTLE_PARTS = 16 };
-
-/* The device is about to be asked. One call now and then does not disturb; so many that nothing earned is left end the rest, which
- * then has to be earned anew, and for longer. */
-static void note_driver(caching *owner) {
-    uint64_t part = owner->settle_after / SETTLE_PARTS;
-    owner->quiet -= owner->quiet < part ? owner->quiet : part;
-    if (owner->settle_after == 0 || !atomic_load_explicit(&owner->is_settled, memory_order_relaxed)) return;
-    if (owner->quiet != 0) return;
-    caching_caches_settle(owner, false);
-    if (owner->settle_after < UINT64_MAX / 2) owner->settle_after *= 2;
-}
-
-/* The heaps serve a request. */
-static void note_request(caching *owner) {
-    if (owner->quiet >= owner->settle_after) return;
-    if (++owner->quiet == owner->settle_after && !atomic_load_explicit(&owner->is_settled, memory_order_relaxed))
-        caching_caches_settle(owner, true);
-}
-
-static tarn_status find_virtual(caching_heap *heap, size_t size, caching_spot *out_spot) {
-    if (size > hal_device_properties(heap->owner->base.device)->memory_total) {
-        char total[TARN_SIZE_TEXT];
-        return base_fail(TARN_OUT_OF_MEMORY, "the device has %s in all",
-                         tarn_size_format(hal_device_properties(heap->owner->base.device)->memory_total, total));
-    }
-    caching_spot spot;
-    if (!caching_recall(heap, size, &spot) && !caching_search_sleeping(heap, size, &spot)) {
-        note_driver(heap->owner);
-        if (!caching_search_gaps(heap, size, &spot)) {
-            tarn_status status = caching_segment_reserve(heap, size);
-            if (status != TARN_OK) return status;
-            if (!caching_search_gaps(heap, size, &spot)) return base_fail(TARN_INTERNAL, "a new segment has no room");
-        }
-    }
-    tarn_status status = caching_back(spot.segment, spot.offset, size);
-    if (status != TARN_OK) return status;
-    caching_remember(heap, size, spot);
-    *out_spot = spot;
-    return TARN_OK;
-}
-
-/* Takes over the smallest idle segment of another stream that is large enough, and not much larger than a new one would be: a small
- * block in a large segment keeps all of it from the device. */
-static bool migrate_segment(caching_heap *heap, size_t size, size_t new_size) {
-    caching_segment *best = NULL;
-    for (caching_heap *other = heap->owner->heaps; other != NULL; other = other->next) {
-        if (other == heap) continue;
-        for (caching_segment *segment = other->segments; segment != NULL; segment = segment->next) {
-            if (segment->used_blocks != 0 || segment->size < size || segment->size / 2 > new_size) continue;
-            if (best != NULL && best->size <= segment->size) continue;
-            if (caching_heap_is_idle(other, caching_segment_freed_at(segment))) best = segment;
-        }
-    }
-    if (best != NULL) caching_segment_migrate(best, heap);
-    return best != NULL;
-}
-
-static tarn_status find_plain(caching_heap *heap, size_t size, caching_spot *out_spot) {
-    caching *owner = heap->owner;
-    size_t exact;
-    if (!checked_round_up(size, owner->granule, &exact)) return base_fail(TARN_OUT_OF_MEMORY, "the size is too large");
-    size_t wanted = size <= SMALL_REQUEST ? SMALL_SEGMENT : size < MIDDLE_REQUEST ? MIDDLE_SEGMENT : exact;
-    if (!migrate_segment(heap, size, wanted)) {
-        note_driver(owner);
-        double memory = (double)hal_device_properties(owner->base.device)->memory_total;
-        if (owner->gc > 0 && (double)(owner->reserved.current + wanted) > owner->gc * memory) {
-            size_t released = 0;
-            tarn_status status = caching_release_idle(owner, &released);
-            if (status != TARN_OK) return status;
-        }
-        tarn_status status = caching_segment_allocate(heap, wanted);
-        if (status == TARN_OUT_OF_MEMORY && wanted > exact) status = caching_segment_allocate(heap, exact);
-        if (status != TARN_OK) return status;
-    }
-    if (!caching_search_free(heap, size, out_spot)) return base_fail(TARN_INTERNAL, "a new segment has no room");
-    return TARN_OK;
-}
-
-/* A spot for `size` bytes that is FREE when this returns OK. */
-static tarn_status find_spot(caching_heap *heap, size_t size, caching_spot *out_spot) {
-    caching *owner = heap->owner;
-    (void)caching_pending_poll(owner, false);
-    if (caching_search_free(heap, size, out_spot)) return TARN_OK;
-    if (caching_pending_poll(owner, true) && caching_search_free(heap, size, out_spot)) return TARN_OK;
-    /* Nothing new is asked for while what the thread's own cache holds would do. */
-    if (caching_cache_flush_own(owner) != 0 && caching_search_free(heap, size, out_spot)) return TARN_OK;
-    return owner->is_virtual ? find_virtual(heap, size, out_spot) : find_plain(heap, size, out_spot);
-}
-
-/* Frees what waiting can free. The lock is released meanwhile. What a wait that failed leaves in use stays so; the first
- * such failure is returned. */
-static tarn_status settle_everything(caching *owner) {
-    tarn_status status = caching_pending_wait(owner);
-    for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
-        tarn_status result = caching_heap_wait(heap);
-        if (status == TARN_OK) status = result;
-    }
-    return status;
-}
-
-/* The device has no more: everything that can be had without it is tried, the cheapest first. */
-static tarn_status find_at_any_cost(caching_heap *heap, const memory_request *request, size_t size,
-                                    caching_spot *out_spot) {
-    caching *owner = heap->owner;
-    size_t released = 0;
-    owner->retries++;
-    caching_caches_flush(owner);
-    tarn_status status = find_spot(heap, size, out_spot);
-    if (status != TARN_OUT_OF_MEMORY) return status;
-    (void)settle_everything(owner);
-    status = find_spot(heap, size, out_spot);
-    if (status != TARN_OUT_OF_MEMORY) return status;
-    status = caching_release_idle(owner, &released);
-    if (status != TARN_OK) return status;
-    status = find_spot(heap, size, out_spot);
-    while (status == TARN_OUT_OF_MEMORY) {
-        pthread_mutex_unlock(&owner->lock);
-        size_t reclaimed = memory_reclaim(request->outer, size);
-        pthread_mutex_lock(&owner->lock);
-        if (reclaimed == 0) return base_fail(TARN_OUT_OF_MEMORY, "no more memory, and nothing to reclaim");
-        caching_caches_flush(owner);
-        (void)settle_everything(owner);
-        caching_release_idle(owner, &released);
-        status = find_spot(heap, size, out_spot);
-    }
-    return status;
-}
 
 static tarn_status explain(caching *owner, tarn_status status, size_t size) {
     char asked[TARN_SIZE_TEXT], used[TARN_SIZE_TEXT], cached[TARN_SIZE_TEXT], largest[TARN_SIZE_TEXT];
@@ -191,9 +58,7 @@ static tarn_status allocate_from_heap(caching *owner, const memory_request *requ
     tarn_status status = caching_heap_get(owner, request->stream, &heap);
     if (status != TARN_OK) return status;
     caching_spot spot;
-    note_request(owner);
-    status = find_spot(heap, size, &spot);
-    if (status == TARN_OUT_OF_MEMORY) status = find_at_any_cost(heap, request, size, &spot);
+    status = caching_find_spot(heap, request, size, &spot);
     if (status == TARN_OK) status = caching_spares_reserve(owner, 2);
     if (status != TARN_OK) return status;
     size_t offset = round_up(spot.segment->address + spot.offset, request->alignment) - spot.segment->address;
@@ -272,8 +137,10 @@ static tarn_status caching_empty_cache(tarn_allocator *allocator) {
     size_t released = 0;
     pthread_mutex_lock(&owner->lock);
     caching_caches_flush(owner);
-    tarn_status settled = settle_everything(owner);
+    tarn_status settled = caching_settle_everything(owner);
+    caching_growth_stop(owner);
     tarn_status status = caching_release_idle(owner, &released);
+    caching_growth_resume(owner);
     if (status == TARN_OK) status = settled;
     pthread_mutex_unlock(&owner->lock);
     return status;
@@ -329,6 +196,7 @@ static tarn_status caching_each_block(tarn_allocator *allocator, int (*visit)(vo
     pthread_mutex_lock(&owner->lock);
     /* Frees do not ask whether the streams are done; whoever looks at the blocks wants to know. */
     (void)caching_pending_poll(owner, true);
+    caching_growth_wait(owner);
     caching_caches_hold(owner);
     bool stop = false;
     caching_segments_begin(owner);
@@ -380,6 +248,7 @@ static tarn_status caching_find(tarn_allocator *allocator, const void *pointer, 
 static tarn_status caching_check(tarn_allocator *allocator) {
     caching *owner = caching_of(allocator);
     pthread_mutex_lock(&owner->lock);
+    caching_growth_wait(owner);
     caching_caches_flush(owner);
     tarn_status status = caching_check_all(owner);
     pthread_mutex_unlock(&owner->lock);
@@ -435,8 +304,13 @@ static void abandon_segment(caching_heap *heap, caching_segment *segment) {
         block = next;
     }
     for (size_t i = 0; i < segment->place_count; i++) {
-        caching_place *place = &segment->places[i];
-        if (caching_is_home(place)) base_free(place->physical);
+        caching_physical *physical = segment->places[i].physical;
+        if (physical == NULL) continue;
+        bool is_home = physical->home == &segment->places[i];
+        caching_place_detach(&segment->places[i]);
+        if (!is_home) continue;
+        while (physical->places != NULL) caching_place_detach(physical->places);
+        base_free(physical);
     }
     base_free(segment->places);
     base_free(segment);
@@ -445,7 +319,8 @@ static void abandon_segment(caching_heap *heap, caching_segment *segment) {
 static void destroy_heap(caching_heap *heap) {
     while (heap->segments != NULL) {
         caching_segment *segment = heap->segments;
-        if (segment->used_blocks != 0 || caching_segment_end(segment) != TARN_OK) abandon_segment(heap, segment);
+        if (!caching_segment_may_end(segment) || caching_segment_end(segment) != TARN_OK)
+            abandon_segment(heap, segment);
     }
     caching_forget(heap);
     base_free(heap);
@@ -456,12 +331,13 @@ static void caching_destroy(tarn_allocator *allocator) {
     size_t released = 0;
     caching_caches_detach(owner);
     pthread_mutex_lock(&owner->lock);
-    (void)settle_everything(owner);
+    (void)caching_settle_everything(owner);
     caching_pending_abandon(owner);
     pthread_mutex_unlock(&owner->lock);
     /* Settling may have ended streams, which the callback had to hear of. */
     hal_device_remove_stream_callback(allocator->device, stream_ended, owner);
     pthread_mutex_lock(&owner->lock);
+    caching_growth_stop(owner);
     if (caching_release_idle(owner, &released) != TARN_OK) {
         base_log(TARN_LOG_WARNING, "%s: cached memory could not be given back: %s", tarn_device_name(allocator->device),
                  tarn_last_error());
@@ -492,6 +368,7 @@ static void caching_destroy(tarn_allocator *allocator) {
     base_free(owner->shared);
     pthread_mutex_unlock(&owner->lock);
     memory_fork_forget(&owner->lock);
+    caching_growth_finish(owner);
     pthread_mutex_destroy(&owner->lock);
     memory_allocator_end(allocator);
 }
@@ -512,7 +389,7 @@ static tarn_status read_options(tarn_device *device, memory_arguments *arguments
     options read = {.expandable = true,
                     .kind = TARN_MEMORY_DEVICE,
                     .thread_cache = properties->memory_total / 64,
-                    .settle = SETTLE_AFTER};
+                    .settle = CACHING_SETTLE_AFTER};
     if (read.thread_cache < THREAD_CACHE_LEAST) read.thread_cache = THREAD_CACHE_LEAST;
     tarn_status status = memory_argument_switch(arguments, "expandable", &read.expandable);
     if (status == TARN_OK) status = memory_argument_fraction(arguments, "gc", &read.gc);
@@ -549,6 +426,10 @@ static tarn_status reserve_ahead(caching *owner, size_t bytes) {
     return status;
 }
 
+/* A driver call that another thread is in would never end in the child. */
+static void before_fork(void *context) { caching_growth_wait(context); }
+static void after_fork_in_child(void *context) { caching_growth_renew(context); }
+
 static tarn_status caching_create(tarn_device *device, memory_arguments *arguments, tarn_allocator *upstream,
                                   tarn_allocator **out_allocator) {
     (void)upstream;
@@ -571,13 +452,16 @@ static tarn_status caching_create(tarn_device *device, memory_arguments *argumen
     owner->alignment = properties->alignment < 64 ? 64 : properties->alignment;
     caching_caches_prepare();
     pthread_mutex_init(&owner->lock, NULL);
+    caching_growth_start(owner);
     memory_allocator_begin(&owner->base, &caching_strategy, device, NULL);
     status = hal_device_on_stream_destroy(device, stream_ended, owner);
-    if (status == TARN_OK && !memory_fork_watch(&owner->lock, false)) {
+    memory_fork_duty duty = {.before = before_fork, .in_child = after_fork_in_child, .context = owner};
+    if (status == TARN_OK && !memory_fork_watch_with(&owner->lock, duty)) {
         hal_device_remove_stream_callback(device, stream_ended, owner);
         status = base_fail(TARN_OUT_OF_MEMORY, "no host memory for an allocator");
     }
     if (status != TARN_OK) {
+        caching_growth_finish(owner);
         pthread_mutex_destroy(&owner->lock);
         memory_allocator_end(&owner->base);
         return status;

@@ -92,6 +92,24 @@ void caching_spares_trim(caching *owner) {
     while (owner->spare_count > SPARES_KEPT) block_destroy(spare_take(owner));
 }
 
+memory_block *caching_spares_lay_aside(caching *owner, size_t count) {
+    memory_block *spares = NULL;
+    for (; count != 0; count--) {
+        memory_block *block = spare_take(owner);
+        block->neighbours.next = spares;
+        spares = block;
+    }
+    return spares;
+}
+
+void caching_spares_put_back(caching *owner, memory_block *spares) {
+    while (spares != NULL) {
+        memory_block *block = spares;
+        spares = block->neighbours.next;
+        spare_put(owner, block);
+    }
+}
+
 /* The place in which a block begins. */
 static caching_place *place_of(const caching *owner, const memory_block *block) {
     caching_segment *segment = caching_segment_of(block);
@@ -156,6 +174,14 @@ static void join_next(caching *owner, memory_block *block) {
     spare_put(owner, next);
 }
 
+static void show_any(caching *owner, memory_block *block) {
+    if (block->kind == CACHING_HOLLOW) {
+        show_hollow(block);
+    } else {
+        caching_show(owner, block);
+    }
+}
+
 static void hide_any(caching *owner, memory_block *block) {
     if (block->kind == CACHING_HOLLOW) {
         hide_hollow(block);
@@ -176,11 +202,7 @@ static void settle(caching *owner, memory_block *block) {
         join_next(owner, previous);
         block = previous;
     }
-    if (block->kind == CACHING_HOLLOW) {
-        show_hollow(block);
-    } else {
-        caching_show(owner, block);
-    }
+    show_any(owner, block);
 }
 
 memory_block *caching_block_at(caching_segment *segment, size_t offset) {
@@ -225,6 +247,43 @@ void caching_give(caching *owner, memory_block *block) {
     settle(owner, block);
 }
 
+/* Sees to it that a block that is not USED begins at `offset`, or ends there. */
+static void cut_at(caching *owner, caching_segment *segment, size_t offset) {
+    memory_block *block = caching_block_at(segment, offset);
+    if (caching_offset(segment, block) == offset) return;
+    hide_any(owner, block);
+    memory_block *upper = cut(owner, block, offset);
+    show_any(owner, block);
+    show_any(owner, upper);
+}
+
+memory_block *caching_book(caching *owner, caching_segment *segment, size_t begin, size_t end) {
+    cut_at(owner, segment, begin);
+    if (end < segment->size) cut_at(owner, segment, end);
+    memory_block *block = caching_block_at(segment, begin);
+    hide_any(owner, block);
+    while (caching_offset(segment, block) + block->capacity < end) {
+        hide_any(owner, block->neighbours.next);
+        join_next(owner, block);
+    }
+    block->kind = CACHING_USED;
+    segment->used_blocks++;
+    size_t last = caching_granule_floor(owner, end - 1);
+    for (size_t i = caching_granule_floor(owner, begin); i <= last; i++) segment->places[i].users++;
+    return block;
+}
+
+void caching_unbook(caching *owner, memory_block *block) {
+    caching_segment *segment = caching_segment_of(block);
+    size_t offset = caching_offset(segment, block);
+    size_t last = caching_granule_floor(owner, offset + block->capacity - 1);
+    for (size_t i = caching_granule_floor(owner, offset); i <= last; i++) segment->places[i].users--;
+    segment->used_blocks--;
+    block->kind = CACHING_FREE;
+    block->stream = segment->heap->stream_number;
+    settle(owner, block);
+}
+
 /* Changes the kind of a run of granules inside one block that is not USED. */
 static void change_kind(caching *owner, caching_segment *segment, size_t first, size_t count, uint32_t kind) {
     size_t begin = first << owner->granule_shift, size = count << owner->granule_shift;
@@ -233,20 +292,9 @@ static void change_kind(caching *owner, caching_segment *segment, size_t first, 
     if (begin > caching_offset(segment, block)) {
         memory_block *front = block;
         block = cut(owner, block, begin);
-        if (front->kind == CACHING_HOLLOW) {
-            show_hollow(front);
-        } else {
-            caching_show(owner, front);
-        }
+        show_any(owner, front);
     }
-    if (block->capacity > size) {
-        memory_block *rest = cut(owner, block, begin + size);
-        if (rest->kind == CACHING_HOLLOW) {
-            show_hollow(rest);
-        } else {
-            caching_show(owner, rest);
-        }
-    }
+    if (block->capacity > size) show_any(owner, cut(owner, block, begin + size));
     block->kind = kind;
     settle(owner, block);
 }
@@ -273,11 +321,7 @@ void caching_tile(caching_segment *segment, void *address, uint32_t kind) {
     block->neighbours.next = block->neighbours.previous = NULL;
     segment->first_block = segment->last_block = block;
     begin_note(owner, block);
-    if (kind == CACHING_HOLLOW) {
-        show_hollow(block);
-    } else {
-        caching_show(owner, block);
-    }
+    show_any(owner, block);
 }
 
 void caching_untile(caching_segment *segment) {

@@ -16,6 +16,9 @@ caching_parts caching_parts_of(const caching *owner, const memory_block *block);
 tarn_status caching_spares_reserve(caching *owner, size_t count);
 /* Gives back all but a few. */
 void caching_spares_trim(caching *owner);
+/* Lays `count` spares, which are at hand, aside for a thread that opens the lock; and puts what was laid aside back. */
+memory_block *caching_spares_lay_aside(caching *owner, size_t count);
+void caching_spares_put_back(caching *owner, memory_block *spares);
 
 /* Makes one block of that kind over all of a segment whose size is set, a spare being at hand; or takes all blocks off it. */
 void caching_tile(caching_segment *segment, void *address, uint32_t kind);
@@ -28,6 +31,11 @@ memory_block *caching_block_at(caching_segment *segment, size_t offset);
 memory_block *caching_take(caching *owner, memory_block *block, size_t offset, size_t size);
 /* Makes a USED block FREE and merges it with FREE neighbours. */
 void caching_give(caching *owner, memory_block *block);
+
+/* Makes one USED block of [begin, end), in which no block is USED, so that nobody finds it while its memory is on the way; what is
+ * mapped there may change. Or makes such a block FREE again, when all of its granules are at home. Two spares are at hand. */
+memory_block *caching_book(caching *owner, caching_segment *segment, size_t begin, size_t end);
+void caching_unbook(caching *owner, memory_block *block);
 
 /* Makes `count` granules from `first` on, inside one HOLLOW block, FREE; or, inside the whole part of one FREE block,
  * HOLLOW. Two spares are at hand. What is mapped there is the caller's business. */

@@ -6,9 +6,6 @@
 #include "memory/caching_heap.h"
 #include "memory/caching_index.h"
 
-/* Donors looked at in one search for granules to take. */
-enum { DONORS_TRIED = 64 };
-
 tarn_status caching_event_get(caching *owner, hal_event **out_event) {
     if (owner->event_count != 0) {
         *out_event = owner->events[--owner->event_count];
@@ -88,21 +85,7 @@ bool caching_heap_is_idle(caching_heap *heap, uint64_t freed_at) {
     return freed_at <= heap->idle;
 }
 
-static caching_place *place_at(caching_segment *segment, size_t index) {
-    caching_place *place = &segment->places[index];
-    place->segment = segment;
-    return place;
-}
-
-static size_t index_of(const caching_place *place) { return (size_t)(place - place->segment->places); }
-
-static void *address_of(const caching_place *place) {
-    return (void *)(place->segment->address + /* NOLINT(performance-no-int-to-ptr) */
-                    (index_of(place) << place->segment->heap->owner->granule_shift));
-}
-
-/* Whether a sleeping place may become the home of its granule now. */
-static bool may_wake(const caching_place *place) {
+bool caching_may_wake(const caching_place *place) {
     const caching_place *home = place->physical->home;
     if (home->users != 0) return false;
     caching_heap *heap = home->segment->heap;
@@ -110,7 +93,7 @@ static bool may_wake(const caching_place *place) {
 }
 
 bool caching_may_use(const caching_place *place) {
-    return place->physical != NULL && (caching_is_home(place) || may_wake(place));
+    return place->physical != NULL && (caching_is_home(place) || caching_may_wake(place));
 }
 
 bool caching_cost_of(caching_segment *segment, size_t offset, size_t size, size_t limit, caching_cost *out_cost) {
@@ -131,7 +114,7 @@ bool caching_cost_of(caching_segment *segment, size_t offset, size_t size, size_
         cost.occupied++;
         if (place->physical == NULL) {
             cost.maps++;
-        } else if (place->physical->mark != mark && may_wake(place)) {
+        } else if (place->physical->mark != mark && caching_may_wake(place)) {
             place->physical->mark = mark;
         } else {
             return false;
@@ -141,7 +124,8 @@ bool caching_cost_of(caching_segment *segment, size_t offset, size_t size, size_
     return cost.occupied <= limit;
 }
 
-static void place_detach(caching_physical *physical, caching_place *place) {
+void caching_place_detach(caching_place *place) {
+    caching_physical *physical = place->physical;
     caching_place **link = &physical->places;
     while (*link != NULL && *link != place) link = &(*link)->next;
     if (*link != NULL) *link = place->next;
@@ -149,26 +133,20 @@ static void place_detach(caching_physical *physical, caching_place *place) {
     place->next = NULL;
 }
 
-tarn_status caching_place_unmap(caching_place *place) {
-    caching *owner = place->segment->heap->owner;
-    tarn_status status = hal_virtual_unmap(owner->base.device, address_of(place), 1);
-    if (status == TARN_OK) place_detach(place->physical, place);
-    return status;
-}
-
-static void place_attach(caching_place *place, caching_physical *physical) {
+void caching_place_attach(caching_segment *segment, size_t index, caching_physical *physical) {
+    caching_place *place = &segment->places[index];
+    place->segment = segment;
     place->physical = physical;
     place->next = physical->places;
     physical->places = place;
 }
 
-/* Makes a sleeping place the home; the old home sleeps. Four spares are at hand. */
-static void wake(caching *owner, caching_place *place) {
+void caching_wake(caching *owner, caching_place *place) {
     caching_place *home = place->physical->home;
-    caching_make_hollow(owner, home->segment, index_of(home), 1);
+    caching_make_hollow(owner, home->segment, caching_place_index(home), 1);
     place->physical->home = place;
     place->freed_at = place->segment->heap->sequence;
-    caching_make_free(owner, place->segment, index_of(place), 1);
+    caching_make_free(owner, place->segment, caching_place_index(place), 1);
 }
 
 /* Where the granule was mapped first. */
@@ -189,14 +167,14 @@ void caching_give_home(caching *owner, memory_block *block) {
         caching_place *place = &segment->places[i];
         if (place->users != 0 || place->physical->places->next == NULL) continue;
         caching_place *native = native_of(place->physical);
-        if (native == place || native->segment->heap != segment->heap) continue;
+        if (native == place || native->segment->heap != segment->heap || native->segment->is_ending) continue;
         /* Without host memory it stays where it is. */
         if (caching_spares_reserve(owner, 4) != TARN_OK) return;
-        wake(owner, native);
+        caching_wake(owner, native);
     }
 }
 
-static caching_physical *physical_create(caching *owner) {
+caching_physical *caching_physical_create(caching *owner) {
     caching_physical *physical = owner->unused_physicals;
     if (physical == NULL) return base_allocate(1, sizeof *physical);
     owner->unused_physicals = physical->next_unused;
@@ -204,228 +182,7 @@ static caching_physical *physical_create(caching *owner) {
     return physical;
 }
 
-static void physical_destroy(caching *owner, caching_physical *physical) {
+void caching_physical_destroy(caching *owner, caching_physical *physical) {
     physical->next_unused = owner->unused_physicals;
     owner->unused_physicals = physical;
-}
-
-/* Granules that are on their way to new places. */
-typedef struct gathering {
-    caching_physical **items;
-    size_t count, wanted;
-} gathering;
-
-/* Takes granules off the end of a FREE block's whole part. */
-static tarn_status take_from(caching *owner, memory_block *block, gathering *gathered) {
-    caching_segment *segment = caching_segment_of(block);
-    caching_parts parts = caching_parts_of(owner, block);
-    size_t end = caching_granule_floor(owner, caching_offset(segment, block) + parts.left +
-                                                  (parts.whole << owner->granule_shift));
-    size_t take = gathered->wanted - gathered->count;
-    if (take > parts.whole) take = parts.whole;
-    size_t first = end - take;
-    tarn_status status = caching_spares_reserve(owner, 4);
-    if (status != TARN_OK) return status;
-    if (!owner->has_aliasing) {
-        status = hal_virtual_unmap(owner->base.device, address_of(place_at(segment, first)), take);
-        if (status != TARN_OK) return status;
-    }
-    caching_make_hollow(owner, segment, first, take);
-    for (size_t i = first; i < end; i++) {
-        caching_place *place = &segment->places[i];
-        caching_physical *physical = place->physical;
-        /* Its home stays known until it has another: only there may it be used again at once. */
-        if (!owner->has_aliasing) {
-            place_detach(physical, place);
-            physical->home = NULL;
-        }
-        gathered->items[gathered->count++] = physical;
-    }
-    return TARN_OK;
-}
-
-/* Whether the whole part of a FREE block may go elsewhere: to the same heap at once where places can sleep, else when idle. */
-static bool may_give(const caching *owner, const memory_block *block, const caching_heap *taker) {
-    caching_segment *segment = caching_segment_of(block);
-    if (segment->is_plain) return false;
-    if (segment->heap == taker && owner->has_aliasing) return true;
-    caching_parts parts = caching_parts_of(owner, block);
-    size_t first = caching_granule_floor(owner, caching_offset(segment, block) + parts.left);
-    uint64_t latest = 0;
-    for (size_t i = first; i < first + parts.whole; i++) {
-        if (segment->places[i].freed_at > latest) latest = segment->places[i].freed_at;
-    }
-    return caching_heap_is_idle(segment->heap, latest);
-}
-
-/* Takes free granules from a heap, the longest runs first. */
-static tarn_status take_from_heap(caching_heap *heap, const caching_heap *taker, gathering *gathered) {
-    caching *owner = heap->owner;
-    unsigned tried = 0;
-    for (unsigned bin = caching_index_last(&heap->wholes); bin < CACHING_INDEX_BINS && bin != 0; bin--) {
-        memory_block *next;
-        for (memory_block *block = heap->wholes.bins[bin]; block != NULL; block = next) {
-            if (gathered->count == gathered->wanted || ++tried > DONORS_TRIED) return TARN_OK;
-            next = block->idle.lists[CACHING_LINK_WHOLE].next;
-            if (!may_give(owner, block, taker)) continue;
-            tarn_status status = take_from(owner, block, gathered);
-            if (status != TARN_OK) return status;
-        }
-    }
-    return TARN_OK;
-}
-
-static tarn_status create_missing(caching *owner, gathering *gathered) {
-    size_t missing = gathered->wanted - gathered->count;
-    if (missing == 0) return TARN_OK;
-    tarn_backend_granule *handles = base_allocate(missing, sizeof *handles);
-    if (handles == NULL) return base_fail(TARN_OUT_OF_MEMORY, "no host memory for %zu granules", missing);
-    size_t made = 0;
-    tarn_status status = TARN_OK;
-    while (made < missing && status == TARN_OK) {
-        caching_physical *physical = physical_create(owner);
-        if (physical == NULL) {
-            status = base_fail(TARN_OUT_OF_MEMORY, "no host memory for %zu granules", missing);
-        } else {
-            gathered->items[gathered->count + made++] = physical;
-        }
-    }
-    if (status == TARN_OK) status = hal_granules_create(owner->base.device, missing, handles);
-    for (size_t i = 0; i < made; i++) {
-        caching_physical *physical = gathered->items[gathered->count + i];
-        if (status == TARN_OK) {
-            physical->handle = handles[i];
-        } else {
-            physical_destroy(owner, physical);
-        }
-    }
-    base_free(handles);
-    if (status != TARN_OK) return status;
-    gathered->count += missing;
-    memory_figure_add(&owner->reserved, missing << owner->granule_shift);
-    return TARN_OK;
-}
-
-tarn_status caching_release_homeless(caching *owner, caching_physical *physical) {
-    tarn_status status = hal_granules_release(owner->base.device, 1, &physical->handle);
-    if (status == TARN_OK) {
-        memory_figure_subtract(&owner->reserved, owner->granule);
-        physical_destroy(owner, physical);
-    } else {
-        physical->next_unused = owner->homeless;
-        owner->homeless = physical;
-    }
-    return status;
-}
-
-/* Gives gathered granules a home again, or back to the device, after something failed. */
-static void ungather(caching *owner, gathering *gathered) {
-    for (size_t i = 0; i < gathered->count; i++) {
-        caching_physical *physical = gathered->items[i];
-        caching_place *place = physical->home;
-        if (place != NULL) {
-            caching_make_free(owner, place->segment, index_of(place), 1);
-        } else {
-            (void)caching_release_homeless(owner, physical);
-        }
-    }
-}
-
-/* Takes what an earlier failure left without a place. */
-static void take_homeless(caching *owner, gathering *gathered) {
-    while (owner->homeless != NULL && gathered->count < gathered->wanted) {
-        gathered->items[gathered->count++] = owner->homeless;
-        owner->homeless = owner->homeless->next_unused;
-    }
-}
-
-static tarn_status gather(caching_heap *heap, gathering *gathered) {
-    caching *owner = heap->owner;
-    take_homeless(owner, gathered);
-    tarn_status status = take_from_heap(heap, heap, gathered);
-    for (caching_heap *other = owner->heaps; other != NULL && status == TARN_OK; other = other->next) {
-        if (other != heap && gathered->count < gathered->wanted) status = take_from_heap(other, heap, gathered);
-    }
-    if (status == TARN_OK) status = create_missing(owner, gathered);
-    return status;
-}
-
-/* Maps gathered granules at the places of [first, last] that are not home yet. */
-static tarn_status map_places(caching_segment *segment, size_t first, size_t last, gathering *gathered) {
-    caching *owner = segment->heap->owner;
-    tarn_backend_granule *handles = base_allocate(gathered->count, sizeof *handles);
-    if (handles == NULL) return base_fail(TARN_OUT_OF_MEMORY, "no host memory to map %zu granules", gathered->count);
-    tarn_status status = TARN_OK;
-    for (size_t i = first; i <= last && status == TARN_OK;) {
-        if (caching_is_home(&segment->places[i])) {
-            i++;
-            continue;
-        }
-        size_t count = 0;
-        for (; i + count <= last && !caching_is_home(&segment->places[i + count]); count++) {
-            handles[count] = gathered->items[gathered->count - 1 - count]->handle;
-        }
-        status = hal_virtual_map(owner->base.device, address_of(place_at(segment, i)), count, handles);
-        if (status != TARN_OK) break;
-        for (size_t k = 0; k < count; k++) {
-            caching_physical *physical = gathered->items[--gathered->count];
-            caching_place *place = place_at(segment, i + k);
-            place_attach(place, physical);
-            physical->home = place;
-            if (i + k >= segment->mapped_count) segment->mapped_count = i + k + 1;
-            place->freed_at = segment->heap->sequence;
-        }
-        caching_make_free(owner, segment, i, count);
-        i += count;
-    }
-    base_free(handles);
-    return status;
-}
-
-static void hide_range(caching *owner, caching_segment *segment, size_t offset, size_t size, bool hide) {
-    for (memory_block *block = caching_block_at(segment, offset);
-         block != NULL && caching_offset(segment, block) < offset + size; block = block->neighbours.next) {
-        if (block->kind != CACHING_FREE) continue;
-        caching_hide(owner, block);
-        if (!hide) caching_show(owner, block);
-    }
-}
-
-tarn_status caching_back(caching_segment *segment, size_t offset, size_t size) {
-    caching *owner = segment->heap->owner;
-    size_t first = caching_granule_floor(owner, offset), last = caching_granule_floor(owner, offset + size - 1);
-    tarn_status status = caching_spares_reserve(owner, 8 + 2 * (last - first + 1));
-    if (status != TARN_OK) return status;
-
-    uint32_t mark = ++owner->mark;
-    for (size_t i = first; i <= last; i++) {
-        caching_place *place = &segment->places[i];
-        if (caching_is_home(place)) place->physical->mark = mark;
-    }
-    gathering gathered = {0};
-    for (size_t i = first; i <= last; i++) {
-        caching_place *place = &segment->places[i];
-        if (caching_is_home(place)) continue;
-        if (place->physical != NULL && place->physical->mark != mark && may_wake(place)) {
-            place->physical->mark = mark;
-            wake(owner, place);
-        } else {
-            gathered.wanted++;
-        }
-    }
-    if (gathered.wanted == 0) return TARN_OK;
-    gathered.items = base_allocate(gathered.wanted, sizeof(caching_physical *));
-    if (gathered.items == NULL)
-        return base_fail(TARN_OUT_OF_MEMORY, "no host memory for %zu granules", gathered.wanted);
-
-    /* What is FREE in the range must not be taken for it. */
-    hide_range(owner, segment, offset, size, true);
-    status = gather(segment->heap, &gathered);
-    if (status == TARN_OK) status = caching_spares_reserve(owner, 8 + 2 * (last - first + 1));
-    if (status == TARN_OK) status = map_places(segment, first, last, &gathered);
-    if (status != TARN_OK) ungather(owner, &gathered);
-    hide_range(owner, segment, offset, size, false);
-    base_free(gathered.items);
-    caching_spares_trim(owner);
-    return status;
 }

@@ -1,5 +1,5 @@
-/* Physical granules: asking the device for them, mapping them at places, waking sleeping places. All of it is
- * called with the allocator's lock held. Driver calls here do not wait for the device. */
+/* Physical granules and the places where they are mapped: which of a granule's places is its home. All of it is called with the
+ * allocator's lock held. */
 #ifndef MEMORY_CACHING_PHYSICAL_H
 #define MEMORY_CACHING_PHYSICAL_H
 
@@ -25,8 +25,28 @@ static inline bool caching_is_home(const caching_place *place) {
     return place->physical != NULL && place->physical->home == place;
 }
 
+static inline size_t caching_place_index(const caching_place *place) {
+    return (size_t)(place - place->segment->places);
+}
+/* Where a segment's granule of that number lies. */
+static inline void *caching_place_address(const caching *owner, const caching_segment *segment, size_t index) {
+    return (void *)(segment->address + (index << owner->granule_shift)); /* NOLINT(performance-no-int-to-ptr) */
+}
+
+/* Whether a sleeping place may become the home of its granule now. */
+bool caching_may_wake(const caching_place *place);
 /* Whether what is mapped at the place is at home there, or may be at once. */
 bool caching_may_use(const caching_place *place);
+/* Makes a sleeping place the home; the old home sleeps. Four spares are at hand. */
+void caching_wake(caching *owner, caching_place *place);
+
+/* Makes a place of a segment one of a granule's places, which changes nothing about its home; or none of them any more. */
+void caching_place_attach(caching_segment *segment, size_t index, caching_physical *physical);
+void caching_place_detach(caching_place *place);
+
+/* The structure of a granule, without memory. NULL when there is no host memory. */
+caching_physical *caching_physical_create(caching *owner);
+void caching_physical_destroy(caching *owner, caching_physical *physical);
 
 /* Makes a USED block FREE, and lets the granules that it leaves unused go back to the places where they were mapped first, as far as
  * those are in the same heap. So a heap that is empty again looks as it did before, and a program that repeats itself
@@ -41,14 +61,5 @@ typedef struct caching_cost {
 /* False when a place in it sleeps and cannot wake, or when `occupied` passes `limit`. Such a place is never mapped over: its granule
  * may need it again, and unmapping would have to wait for the device. */
 bool caching_cost_of(caching_segment *segment, size_t offset, size_t size, size_t limit, caching_cost *out_cost);
-
-/* Makes [offset, offset + size) FREE: wakes sleeping places, maps free granules taken from elsewhere, and creates what is
- * missing. OUT_OF_MEMORY, and nothing lost, when the device has no more. */
-tarn_status caching_back(caching_segment *segment, size_t offset, size_t size);
-
-/* Unmaps one place, which is then none of its granule's any more. When the driver fails, it stays as it was. */
-tarn_status caching_place_unmap(caching_place *place);
-/* Gives a granule without places back to the device, or keeps it aside for a later try. */
-tarn_status caching_release_homeless(caching *owner, caching_physical *physical);
 
 #endif

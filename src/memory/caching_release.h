@@ -1,5 +1,6 @@
 /* Giving back to the device what nobody uses: memory, then the addresses that nothing is mapped in, then heaps whose stream has ended.
- * Called with the allocator's lock held. Driver calls here do not wait for the device. */
+ * Called with the allocator's lock held and growth stopped (caching_growth.h); the lock is open while the driver works, and what is given
+ * back is nobody else's meanwhile. Driver calls here do not wait for the device. */
 #ifndef MEMORY_CACHING_RELEASE_H
 #define MEMORY_CACHING_RELEASE_H
 

@@ -4,9 +4,11 @@
 #include "base/checked.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "memory/caching_growth.h"
 #include "memory/caching_heap.h"
 #include "memory/caching_memory.h"
 #include "memory/caching_pending.h"
+#include "memory/caching_physical.h"
 
 /* A heap's first segment has room for this part of the device's memory, and for so many granules at least. Each further
  * one doubles what the heap has, until it has room for the memory so many times. */
@@ -117,8 +119,13 @@ static tarn_status segment_reserve(caching_heap *heap, size_t size) {
     caching_segment *segment;
     tarn_status status = segment_create(heap, size, &segment);
     if (status != TARN_OK) return status;
+    caching *owner = heap->owner;
+    memory_block *spare = caching_spares_lay_aside(owner, 1);
     void *address;
-    status = hal_virtual_reserve(heap->owner->base.device, size, &address);
+    caching_growth_open(owner);
+    status = hal_virtual_reserve(owner->base.device, size, &address);
+    caching_growth_close(owner);
+    caching_spares_put_back(owner, spare);
     if (status != TARN_OK) {
         segment_destroy(segment);
         return status;
@@ -159,8 +166,14 @@ tarn_status caching_segment_allocate(caching_heap *heap, size_t size) {
     caching_segment *segment;
     tarn_status status = segment_create(heap, size, &segment);
     if (status != TARN_OK) return status;
+    memory_block *spare = caching_spares_lay_aside(owner, 1);
     void *address;
+    owner->asked += size;
+    caching_growth_open(owner);
     status = hal_memory_allocate(owner->base.device, owner->kind, size, owner->alignment, &address);
+    caching_growth_close(owner);
+    owner->asked -= size;
+    caching_spares_put_back(owner, spare);
     if (status != TARN_OK) {
         segment_destroy(segment);
         return status;
@@ -179,17 +192,49 @@ static void segment_unlink(caching_segment *segment) {
     *link = segment->next;
 }
 
-tarn_status caching_segment_end(caching_segment *segment) {
-    caching *owner = segment->heap->owner;
-    tarn_status status;
-    if (segment->is_plain) {
-        status = hal_memory_free(owner->base.device, owner->kind, (void *)segment->address, segment->size); /* NOLINT */
-        if (status != TARN_OK) return status;
-        memory_figure_subtract(&owner->reserved, segment->size);
-    } else {
-        status = hal_virtual_release(owner->base.device, (void *)segment->address, segment->size); /* NOLINT */
+bool caching_segment_may_end(const caching_segment *segment) {
+    if (segment->first_block != segment->last_block) return false;
+    if (segment->first_block->kind != (segment->is_plain ? CACHING_FREE : CACHING_HOLLOW)) return false;
+    if (segment->is_plain) return caching_heap_is_idle(segment->heap, caching_segment_freed_at(segment));
+    for (size_t i = 0; i < segment->mapped_count; i++) {
+        const caching_place *place = &segment->places[i];
+        if (place->physical != NULL && !caching_heap_is_idle(segment->heap, place->freed_at)) return false;
+    }
+    return true;
+}
+
+/* Unmaps what sleeps in a segment, and ends its addresses. Writes how many places were looked at until the driver refused. Without the
+ * lock: nobody attaches places while growth is stopped. */
+static tarn_status release_addresses(const caching *owner, caching_segment *segment, size_t *out_done) {
+    for (*out_done = 0; *out_done < segment->mapped_count; ++*out_done) {
+        if (segment->places[*out_done].physical == NULL) continue;
+        void *address = caching_place_address(owner, segment, *out_done);
+        tarn_status status = hal_virtual_unmap(owner->base.device, address, 1);
         if (status != TARN_OK) return status;
     }
+    return hal_virtual_release(owner->base.device, (void *)segment->address, segment->size); /* NOLINT */
+}
+
+tarn_status caching_segment_end(caching_segment *segment) {
+    caching *owner = segment->heap->owner;
+    size_t done = 0;
+    /* The blocks of it are one block, so that this needs no spares. */
+    memory_block *booked = caching_book(owner, segment, 0, segment->size);
+    segment->is_ending = true;
+    caching_growth_open(owner);
+    tarn_status status = segment->is_plain ? hal_memory_free(owner->base.device, owner->kind, (void *)segment->address,
+                                                             segment->size) /* NOLINT */
+                                           : release_addresses(owner, segment, &done);
+    caching_growth_close(owner);
+    segment->is_ending = false;
+    for (size_t i = 0; i < done; i++)
+        if (segment->places[i].physical != NULL) caching_place_detach(&segment->places[i]);
+    if (status != TARN_OK) {
+        caching_unbook(owner, booked);
+        if (!segment->is_plain) caching_make_hollow(owner, segment, 0, segment->place_count);
+        return status;
+    }
+    if (segment->is_plain) memory_figure_subtract(&owner->reserved, segment->size);
     segment_unlink(segment);
     caching_untile(segment);
     segment_destroy(segment);

@@ -14,10 +14,13 @@
 tarn_status caching_heap_get(caching *owner, tarn_stream *stream, caching_heap **out_heap);
 
 /* Makes a segment with room for `size` bytes: addresses, all HOLLOW, more than asked for unless the system has no more; or one
- * driver allocation of just that size, all FREE. */
+ * driver allocation of just that size, all FREE. The caller grows the heap (caching_growth.h); the lock is open while the driver works. */
 tarn_status caching_segment_reserve(caching_heap *heap, size_t size);
 tarn_status caching_segment_allocate(caching_heap *heap, size_t size);
-/* Ends a segment that has no used blocks and nothing mapped; when the driver fails, it stays as it was. */
+/* Whether nothing of a segment is used, and nothing was that the device may not have finished: no granule is at home in it, unless it is plain. */
+bool caching_segment_may_end(const caching_segment *segment);
+/* Ends such a segment: what sleeps there only loses a place. When the driver fails, the rest stays as it was. Growth is stopped, and the lock
+ * is open while the driver works. */
 tarn_status caching_segment_end(caching_segment *segment);
 /* The sequence at which a segment without used blocks was last used. */
 uint64_t caching_segment_freed_at(const caching_segment *segment);

@@ -12,7 +12,7 @@
  *     granules   |   h    |h    |h   |s     |h      |h      |h    |h    |               h: home, s: sleeping
  *
  * Each segment is tiled by blocks in address order:
- *   USED    handed out, or waiting in a thread's cache, or for another stream's event
+ *   USED    handed out, or waiting in a thread's cache, or for another stream's event, or on its way to or from the driver
  *   FREE    every granule that it touches is at home here. Two FREE blocks never touch
  *   HOLLOW  whole granules, none of which is at home here. Two HOLLOW blocks never touch
  *
@@ -72,7 +72,8 @@ struct caching_segment {
     memory_block *first_block; /* lowest */
     memory_block *last_block;  /* highest */
     size_t used_blocks;
-    bool is_plain; /* one driver allocation, no virtual memory */
+    bool is_plain;  /* one driver allocation, no virtual memory */
+    bool is_ending; /* what sleeps here is being unmapped, without the lock */
 };
 
 /* Free blocks by the size of a part of them. Bins are powers of two divided into eight; the bitmap says which have blocks. */
@@ -124,6 +125,7 @@ struct caching_heap {
     uint64_t pending_at;        /* the sequence at which the latest of them was freed */
     caching_memories *memories; /* NULL until there is something to remember */
     unsigned waiters;           /* threads that wait for the stream without the lock */
+    bool is_growing;            /* a thread asks the driver for memory for it, perhaps without the lock */
 };
 
 struct caching {
@@ -154,6 +156,12 @@ struct caching {
     caching_cache *caches;
     caching_magazines *shared; /* CACHING_SLOTS of them; NULL until needed */
     size_t shared_bytes;
+    /* Who asks the driver without the lock (caching_growth.h). */
+    pthread_cond_t growth_changed;
+    unsigned growing;   /* threads that grow a heap */
+    unsigned stops;     /* threads that keep others from it, or wait until they can */
+    bool is_stopped;    /* one of them does */
+    size_t asked;       /* bytes of plain segments that the driver is being asked for */
     hal_event **events; /* pooled */
     size_t event_count, event_capacity;
     uint32_t mark; /* of the latest search */
