@@ -271,6 +271,16 @@ CUresult __cudaPopCallConfiguration(dim3 *grid, dim3 *block, size_t *shared, voi
     *(void **)stream = NULL;
     return CUDA_SUCCESS;
 }
+/* CUDA 13's code asks for a kernel first. */
+CUresult __cudaGetKernel(const void **out, const void *function) {
+    *out = function;
+    return CUDA_SUCCESS;
+}
+CUresult __cudaLaunchKernel(const void *kernel, dim3 grid, dim3 block, void **arguments, size_t shared,
+                            CUstream stream) {
+    (void)kernel, (void)grid, (void)block, (void)arguments, (void)shared, (void)stream;
+    return CUDA_SUCCESS;
+}
 CUresult cudaLaunchKernel(const void *function, dim3 grid, dim3 block, void **arguments, size_t shared,
                           CUstream stream) {
     (void)function, (void)grid, (void)block, (void)arguments, (void)shared, (void)stream;
