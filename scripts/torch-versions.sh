@@ -24,7 +24,7 @@ install_version() {
     packages=$("$environment/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
     "$environment/bin/pip" install --quiet --no-cache-dir --no-deps --only-binary=:all: "torch==$1" &&
         "$environment/bin/pip" install --quiet filelock fsspec jinja2 networkx numpy setuptools sympy typing_extensions || return 1
-    case $(objdump -p "$packages/torch/lib/libtorch_cuda.so" | grep -o 'libcudart.so.[0-9]*') in
+    case $(objdump -p "$packages/torch/lib/libtorch_cuda.so" | grep -o 'libcudart.so.[0-9]*' | sort -u) in
         libcudart.so.12) "$environment/bin/pip" install --quiet --no-deps 'nvidia-cuda-runtime-cu12==12.8.*' ;;
         libcudart.so.13) "$environment/bin/pip" install --quiet --no-deps 'nvidia-cuda-runtime==13.*' ;;
     esac || return 1
