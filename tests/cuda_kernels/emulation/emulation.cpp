@@ -165,7 +165,8 @@ void emulation_barrier() {
 void emulation_exchange(void *bytes, size_t size, unsigned from) {
     const unsigned number = threadIdx.x, threads = blockDim.x * blockDim.y * blockDim.z;
     if (threads % 32 != 0 || size > sizeof crew_of_thread->fibers[0].given[0] || from >= 32) {
-        fprintf(stderr, "emulation: a block of %u threads has no whole warps to exchange %zu bytes in\n", threads, size);
+        fprintf(stderr, "emulation: a block of %u threads has no whole warps to exchange %zu bytes in\n", threads,
+                size);
         abort();
     }
     fiber *self = &crew_of_thread->fibers[number];

@@ -120,7 +120,7 @@ typedef struct cuda_fold {
     void *partial;                      /* slices > 1: cuda_partial[output][slice] */
     unsigned kept_rank, run_rank, rank; /* runs are numbered by dimensions [kept_rank, run_rank) */
     unsigned operation;
-    unsigned is_widened; /* outputs are what elements are summed up in: F32, F64 or I64 */
+    unsigned is_widened;               /* outputs are what elements are summed up in: F32, F64 or I64 */
     unsigned outputs, threads, slices; /* as in cuda_reduction; of columns, packs of outputs */
     unsigned along, lanes;
 } cuda_fold;
