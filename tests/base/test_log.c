@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "child.h"
 #include "heard.h"
 
 static void messages_of_the_level_and_above_are_heard(void **state) {
@@ -175,7 +176,7 @@ static void a_child_logs_although_a_thread_did_at_the_fork(void **state) {
     for (int i = 0; i < 100 && worst == 0; i++) {
         pid_t child = fork();
         if (child == 0) {
-            alarm(10);
+            child_begin();
             base_log(TARN_LOG_ERROR, "from the child");
             _exit(0);
         }

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "stand.h"
 
 static void a_limit_refuses_what_would_pass_it(test_stand *stand) {
@@ -229,9 +230,7 @@ static void a_reclaimer_may_be_removed_from_within_another_that_it_runs(void **s
     EXPECT_OK(tarn_allocator_add_reclaimer(self.inner, remove_the_outer, &self));
     EXPECT_OK(tarn_allocator_allocate(self.inner, 600 * KIB, NULL, &most));
     tarn_buffer *taken = take(&stand, 600 * KIB, NULL);
-    alarm(30);
     EXPECT(TARN_LIMIT_EXCEEDED, tarn_allocator_allocate(self.outer, 600 * KIB, NULL, &buffer));
-    alarm(0);
     EXPECT_OK(self.status);
     EXPECT(TARN_NOT_FOUND, tarn_allocator_remove_reclaimer(self.outer, ask_the_inner, &self));
     EXPECT_OK(tarn_allocator_free(self.inner, most, NULL));
@@ -273,7 +272,7 @@ static void a_reclaimer_that_ran_at_a_fork_is_removed_in_the_child(void **state)
     while (!atomic_load(&self.has_begun)) usleep(100);
     pid_t child = fork();
     if (child == 0) {
-        alarm(10);
+        child_begin();
         _exit(tarn_allocator_remove_reclaimer(stand.allocator, stay_at_the_gate, &self) == TARN_OK ? 0 : 1);
     }
     assert_int_equal(waitpid(child, &status, 0), child);

@@ -264,7 +264,7 @@ static void a_stream_that_a_thread_waited_for_at_a_fork_ends_in_the_child(test_s
     }
     pid_t child = fork();
     if (child == 0) {
-        alarm(20);
+        child_begin();
         (void)pthread_detach(thread);
         tarn_log_set(NULL, NULL, TARN_LOG_OFF);
         (void)tarn_stream_release(stream);
