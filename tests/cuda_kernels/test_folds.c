@@ -10,14 +10,11 @@
 #include <string.h>
 
 #include "bench.h"
-#include "fake_cuda.h"
-#include "hal/memory.h"
-#include "hal/operation.h"
+#include "kernel_device.h"
 
 #define ROOM ((size_t)40960) /* elements that an operand's memory has */
 
-static tarn_device *device;
-static tarn_stream *stream;
+static kernel_device cuda;
 static void *in, *out; /* for the widest elements */
 
 /* A way for the input to lie, in elements, and which dimensions are reduced. */
@@ -54,28 +51,16 @@ static const layout layouts[] = {
 
 static int open_device(void **state) {
     (void)state;
-    tarn_status status = tarn_device_open("cuda:0", &device);
-    if (status == TARN_UNAVAILABLE) {
-        print_message("skipped: %s\n", tarn_last_error());
-        return 0;
-    }
-    EXPECT_OK(status);
-    stream = tarn_device_default_stream(device);
     setenv("TARN_CUDA_COMPILE", "never", 1);
-    EXPECT_OK(hal_memory_allocate(device, TARN_MEMORY_PINNED, ROOM * 8, 256, &in));
-    EXPECT_OK(hal_memory_allocate(device, TARN_MEMORY_PINNED, ROOM * 8, 256, &out));
+    kernel_device_open(&cuda, ROOM * 8);
+    in = cuda.memory[0];
+    out = cuda.memory[1];
     return 0;
 }
 
 static int close_device(void **state) {
     (void)state;
-    if (device == NULL) return 0;
-    EXPECT_OK(hal_memory_free(device, TARN_MEMORY_PINNED, in, ROOM * 8));
-    EXPECT_OK(hal_memory_free(device, TARN_MEMORY_PINNED, out, ROOM * 8));
-    EXPECT_OK(tarn_device_release(device));
-    const fake_cuda *fake = fake_cuda_find();
-    const char *sentence;
-    if (fake != NULL && fake->violations(&sentence) != 0) fail_msg("the driver was used wrongly: %s", sentence);
+    kernel_device_close(&cuda);
     return 0;
 }
 
@@ -134,8 +119,7 @@ static size_t run(const trial *tried, const layout *way, unsigned steps) {
                                               .output_count = 1,
                                               .input_count = 1,
                                               .program = &form.program};
-    EXPECT_OK(hal_operation_enqueue(stream, &form.operation));
-    EXPECT_OK(tarn_stream_synchronize(stream));
+    kernel_device_run(&cuda, &form.operation);
     return (size_t)outputs;
 }
 
@@ -165,7 +149,7 @@ static void try_all(tarn_operation operation, tarn_element_type taken, tarn_elem
 
 static void reductions_give_what_the_interpreter_gives(void **state) {
     (void)state;
-    if (device == NULL) skip();
+    kernel_device_need(&cuda);
     static const tarn_operation operations[] = {TARN_OPERATION_SUM, TARN_OPERATION_MEAN, TARN_OPERATION_PROD,
                                                 TARN_OPERATION_MAX, TARN_OPERATION_MIN};
     for (unsigned type = 0; type < TARN_ELEMENT_TYPE_COUNT; type++) {
@@ -182,7 +166,7 @@ static void reductions_give_what_the_interpreter_gives(void **state) {
 
 static void halves_can_become_floats(void **state) {
     (void)state;
-    if (device == NULL) skip();
+    kernel_device_need(&cuda);
     try_all(TARN_OPERATION_SUM, TARN_ELEMENT_F16, TARN_ELEMENT_F32);
     try_all(TARN_OPERATION_MEAN, TARN_ELEMENT_BF16, TARN_ELEMENT_F32);
 }
@@ -190,7 +174,7 @@ static void halves_can_become_floats(void **state) {
 /* Integers that wrap at each element before they are added: that is another program. */
 static void sums_of_what_is_cast_to_less_are_computed_too(void **state) {
     (void)state;
-    if (device == NULL) skip();
+    kernel_device_need(&cuda);
     try_all(TARN_OPERATION_SUM, TARN_ELEMENT_I64, TARN_ELEMENT_I8);
 }
 

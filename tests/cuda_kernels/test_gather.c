@@ -11,33 +11,23 @@
 #include <tarn/tarn.h>
 
 #include "bench.h"
-#include "fake_cuda.h"
-#include "hal/memory.h"
-#include "hal/operation.h"
+#include "kernel_device.h"
 
 #define ROOM 16384
 #define SLICES 11
 #define COUNT 6
 
-static tarn_device *device;
-static tarn_stream *stream;
+static kernel_device cuda;
 static unsigned char *out, *in;
 static int32_t *indices;
 
 static int open_device(void **state) {
     (void)state;
-    void *memory[3];
-    tarn_status status = tarn_device_open("cuda:0", &device);
-    if (status == TARN_UNAVAILABLE) {
-        print_message("skipped: %s\n", tarn_last_error());
-        return 0;
-    }
-    EXPECT_OK(status);
-    stream = tarn_device_default_stream(device);
-    for (int i = 0; i < 3; i++) EXPECT_OK(hal_memory_allocate(device, TARN_MEMORY_PINNED, ROOM, 256, &memory[i]));
-    out = memory[0];
-    in = memory[1];
-    indices = memory[2];
+    kernel_device_open(&cuda, ROOM);
+    if (cuda.device == NULL) return 0;
+    out = cuda.memory[0];
+    in = cuda.memory[1];
+    indices = cuda.memory[2];
     for (int i = 0; i < ROOM; i++) in[i] = (unsigned char)(i * 31 + i / 251);
     memcpy(indices, (const int32_t[]){3, 0, -1, 10, 3, 7}, COUNT * sizeof *indices);
     return 0;
@@ -45,14 +35,7 @@ static int open_device(void **state) {
 
 static int close_device(void **state) {
     (void)state;
-    if (device == NULL) return 0;
-    EXPECT_OK(hal_memory_free(device, TARN_MEMORY_PINNED, out, ROOM));
-    EXPECT_OK(hal_memory_free(device, TARN_MEMORY_PINNED, in, ROOM));
-    EXPECT_OK(hal_memory_free(device, TARN_MEMORY_PINNED, indices, ROOM));
-    EXPECT_OK(tarn_device_release(device));
-    const fake_cuda *fake = fake_cuda_find();
-    const char *sentence;
-    if (fake != NULL && fake->violations(&sentence) != 0) fail_msg("the driver was used wrongly: %s", sentence);
+    kernel_device_close(&cuda);
     return 0;
 }
 
@@ -71,8 +54,7 @@ static void try(tarn_element_type type, int64_t width, int64_t apart, int64_t be
                                         .output_count = 1,
                                         .input_count = 2};
     memset(out, 0x11, ROOM);
-    EXPECT_OK(hal_operation_enqueue(stream, &operation));
-    EXPECT_OK(tarn_stream_synchronize(stream));
+    kernel_device_run(&cuda, &operation);
     for (size_t i = 0; i < COUNT; i++) {
         size_t slice = (size_t)(indices[i] < 0 ? indices[i] + SLICES : indices[i]);
         assert_memory_equal(out + i * (size_t)width * size, first + slice * (size_t)apart * size, (size_t)width * size);
@@ -83,7 +65,7 @@ static void try(tarn_element_type type, int64_t width, int64_t apart, int64_t be
 
 static void slices_of_all_widths_are_gathered(void **state) {
     (void)state;
-    if (device == NULL) skip();
+    kernel_device_need(&cuda);
     static const tarn_element_type types[] = {TARN_ELEMENT_U8, TARN_ELEMENT_F16, TARN_ELEMENT_F32, TARN_ELEMENT_F64};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         for (int64_t width = 1; width <= 49; width += width < 9 ? 1 : 4) {

@@ -13,42 +13,22 @@
 #include <math.h>
 
 #include "bench.h"
-#include "fake_cuda.h"
-#include "hal/memory.h"
-#include "hal/operation.h"
+#include "kernel_device.h"
 
 #define ROOM ((size_t)1 << 19) /* bytes of an operand */
 
-static tarn_device *device;
-static tarn_stream *stream;
-static void *memory[4]; /* result, input, weight, bias */
+static kernel_device cuda; /* memory: result, input, weight, bias */
 
 static int open_device(void **state) {
     (void)state;
-    tarn_status status = tarn_device_open("cuda:0", &device);
-    if (status == TARN_UNAVAILABLE) {
-        print_message("skipped: %s\n", tarn_last_error());
-        return 0;
-    }
-    EXPECT_OK(status);
-    stream = tarn_device_default_stream(device);
-    for (int i = 0; i < 4; i++) EXPECT_OK(hal_memory_allocate(device, TARN_MEMORY_PINNED, ROOM, 256, &memory[i]));
+    kernel_device_open(&cuda, ROOM);
     return 0;
 }
 
 static int close_device(void **state) {
     (void)state;
-    if (device == NULL) return 0;
-    for (int i = 0; i < 4; i++) EXPECT_OK(hal_memory_free(device, TARN_MEMORY_PINNED, memory[i], ROOM));
-    EXPECT_OK(tarn_device_release(device));
-    const fake_cuda *fake = fake_cuda_find();
-    const char *sentence;
-    if (fake != NULL && fake->violations(&sentence) != 0) fail_msg("the driver was used wrongly: %s", sentence);
+    kernel_device_close(&cuda);
     return 0;
-}
-
-static void need_device(void) {
-    if (device == NULL) skip();
 }
 
 static void put(tarn_element_type type, void *data, int64_t at, double value) {
@@ -83,33 +63,35 @@ static tarn_operand lay_out(const rows *shape, tarn_element_type type, void *dat
 static void fill(const rows *shape, tarn_element_type type) {
     for (int64_t r = 0; r < shape->count; r++) {
         for (int64_t i = 0; i < shape->length; i++)
-            put(type, memory[1], shape->begins + r * shape->row_stride + i * shape->stride,
+            put(type, cuda.memory[1], shape->begins + r * shape->row_stride + i * shape->stride,
                 number(r, i, shape->length));
     }
     for (int64_t i = 0; i < shape->length; i++) {
-        put(type, memory[2], i, 0.5 + (double)(i % 13) / 13);
-        put(type, memory[3], i, (double)(i % 11) - 5);
+        put(type, cuda.memory[2], i, 0.5 + (double)(i % 13) / 13);
+        put(type, cuda.memory[3], i, (double)(i % 11) - 5);
     }
-    memset(memory[0], 0x11, ROOM);
+    memset(cuda.memory[0], 0x11, ROOM);
 }
 
 /* The definition for one row, of what the input holds. */
 static void expect(const rows *shape, tarn_element_type type, int64_t row, bool is_softmax, double tolerance) {
     const int64_t first = shape->begins + row * shape->row_stride, n = shape->length;
     double most = -INFINITY, sum = 0, squares = 0;
-    for (int64_t i = 0; i < n; i++) most = fmax(most, get(type, memory[1], first + i * shape->stride));
+    for (int64_t i = 0; i < n; i++) most = fmax(most, get(type, cuda.memory[1], first + i * shape->stride));
     for (int64_t i = 0; i < n; i++) {
-        double value = get(type, memory[1], first + i * shape->stride);
+        double value = get(type, cuda.memory[1], first + i * shape->stride);
         sum += is_softmax ? exp(value - most) : value;
     }
     double mean = sum / (double)n;
-    for (int64_t i = 0; i < n; i++) squares += pow(get(type, memory[1], first + i * shape->stride) - mean, 2);
+    for (int64_t i = 0; i < n; i++) squares += pow(get(type, cuda.memory[1], first + i * shape->stride) - mean, 2);
     double root = sqrt(squares / (double)n + 1e-5);
     for (int64_t i = 0; i < n; i++) {
-        double value = get(type, memory[1], first + i * shape->stride), want, scale = 1;
+        double value = get(type, cuda.memory[1], first + i * shape->stride), want, scale = 1;
         if (is_softmax) want = exp(value - most) / sum, scale = want;
-        else want = (value - mean) / root * get(type, memory[2], i) + get(type, memory[3], i), scale = fabs(want) + 8;
-        double have = get(type, memory[0], first + i * shape->stride);
+        else
+            want = (value - mean) / root * get(type, cuda.memory[2], i) + get(type, cuda.memory[3], i),
+            scale = fabs(want) + 8;
+        double have = get(type, cuda.memory[0], first + i * shape->stride);
         if (fabs(have - want) > tolerance * scale) {
             fail_msg("%s of rows of %d, begins %d, strides %d and %d: %d of row %d is %.17g, not %.17g",
                      is_softmax ? "softmax" : "layer norm", (int)n, (int)shape->begins, (int)shape->row_stride,
@@ -120,18 +102,17 @@ static void expect(const rows *shape, tarn_element_type type, int64_t row, bool 
 
 static void try(const rows *shape, tarn_element_type type) {
     fill(shape, type);
-    tarn_operand operands[4] = {lay_out(shape, type, memory[0]), lay_out(shape, type, memory[1])};
+    tarn_operand operands[4] = {lay_out(shape, type, cuda.memory[0]), lay_out(shape, type, cuda.memory[1])};
     for (int i = 2; i < 4; i++)
         operands[i] =
-            (tarn_operand){.type = type, .rank = 1, .data = memory[i], .dims = {shape->length}, .strides = {1}};
+            (tarn_operand){.type = type, .rank = 1, .data = cuda.memory[i], .dims = {shape->length}, .strides = {1}};
     tarn_backend_operation operation = {.struct_size = sizeof operation,
                                         .operation = TARN_OPERATION_SOFTMAX,
                                         .operands = operands,
                                         .output_count = 1,
                                         .input_count = 1};
     operation.attributes.softmax.axis = 1;
-    EXPECT_OK(hal_operation_enqueue(stream, &operation));
-    EXPECT_OK(tarn_stream_synchronize(stream));
+    kernel_device_run(&cuda, &operation);
     for (int64_t r = 0; r < shape->count; r++) expect(shape, type, r, true, type == TARN_ELEMENT_F64 ? 1e-14 : 1e-6);
     operation.operation = TARN_OPERATION_LAYER_NORM;
     operation.input_count = 3;
@@ -140,8 +121,7 @@ static void try(const rows *shape, tarn_element_type type) {
     operation.attributes.layer_norm.epsilon = 1e-5;
     operation.attributes.layer_norm.has_weight = true;
     operation.attributes.layer_norm.has_bias = true;
-    EXPECT_OK(hal_operation_enqueue(stream, &operation));
-    EXPECT_OK(tarn_stream_synchronize(stream));
+    kernel_device_run(&cuda, &operation);
     /* The mean is 200 at most, which a float holds to 2^-17. */
     for (int64_t r = 0; r < shape->count; r++) expect(shape, type, r, false, type == TARN_ELEMENT_F64 ? 1e-12 : 6e-6);
 }
@@ -162,39 +142,37 @@ static void try_lengths(tarn_element_type type) {
 
 static void rows_of_floats_are_normalized(void **state) {
     (void)state;
-    need_device();
+    kernel_device_need(&cuda);
     try_lengths(TARN_ELEMENT_F32);
 }
 
 static void rows_of_doubles_are_normalized(void **state) {
     (void)state;
-    need_device();
+    kernel_device_need(&cuda);
     try_lengths(TARN_ELEMENT_F64);
 }
 
 /* A row whose beginning holds nothing but the least number, piece by piece, and one that is all of it. */
 static void infinities_in_long_rows_count_as_nothing(void **state) {
     (void)state;
-    need_device();
+    kernel_device_need(&cuda);
     const rows shape = {1, 9000, 0, 9000, 1};
     fill(&shape, TARN_ELEMENT_F32);
-    for (int64_t i = 0; i < 7000; i++) put(TARN_ELEMENT_F32, memory[1], i, -INFINITY);
-    tarn_operand operands[2] = {lay_out(&shape, TARN_ELEMENT_F32, memory[0]),
-                                lay_out(&shape, TARN_ELEMENT_F32, memory[1])};
+    for (int64_t i = 0; i < 7000; i++) put(TARN_ELEMENT_F32, cuda.memory[1], i, -INFINITY);
+    tarn_operand operands[2] = {lay_out(&shape, TARN_ELEMENT_F32, cuda.memory[0]),
+                                lay_out(&shape, TARN_ELEMENT_F32, cuda.memory[1])};
     tarn_backend_operation operation = {.struct_size = sizeof operation,
                                         .operation = TARN_OPERATION_SOFTMAX,
                                         .operands = operands,
                                         .output_count = 1,
                                         .input_count = 1};
     operation.attributes.softmax.axis = 1;
-    EXPECT_OK(hal_operation_enqueue(stream, &operation));
-    EXPECT_OK(tarn_stream_synchronize(stream));
+    kernel_device_run(&cuda, &operation);
     expect(&shape, TARN_ELEMENT_F32, 0, true, 1e-6);
-    assert_true(get(TARN_ELEMENT_F32, memory[0], 0) == 0);
-    for (int64_t i = 7000; i < 9000; i++) put(TARN_ELEMENT_F32, memory[1], i, -INFINITY);
-    EXPECT_OK(hal_operation_enqueue(stream, &operation));
-    EXPECT_OK(tarn_stream_synchronize(stream));
-    assert_true(isnan(get(TARN_ELEMENT_F32, memory[0], 8999)));
+    assert_true(get(TARN_ELEMENT_F32, cuda.memory[0], 0) == 0);
+    for (int64_t i = 7000; i < 9000; i++) put(TARN_ELEMENT_F32, cuda.memory[1], i, -INFINITY);
+    kernel_device_run(&cuda, &operation);
+    assert_true(isnan(get(TARN_ELEMENT_F32, cuda.memory[0], 8999)));
 }
 
 int main(void) {

@@ -10,16 +10,11 @@
 #include <string.h>
 
 #include "bench.h"
-#include "fake_cuda.h"
-#include "hal/memory.h"
-#include "hal/operation.h"
+#include "kernel_device.h"
 
 #define ROOM 24576 /* elements that an operand's memory has */
 
-static tarn_device *device;
-static tarn_stream *stream;
-/* Of two outputs and three inputs, for the widest elements. */
-static void *memory[5];
+static kernel_device cuda; /* memory: of two outputs and three inputs, for the widest elements */
 
 /* A way for operands to lie. Strides are in elements, of the output and three inputs; `begins` is where each begins. */
 typedef struct layout {
@@ -63,31 +58,15 @@ static const layout turned[] = {
 
 static int open_device(void **state) {
     (void)state;
-    tarn_status status = tarn_device_open("cuda:0", &device);
-    if (status == TARN_UNAVAILABLE) {
-        print_message("skipped: %s\n", tarn_last_error());
-        return 0;
-    }
-    EXPECT_OK(status);
-    stream = tarn_device_default_stream(device);
     setenv("TARN_CUDA_COMPILE", "never", 1);
-    for (int i = 0; i < 5; i++) EXPECT_OK(hal_memory_allocate(device, TARN_MEMORY_PINNED, ROOM * 8, 256, &memory[i]));
+    kernel_device_open(&cuda, ROOM * 8);
     return 0;
 }
 
 static int close_device(void **state) {
     (void)state;
-    if (device == NULL) return 0;
-    for (int i = 0; i < 5; i++) EXPECT_OK(hal_memory_free(device, TARN_MEMORY_PINNED, memory[i], ROOM * 8));
-    EXPECT_OK(tarn_device_release(device));
-    const fake_cuda *fake = fake_cuda_find();
-    const char *sentence;
-    if (fake != NULL && fake->violations(&sentence) != 0) fail_msg("the driver was used wrongly: %s", sentence);
+    kernel_device_close(&cuda);
     return 0;
-}
-
-static void need_device(void) {
-    if (device == NULL) skip();
 }
 
 static tarn_operand lay_out(const layout *way, unsigned number, tarn_element_type type, void *data) {
@@ -127,7 +106,7 @@ static void run_program(const trial *tried, const layout *way, unsigned steps, v
                 .type = tried->taken[i], .floating = 1.7, .integer = tried->taken[i] == TARN_ELEMENT_BOOL ? 1 : 3};
             step.values[i] = (tarn_value){TARN_SOURCE_CONSTANT, (uint16_t)form.program.constant_count++};
         } else {
-            form.operands[steps + inputs] = lay_out(way, i + 1, tried->taken[i], memory[2 + i]);
+            form.operands[steps + inputs] = lay_out(way, i + 1, tried->taken[i], cuda.memory[2 + i]);
             step.values[i] = (tarn_value){TARN_SOURCE_INPUT, (uint16_t)inputs++};
         }
     }
@@ -146,8 +125,7 @@ static void run_program(const trial *tried, const layout *way, unsigned steps, v
                                               .output_count = steps,
                                               .input_count = inputs,
                                               .program = &form.program};
-    EXPECT_OK(hal_operation_enqueue(stream, &form.operation));
-    EXPECT_OK(tarn_stream_synchronize(stream));
+    kernel_device_run(&cuda, &form.operation);
 }
 
 static void try(const trial *tried, const layout *way) {
@@ -159,32 +137,32 @@ static void try(const trial *tried, const layout *way) {
              tried->constants);
     for (unsigned i = 0; i < tried->count; i++)
 
-        fill_elements(tried->taken[i], memory[2 + i], span(way, i + 1) * tarn_element_size(tried->taken[i]));
-    memset(memory[0], 0x11, size);
-    memset(memory[1], 0x11, size);
-    run_program(tried, way, 2, (void *const[]){memory[0], memory[1]});
-    memcpy(expected, memory[0], size);
-    memset(memory[0], 0x11, size);
-    run_program(tried, way, 1, (void *const[]){memory[0]});
-    expect_same_elements(tried->type, memory[0], expected, size, name);
+        fill_elements(tried->taken[i], cuda.memory[2 + i], span(way, i + 1) * tarn_element_size(tried->taken[i]));
+    memset(cuda.memory[0], 0x11, size);
+    memset(cuda.memory[1], 0x11, size);
+    run_program(tried, way, 2, (void *const[]){cuda.memory[0], cuda.memory[1]});
+    memcpy(expected, cuda.memory[0], size);
+    memset(cuda.memory[0], 0x11, size);
+    run_program(tried, way, 1, (void *const[]){cuda.memory[0]});
+    expect_same_elements(tried->type, cuda.memory[0], expected, size, name);
     /* In place, where the first input lies as the output does. */
     if (tried->type != tried->taken[0] || (tried->constants & 1) != 0 ||
         memcmp(way->strides[0], way->strides[1], sizeof way->strides[0]) != 0)
         return;
     memset(other, 0x11, size);
     memcpy(other + way->begins[0] * (int64_t)tarn_element_size(tried->type),
-           (char *)memory[2] + way->begins[1] * (int64_t)tarn_element_size(tried->type),
+           (char *)cuda.memory[2] + way->begins[1] * (int64_t)tarn_element_size(tried->type),
            (span(way, 1) - (size_t)way->begins[1]) * tarn_element_size(tried->type));
-    void *kept = memory[2];
+    void *kept = cuda.memory[2];
     layout same = *way;
     same.begins[1] = same.begins[0];
-    memcpy(memory[0], other, size);
-    memory[2] = memory[0];
-    run_program(tried, &same, 1, (void *const[]){memory[0]});
-    memory[2] = kept;
+    memcpy(cuda.memory[0], other, size);
+    cuda.memory[2] = cuda.memory[0];
+    run_program(tried, &same, 1, (void *const[]){cuda.memory[0]});
+    cuda.memory[2] = kept;
     /* What lies between the elements is as it was. */
     run_program(tried, way, 1, (void *const[]){other});
-    expect_same_elements(tried->type, memory[0], other, size, name);
+    expect_same_elements(tried->type, cuda.memory[0], other, size, name);
 }
 
 /* All layouts, or some of them where everything takes longer, with the second input and then the first as a constant at the end. */
@@ -218,7 +196,7 @@ static void try_steps(const tarn_operation *operations, size_t operation_count, 
 
 static void arithmetic_gives_what_the_interpreter_gives(void **state) {
     (void)state;
-    need_device();
+    kernel_device_need(&cuda);
     static const tarn_operation one[] = {TARN_OPERATION_NEG, TARN_OPERATION_RELU};
     static const tarn_operation two[] = {TARN_OPERATION_ADD,    TARN_OPERATION_SUBTRACT, TARN_OPERATION_MULTIPLY,
                                          TARN_OPERATION_DIVIDE, TARN_OPERATION_MAXIMUM,  TARN_OPERATION_MINIMUM};
@@ -228,7 +206,7 @@ static void arithmetic_gives_what_the_interpreter_gives(void **state) {
 
 static void functions_give_what_the_interpreter_gives(void **state) {
     (void)state;
-    need_device();
+    kernel_device_need(&cuda);
     static const tarn_operation real[] = {TARN_OPERATION_EXP, TARN_OPERATION_LOG, TARN_OPERATION_SQRT,
                                           TARN_OPERATION_SIN, TARN_OPERATION_COS, TARN_OPERATION_SIGMOID,
                                           TARN_OPERATION_TANH};
@@ -239,7 +217,7 @@ static void functions_give_what_the_interpreter_gives(void **state) {
 
 static void comparisons_and_choices_give_what_the_interpreter_gives(void **state) {
     (void)state;
-    need_device();
+    kernel_device_need(&cuda);
     static const tarn_operation compared[] = {TARN_OPERATION_EQUAL, TARN_OPERATION_LESS, TARN_OPERATION_LESS_EQUAL};
     try_steps(compared, 3, TARN_ELEMENT_TYPE_COUNT, 2);
     for (unsigned type = 0; type < TARN_ELEMENT_TYPE_COUNT; type++) {
@@ -251,7 +229,7 @@ static void comparisons_and_choices_give_what_the_interpreter_gives(void **state
 
 static void casts_and_copies_give_what_the_interpreter_gives(void **state) {
     (void)state;
-    need_device();
+    kernel_device_need(&cuda);
     for (unsigned from = 0; from < TARN_ELEMENT_TYPE_COUNT; from++) {
         for (unsigned to = 0; to < TARN_ELEMENT_TYPE_COUNT; to++) {
             try_all((trial){.operation = TARN_OPERATION_COPY,
@@ -264,7 +242,7 @@ static void casts_and_copies_give_what_the_interpreter_gives(void **state) {
 
 static void copies_that_are_turned_give_what_the_interpreter_gives(void **state) {
     (void)state;
-    need_device();
+    kernel_device_need(&cuda);
     static const tarn_element_type types[] = {TARN_ELEMENT_U8, TARN_ELEMENT_I16, TARN_ELEMENT_F32, TARN_ELEMENT_F64};
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {
         trial tried = {.operation = TARN_OPERATION_COPY, .type = types[i], .count = 1, .taken = {types[i]}};
