@@ -54,16 +54,18 @@
         return as_##T(as_##I(answer) ^ ((quarter & (I)2) << (I)F##_sign));                              \
     }
 #define DEFINE_CIRCLE(NAME, T, F, I, FUNCTION, TURN, AT_ZERO)                   \
-    static T NAME(T x) {                                                        \
-        const I is_near = fabs(x) <= (T)F##_near;                               \
-        const T answer = x == (T)0 ? AT_ZERO : turned_sine_##F(x, TURN);        \
-        if (all(is_near)) return answer;                                        \
+    static __attribute__((noinline)) T far_##NAME(T x, T answer) {              \
         F xs_[LANES], answers_[LANES];                                          \
         put_lanes(x, xs_);                                                      \
         put_lanes(answer, answers_);                                            \
         for (int i_ = 0; i_ < LANES; i_++)                                      \
             if (!(fabs(xs_[i_]) <= F##_near)) answers_[i_] = FUNCTION(xs_[i_]); \
         return get_lanes(F, answers_);                                          \
+    }                                                                           \
+    static T NAME(T x) {                                                        \
+        const I is_near = fabs(x) <= (T)F##_near;                               \
+        const T answer = x == (T)0 ? AT_ZERO : turned_sine_##F(x, TURN);        \
+        return every_lane(is_near) ? answer : far_##NAME(x, answer);            \
     }
 #define DEFINE_WIDE_CIRCLE(T, F, I)                 \
     DEFINE_TURNED_SINE(T, F, I)                     \

@@ -17,6 +17,12 @@
 #define PUT(T, value, place) PASTE(vstore, LANES)(value, 0, place)
 #endif
 #define CONVERT(T) PASTE(convert_, WIDE(T))
+/* Whether a condition on integers holds in all lanes, half of them at once: some drivers' own `all` asks lane by lane. */
+#define every_2(condition) (((condition).lo & (condition).hi) != 0)
+#define every_4(condition) every_2((condition).lo & (condition).hi)
+#define every_8(condition) every_4((condition).lo & (condition).hi)
+#define every_16(condition) every_8((condition).lo & (condition).hi)
+#define every_lane(condition) PASTE(every_, LANES)(condition)
 #if LANES == 2
 #define OFFSETS ((long2)(0, 1))
 #elif LANES == 4

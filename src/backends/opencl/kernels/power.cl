@@ -87,7 +87,8 @@
         answer = size == (T)0 ? at_zero : answer;                                                                \
         answer = is_odd ? copysign(answer, x) : answer;                                                          \
         answer = (x < (T)0) & ~is_whole ? (T)NAN : answer;                                                       \
-        if (all(is_plain & (fabs(y) <= (T)F##_most))) return answer;                                             \
+        const I is_near = is_plain & (fabs(y) <= (T)F##_most);                                                   \
+        if (every_lane(is_near)) return answer;                                                                  \
         F xs_[LANES], ys_[LANES], answers_[LANES];                                                               \
         put_lanes(x, xs_);                                                                                       \
         put_lanes(y, ys_);                                                                                       \
