@@ -388,6 +388,10 @@ typedef struct tarn_backend {
 
     /* (optional) Pools of the driver's. Without them `cuda_async` is not to be had. */
     const tarn_backend_stream_ordered *stream_ordered;
+
+    /* (optional, beside clock_set) At the clock's present time the traced program has enqueued work on the stream: events that are recorded there
+     * later mark its end. Until it is first called, the program is taken to enqueue work on every stream all the time. */
+    tarn_status (*clock_enqueue)(tarn_backend_device *device, tarn_backend_stream *stream);
 } tarn_backend;
 
 /* The name of the constant that a shared object exports. */

@@ -72,6 +72,12 @@ tarn_status hal_device_clock_set(tarn_device *device, uint64_t nanoseconds) {
     return status == TARN_OK ? HAL_CALL(device, clock_set, nanoseconds) : status;
 }
 
+tarn_status hal_device_clock_enqueue(tarn_device *device, tarn_stream *stream) {
+    if (device->table->clock_enqueue == NULL) return TARN_OK;
+    tarn_status status = hal_device_check(device);
+    return status == TARN_OK ? HAL_CALL(device, clock_enqueue, stream->handle) : status;
+}
+
 uint64_t hal_device_clock_cost(tarn_device *device) {
     uint64_t cost = 0;
     if (!hal_device_has_clock(device) || !hal_device_is_reachable(device)) return 0;

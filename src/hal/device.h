@@ -67,6 +67,8 @@ tarn_status hal_device_check(tarn_device *device);
 bool hal_device_has_clock(const tarn_device *device);
 /* Sets the simulated clock forward. NOT_SUPPORTED without one. */
 tarn_status hal_device_clock_set(tarn_device *device, uint64_t nanoseconds);
+/* Tells a device with a simulated clock that the traced program has enqueued work on the stream up to now, where it wants to know. */
+tarn_status hal_device_clock_enqueue(tarn_device *device, tarn_stream *stream);
 /* How long the driver calls and waits so far have taken in simulated time; 0 without a clock. */
 uint64_t hal_device_clock_cost(tarn_device *device);
 

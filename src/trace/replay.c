@@ -187,15 +187,24 @@ static tarn_status do_allocate(replay_run *run, const tarn_trace_event *event, b
     return TARN_OK;
 }
 
+/* Tells a device with a clock that the stream has had work up to now, as what is freed on it was used until then. NULL: the default stream. */
+static tarn_status note_work(replay_run *run, tarn_stream *stream) {
+    return hal_device_clock_enqueue(run->device, stream != NULL ? stream : tarn_device_default_stream(run->device));
+}
+
 static tarn_status do_free(replay_run *run, const tarn_trace_event *event) {
     run->result.frees++;
     tarn_buffer *buffer = run->buffers[event->id];
     if (buffer == NULL) return TARN_OK;
     tarn_stream *stream = NULL, *other = NULL;
     tarn_status status = stream_for(run, event->stream, &stream);
+    /* No stream would stand for the one that the block was allocated for. */
+    if (stream == NULL && run->info.stream_count > 1) stream = tarn_device_default_stream(run->device);
+    if (status == TARN_OK) status = note_work(run, stream);
     if (status == TARN_OK && run->other_stream != NULL && run->other_stream[event->id] != 0) {
         status = stream_for(run, run->other_stream[event->id] - 1, &other);
         if (other == NULL) other = tarn_device_default_stream(run->device);
+        if (status == TARN_OK) status = note_work(run, other);
         if (status == TARN_OK) status = tarn_buffer_record_stream(buffer, other);
     }
     if (status != TARN_OK) return status;
@@ -279,7 +288,11 @@ static tarn_status do_events(replay_run *run, size_t begin, size_t end) {
 
 /* Frees what is still alive; goes on after a failure and returns the first one. */
 static tarn_status free_leftovers(replay_run *run) {
-    tarn_status first = TARN_OK;
+    tarn_status first = note_work(run, NULL);
+    for (uint32_t i = 0; i < run->info.stream_count; i++) {
+        tarn_status status = run->streams[i] != NULL ? note_work(run, run->streams[i]) : TARN_OK;
+        if (first == TARN_OK) first = status;
+    }
     for (size_t id = 0; id < run->info.allocation_count; id++) {
         if (run->buffers[id] == NULL) continue;
         tarn_status status = tarn_buffer_free(run->buffers[id], NULL);

@@ -226,6 +226,59 @@ static void work_ends_after_its_lag_in_simulated_time(void **state) {
     assert_ok(tarn_device_release(device));
 }
 
+static bool is_complete(hal_event *event) {
+    bool answer = false;
+    assert_ok(hal_event_query(event, &answer));
+    return answer;
+}
+
+/* From the first word on, a stream has the work that the trace speaks of, and no other. */
+static void an_event_marks_the_work_that_the_trace_speaks_of(void **state) {
+    (void)state;
+    tarn_device *device = open_sim("sim:1GiB,lag=10ms");
+    tarn_stream *stream = tarn_device_default_stream(device), *other = NULL;
+    hal_event *event;
+    assert_ok(tarn_stream_create(device, &other));
+    assert_ok(hal_event_create(device, &event));
+    assert_ok(hal_device_clock_set(device, 1000000));
+    assert_ok(hal_device_clock_enqueue(device, stream));
+    assert_ok(hal_device_clock_set(device, 5000000));
+    assert_ok(hal_event_record(event, other));
+    assert_true(is_complete(event));
+    assert_ok(hal_event_record(event, stream));
+    assert_ok(hal_device_clock_set(device, 10999999));
+    assert_false(is_complete(event));
+    assert_ok(hal_device_clock_set(device, 11000000));
+    assert_true(is_complete(event));
+    assert_ok(hal_device_clock_set(device, 20000000));
+    assert_ok(hal_event_record(event, stream));
+    assert_true(is_complete(event));
+
+    /* Waiting takes what is missing to the end of that work, and nothing where there is none. */
+    assert_ok(hal_device_clock_enqueue(device, stream));
+    assert_ok(hal_device_clock_set(device, 23000000));
+    assert_ok(tarn_stream_synchronize(other));
+    assert_int_equal(hal_device_clock_cost(device), 0);
+    assert_ok(hal_event_record(event, stream));
+    assert_ok(hal_event_synchronize(event));
+    assert_ok(tarn_stream_synchronize(stream));
+    assert_ok(tarn_device_synchronize(device));
+    assert_int_equal(hal_device_clock_cost(device), 7000000);
+    assert_int_equal(counters_of(device).device_waits, 1);
+
+    /* What a stream waits for is before its later events. */
+    assert_ok(hal_device_clock_enqueue(device, stream));
+    tarn_event *leader = NULL;
+    assert_ok(tarn_stream_record(stream, &leader));
+    assert_ok(tarn_stream_wait(other, leader));
+    assert_ok(hal_event_record(event, other));
+    assert_false(is_complete(event));
+    assert_ok(tarn_event_release(leader));
+    hal_event_destroy(event);
+    assert_ok(tarn_stream_release(other));
+    assert_ok(tarn_device_release(device));
+}
+
 static void enqueued_work_is_waited_for_once(void **state) {
     (void)state;
     tarn_device *device = open_sim("sim:1GiB,lag=10ms");
@@ -451,6 +504,7 @@ int main(void) {
         cmocka_unit_test(misuse_is_refused_as_a_driver_would),
         cmocka_unit_test(a_granule_may_be_mapped_twice_where_the_device_says_so),
         cmocka_unit_test(work_ends_after_its_lag_in_simulated_time),
+        cmocka_unit_test(an_event_marks_the_work_that_the_trace_speaks_of),
         cmocka_unit_test(enqueued_work_is_waited_for_once),
         cmocka_unit_test(streams_wait_for_each_other_in_simulated_time),
         cmocka_unit_test(driver_calls_take_their_time),

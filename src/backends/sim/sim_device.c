@@ -129,4 +129,5 @@ const tarn_backend sim_backend = {
     .clock_set = clock_set,
     .clock_cost = clock_cost,
     .stream_copy_box = sim_stream_copy_box,
+    .clock_enqueue = sim_clock_enqueue,
 };

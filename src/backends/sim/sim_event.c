@@ -23,7 +23,7 @@ tarn_status sim_event_record(tarn_backend_device *device, tarn_backend_event *ev
     tarn_status status = sim_begin_call(device, SIM_EVENT_RECORD, 1);
     if (status == TARN_OK) {
         event->is_recorded = true;
-        event->complete_at = sim_enqueue(device, stream);
+        event->complete_at = sim_end_of_work(device, stream);
     }
     pthread_mutex_unlock(&device->lock);
     return status;

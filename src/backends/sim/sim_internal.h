@@ -116,6 +116,7 @@ struct tarn_backend_device {
     uint64_t random;                 /* state of the generator that `seed` starts */
     uint64_t last_active;            /* simulated time at which the trace's clock was last set */
     uint64_t busy_until;             /* the latest of all streams */
+    bool knows_work;                 /* the trace says which streams it gives work */
 
     base_range *free_ranges;
     base_range *blocks;
@@ -142,6 +143,9 @@ tarn_status sim_begin_call(tarn_backend_device *device, sim_call call, size_t un
 uint64_t sim_now(const tarn_backend_device *device);
 /* Enqueues work that has no effect but on time; returns when it ends. Must be called with the lock held. */
 uint64_t sim_enqueue(tarn_backend_device *device, tarn_backend_stream *stream);
+/* When the work enqueued so far ends. While a trace drives the clock and does not say which streams it gives work, each has some. Must be
+ * called with the lock held. */
+uint64_t sim_end_of_work(tarn_backend_device *device, tarn_backend_stream *stream);
 /* Lets simulated time pass until `when`. */
 void sim_wait_until(tarn_backend_device *device, uint64_t when);
 
@@ -190,6 +194,7 @@ tarn_status sim_stream_copy(tarn_backend_device *device, tarn_backend_stream *st
                             const void *source, size_t size);
 tarn_status sim_stream_fill(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                             const void *pattern, size_t pattern_size, size_t size);
+tarn_status sim_clock_enqueue(tarn_backend_device *device, tarn_backend_stream *stream);
 tarn_status sim_stream_copy_box(tarn_backend_device *device, tarn_backend_stream *stream, void *destination,
                                 const void *source, const tarn_box *box);
 tarn_status sim_stream_wait(tarn_backend_device *device, tarn_backend_stream *stream, tarn_backend_event *event);

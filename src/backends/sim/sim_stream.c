@@ -14,11 +14,18 @@ uint64_t sim_enqueue(tarn_backend_device *device, tarn_backend_stream *stream) {
     return end;
 }
 
-/* While a trace drives the clock, its program is taken to give the device work all the time: that of the last setting
- * of the clock ends `lag` later. Must be called with the lock held. */
+uint64_t sim_end_of_work(tarn_backend_device *device, tarn_backend_stream *stream) {
+    if (!device->knows_work) return sim_enqueue(device, stream);
+    uint64_t now = sim_now(device);
+    return now > stream->busy_until ? now : stream->busy_until;
+}
+
+/* While a trace drives the clock and does not say which streams it gives work, its program is taken to give the device work all the time: that
+ * of the last setting of the clock ends `lag` later. Must be called with the lock held. */
 static void wait_for_work(tarn_backend_device *device, uint64_t busy_until) {
     sim_wait_until(device, busy_until);
-    if (device->last_active > 0) sim_wait_until(device, device->last_active + device->options.lag);
+    if (device->last_active > 0 && !device->knows_work)
+        sim_wait_until(device, device->last_active + device->options.lag);
     sim_pools_synchronize(device);
 }
 
@@ -28,6 +35,14 @@ tarn_status sim_device_synchronize(tarn_backend_device *device) {
     if (status == TARN_OK) wait_for_work(device, device->busy_until);
     pthread_mutex_unlock(&device->lock);
     return status;
+}
+
+tarn_status sim_clock_enqueue(tarn_backend_device *device, tarn_backend_stream *stream) {
+    pthread_mutex_lock(&device->lock);
+    device->knows_work = true;
+    (void)sim_enqueue(device, stream);
+    pthread_mutex_unlock(&device->lock);
+    return TARN_OK;
 }
 
 tarn_status sim_stream_create(tarn_backend_device *device, tarn_backend_stream **out_stream) {
