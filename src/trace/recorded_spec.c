@@ -26,12 +26,14 @@ static const char start_text[] = "PYTORCH_CUDA_ALLOC_CONF";
 /* The value of a setting, up to the next one. NULL when it is not there. */
 static const char *find(const char *settings, const char *name, size_t *out_length) {
     size_t length = strlen(name);
-    for (const char *at = settings; at != NULL; at = strstr(at, ", ")) {
-        if (at != settings) at += 2;
-        if (strncmp(at, name, length) != 0 || at[length] != '=') continue;
-        const char *value = at + length + 1, *end = strstr(value, ", ");
-        *out_length = end != NULL ? (size_t)(end - value) : strlen(value);
-        return value;
+    for (const char *at = settings; at != NULL;) {
+        const char *next = strstr(at, ", ");
+        if (strncmp(at, name, length) == 0 && at[length] == '=') {
+            const char *value = at + length + 1, *end = strstr(value, ", ");
+            *out_length = end != NULL ? (size_t)(end - value) : strlen(value);
+            return value;
+        }
+        at = next != NULL ? next + 2 : NULL;
     }
     return NULL;
 }

@@ -101,6 +101,15 @@ static void garbage_in_the_settings_is_refused(void **state) {
     expect_no_spec("PYTORCH_CUDA_ALLOC_CONF=large_segment_size_mb:x", TARN_CORRUPT_DATA, "large_segment_size_mb=x");
 }
 
+/* A file that began so was searched for ever. */
+static void settings_without_a_first_one_are_searched_to_their_end(void **state) {
+    (void)state;
+    expect_no_spec(", x=1", TARN_INVALID_ARGUMENT, "carries no settings");
+    expect_no_spec(", , ", TARN_INVALID_ARGUMENT, "carries no settings");
+    expect_spec(", PYTORCH_CUDA_ALLOC_CONF=, , expandable_segments=on", "pytorch:as-recorded",
+                "pytorch:expandable_segments=True");
+}
+
 static void no_host_memory_is_said(void **state) {
     (void)state;
     tarn_trace *trace = trace_with(DEFAULTS);
@@ -121,6 +130,7 @@ int main(void) {
         cmocka_unit_test(the_rest_of_the_spec_stays),
         cmocka_unit_test(a_trace_without_settings_is_told_so),
         cmocka_unit_test(garbage_in_the_settings_is_refused),
+        cmocka_unit_test(settings_without_a_first_one_are_searched_to_their_end),
         cmocka_unit_test(no_host_memory_is_said),
     };
     return cmocka_run_group_tests_name("recorded spec", tests, NULL, NULL);
