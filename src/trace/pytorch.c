@@ -17,6 +17,15 @@
 #include "base/memory.h"
 #include "base/status.h"
 
+/* A pickle names what it has written before in two bytes, so that texts put together of it may be far longer than the file.
+ * Deep stacks of long names come to twenty times their file, where each is there once. */
+static const size_t text_for_each_byte = 32, text_for_any_file = (size_t)16 << 20;
+
+static size_t most_text(size_t size) {
+    bool fits = size <= (SIZE_MAX - text_for_any_file) / text_for_each_byte;
+    return fits ? size * text_for_each_byte + text_for_any_file : SIZE_MAX;
+}
+
 static tarn_status no_memory(const pytorch_reader *r) {
     return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory for the snapshot", r->path);
 }
@@ -151,7 +160,8 @@ static tarn_status read_records(const trace_input *input, pytorch_reader *r) {
 tarn_status trace_read_pytorch(const trace_input *input, tarn_trace **out_trace) {
     trace_builder builder = {0};
     trace_history history = {.path = input->path};
-    pytorch_reader r = {.path = input->path, .builder = &builder, .history = &history};
+    pytorch_reader r = {
+        .path = input->path, .builder = &builder, .history = &history, .most_text = most_text(input->size)};
     tarn_status status = read_records(input, &r);
     base_free(r.segments);
     base_free(r.annotations);

@@ -109,7 +109,9 @@ static tarn_status take_tag(pytorch_reader *r, const pytorch_fields *fields, con
     if (!says_something(tag)) tag = otherwise;
     *out_tag = TARN_TRACE_NO_STRING;
     if (!r->keeps || tag == NULL) return TARN_OK;
-    return trace_builder_string(r->builder, tag->is.text, tag->length, out_tag);
+    /* The pickle may name one long text again and again, and each time the whole of it would have to be looked at. */
+    size_t length = tag->length < PYTORCH_TEXT_LIMIT ? tag->length : PYTORCH_TEXT_LIMIT;
+    return trace_builder_string(r->builder, tag->is.text, length, out_tag);
 }
 
 static void become(pickle_value *dict, pytorch_kind kind, uint64_t number) {
@@ -381,12 +383,21 @@ static tarn_status fill_list(pytorch_reader *r, pickle_value *list, const pickle
     return TARN_OK;
 }
 
-tarn_status pytorch_fill(void *context, pickle_value *container, const pickle_value *items, size_t count) {
-    pytorch_reader *r = context;
+static tarn_status fill(pytorch_reader *r, pickle_value *container, const pickle_value *items, size_t count) {
     switch ((pickle_type)container->type) {
     case PICKLE_DICT: return fill_dict(r, container, items, count);
     case PICKLE_LIST:
     case PICKLE_TUPLE: return fill_list(r, container, items, count);
     default: return TARN_OK;
     }
+}
+
+tarn_status pytorch_fill(void *context, pickle_value *container, const pickle_value *items, size_t count) {
+    pytorch_reader *r = context;
+    tarn_status status = fill(r, container, items, count);
+    if (status == TARN_OK && r->keeps && r->pieces.text_length + r->builder->text_length > r->most_text)
+        return base_fail(TARN_CORRUPT_DATA,
+                         "%s: its call sites and tags come to more than %zu bytes, which is too much for its size",
+                         r->path, r->most_text);
+    return status;
 }

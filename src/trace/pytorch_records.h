@@ -42,6 +42,7 @@ typedef struct pytorch_reader {
     bool keeps; /* the second pass */
     trace_builder *builder;
     trace_builder pieces; /* its strings are the parts of longer texts */
+    size_t most_text;     /* bytes that all of these may come to */
     trace_history *history;
     pytorch_segment *segments;
     history_entry *annotations;

@@ -8,18 +8,17 @@
 
 #include "base/status.h"
 
-enum { text_limit = 8192 };
 /* Deeper frames say nothing about who asked for memory. */
 static const size_t frame_limit = 64;
 static const size_t setting_limit = 64;
 
 typedef struct text {
     size_t length;
-    char bytes[text_limit];
+    char bytes[PYTORCH_TEXT_LIMIT];
 } text;
 
 static void put(text *t, const char *bytes, size_t length) {
-    size_t left = text_limit - t->length;
+    size_t left = PYTORCH_TEXT_LIMIT - t->length;
     if (length > left) length = left;
     memcpy(t->bytes + t->length, bytes, length);
     t->length += length;
@@ -38,10 +37,12 @@ static void put_number(text *t, int64_t number) {
     put(t, digits + first, sizeof digits - first);
 }
 
-/* The part of a path after its last slash. */
+/* The part of a path after its last slash, which is looked for where the rest fits. */
 static void put_file(text *t, pickle_value path) {
-    const char *slash = memrchr(path.is.text, '/', path.length);
-    const char *name = slash == NULL ? path.is.text : slash + 1;
+    size_t length = path.length < PYTORCH_TEXT_LIMIT ? path.length : PYTORCH_TEXT_LIMIT;
+    const char *name = path.is.text + (path.length - length);
+    const char *slash = memrchr(name, '/', length);
+    if (slash != NULL) name = slash + 1;
     put(t, name, path.length - (size_t)(name - path.is.text));
 }
 

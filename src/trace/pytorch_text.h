@@ -9,6 +9,8 @@
 /* Where the layout has no place for what Tarn's own snapshots say. The frame of an allocation without a call site that
  * stands for its tag has this file name; readers that know tags pass it over. */
 #define PYTORCH_TAG_FILE "tag"
+/* Longer texts are cut. */
+enum { PYTORCH_TEXT_LIMIT = 8192 };
 /* In the top dict: bytes that the allocator held at most. */
 #define PYTORCH_PEAK_FIELD "peak_reserved_bytes"
 

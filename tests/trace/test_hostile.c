@@ -7,7 +7,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "pickler.h"
 #include "stand.h"
+#include "trace/pickle_opcodes.h"
 #include "trace/trace_internal.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -145,10 +147,93 @@ static void texts_that_were_made_to_collide_are_told_apart(void **state) {
     trace_builder_discard(&builder);
 }
 
+/* Puts a text of that many letters, and then the same one again by its number in the memo, 0. */
+static void put_long_text(pickler *p, size_t length, int is_first) {
+    if (is_first) {
+        char *text = malloc(length);
+        assert_non_null(text);
+        memset(text, 'x', length);
+        put_op(p, OP_BINUNICODE);
+        put_little(p, length, 4);
+        put_bytes(p, text, length);
+        free(text);
+    }
+    put_op(p, is_first ? OP_BINPUT : OP_BINGET);
+    put_op(p, 0);
+}
+
+/* Frames of some forty bytes each, of which each made a text of 8 KiB. */
+static void texts_that_come_to_far_more_than_the_file_are_refused(void **state) {
+    (void)state;
+    enum { FRAMES = 3000 };
+    pickler p = pickler_begin(2);
+    snapshot_begin(&p);
+    put_op(&p, OP_APPENDS);
+    put_text(&p, "rest");
+    put_op(&p, OP_EMPTY_LIST);
+    put_op(&p, OP_MARK);
+    for (unsigned i = 0; i < FRAMES; i++) {
+        put_op(&p, OP_EMPTY_DICT);
+        put_op(&p, OP_MARK);
+        put_text(&p, "name");
+        put_long_text(&p, 8000, i == 0);
+        put_text_pair(&p, "filename", "f");
+        put_pair(&p, "line", i + 1);
+        put_op(&p, OP_SETITEMS);
+    }
+    put_op(&p, OP_APPENDS);
+    put_op(&p, OP_SETITEMS);
+    put_op(&p, OP_STOP);
+    expect_refused(p.bytes, p.size, TARN_CORRUPT_DATA, "its call sites and tags come to more than");
+    pickler_end(&p);
+}
+
+/* Reading looked at the whole text once more for each entry that names it: 1.4 MB took 40 seconds. */
+static void long_tags_and_names_of_files_are_cut(void **state) {
+    (void)state;
+    enum { LENGTH = 100000, KEPT = 8192 };
+    pickler p = pickler_begin(2);
+    snapshot_begin(&p);
+    snapshot_traces(&p);
+    snapshot_device(&p);
+    for (unsigned i = 0; i < 2; i++) {
+        put_op(&p, OP_EMPTY_DICT);
+        put_op(&p, OP_MARK);
+        put_text_pair(&p, "action", "alloc");
+        put_pair(&p, "addr", 4096 + 512 * i);
+        put_pair(&p, "size", 512);
+        put_text(&p, "user_metadata");
+        put_long_text(&p, LENGTH, i == 0);
+        put_text(&p, "frames");
+        put_op(&p, OP_EMPTY_LIST);
+        put_op(&p, OP_EMPTY_DICT);
+        put_op(&p, OP_MARK);
+        put_text_pair(&p, "name", "main");
+        put_text(&p, "filename");
+        put_long_text(&p, LENGTH, 0);
+        put_op(&p, OP_SETITEMS);
+        put_op(&p, OP_APPEND);
+        put_op(&p, OP_SETITEMS);
+    }
+    snapshot_device_end(&p);
+    snapshot_end(&p);
+    tarn_trace *trace = trace_of(p.bytes, p.size);
+    const tarn_trace_event *events = tarn_trace_events(trace);
+    assert_int_equal(info_of(trace).event_count, 2);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(strlen(tarn_trace_string(trace, events[i].tag)), KEPT);
+        assert_int_equal(strlen(tarn_trace_string(trace, events[i].site)), KEPT);
+    }
+    tarn_trace_release(trace);
+    pickler_end(&p);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hostile_pickles_are_refused_in_little_memory),
         cmocka_unit_test(texts_that_were_made_to_collide_are_told_apart),
+        cmocka_unit_test(texts_that_come_to_far_more_than_the_file_are_refused),
+        cmocka_unit_test(long_tags_and_names_of_files_are_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
