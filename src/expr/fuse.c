@@ -68,11 +68,13 @@ static bool join(pass_finder *finder, uint32_t number) {
     return false;
 }
 
-/* The one value that takes this one, when this one is needed for nothing else; EXPR_NONE otherwise. */
+/* The one value that takes this one, when this one is needed for nothing else and no pass has that value yet; EXPR_NONE otherwise. A sum
+ * of two products is in the pass of the first, which takes the second one as its bias. */
 static uint32_t only_user(const pass_finder *finder, uint32_t number) {
     const expr_value *value = &finder->values->items[number];
-    bool is_only = value->user_end == value->user_begin + 1 && !finder->is_result[number];
-    return is_only ? finder->values->users[value->user_begin] : EXPR_NONE;
+    if (value->user_end != value->user_begin + 1 || finder->is_result[number]) return EXPR_NONE;
+    uint32_t user = finder->values->users[value->user_begin];
+    return finder->passes->pass_of[user] == EXPR_NONE ? user : EXPR_NONE;
 }
 
 /* Whether the value is a step that keeps shape and type of the one that it follows. */

@@ -183,6 +183,26 @@ static void a_product_takes_its_bias_and_activation_along(void **state) {
     tarn_tensor_release(square);
 }
 
+/* Each could take the sum along, with the other one as its bias: both did, and neither was computed. */
+static void sums_of_products_have_each_product_once(void **state) {
+    (void)state;
+    tarn_tensor *square = counting(&bench, SHAPE(4, 4));
+    tarn_expr *first = tarn_expr_matmul(tarn_expr_of(x), tarn_expr_of(square));
+    tarn_expr *second = tarn_expr_matmul(tarn_expr_of(w), tarn_expr_of(square));
+    tarn_expr *third = tarn_expr_matmul(tarn_expr_neg(tarn_expr_of(x)), tarn_expr_of(square));
+    tarn_evaluation_info info;
+    tarn_tensor *result = evaluate(tarn_expr_add(tarn_expr_retain(first), tarn_expr_retain(second)), &info);
+    EXPECT_FLOATS(result, 44, 48, 52, 56, 140, 160, 180, 200, 236, 272, 308, 344);
+    assert_int_equal(info.passes, 2);
+    assert_int_equal(info.intermediates, 1);
+    tarn_tensor_release(result);
+    result = evaluate(tarn_expr_add(third, tarn_expr_add(second, first)), &info);
+    EXPECT_FLOATS(result, -12, -14, -16, -18, -12, -14, -16, -18, -12, -14, -16, -18);
+    assert_int_equal(info.passes, 4);
+    tarn_tensor_release(result);
+    tarn_tensor_release(square);
+}
+
 static void views_move_nothing(void **state) {
     (void)state;
     tarn_evaluation_info info;
@@ -365,6 +385,7 @@ int main(void) {
         cmocka_unit_test(a_reduction_ends_the_pass_of_what_it_reduces),
         cmocka_unit_test(a_softmax_by_hand_shares_its_exponentials),
         cmocka_unit_test(a_product_takes_its_bias_and_activation_along),
+        cmocka_unit_test(sums_of_products_have_each_product_once),
         cmocka_unit_test(views_move_nothing),
         cmocka_unit_test(a_reshape_that_strides_do_not_allow_is_a_copy),
         cmocka_unit_test(results_that_are_no_operations_are_copies),
