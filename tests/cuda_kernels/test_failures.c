@@ -132,7 +132,8 @@ static void kernels_that_the_driver_cannot_load_are_compiled_for_it(void **state
     (void)state;
     const fake_cuda *fake = need_fake();
     static const char *const errors[] = {"CUDA_ERROR_INVALID_IMAGE", "CUDA_ERROR_NO_BINARY_FOR_GPU",
-                                         "CUDA_ERROR_INVALID_PTX", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION"};
+                                         "CUDA_ERROR_INVALID_PTX", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
+                                         "CUDA_ERROR_INVALID_SOURCE"};
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
         stand own;
         char schedule[64];

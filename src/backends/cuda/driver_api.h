@@ -59,7 +59,8 @@ typedef enum driver_result {
     DRIVER_ERROR_JIT_COMPILER_NOT_FOUND = 221,
     DRIVER_ERROR_UNSUPPORTED_PTX_VERSION = 222,
     DRIVER_ERROR_JIT_COMPILATION_DISABLED = 223,
-    DRIVER_ERROR_CONTAINED = 226, /* by the hardware: the process has to end all the same */
+    DRIVER_ERROR_CONTAINED = 226,      /* by the hardware: the process has to end all the same */
+    DRIVER_ERROR_INVALID_SOURCE = 300, /* of kernels: what the driver was to compile */
     DRIVER_ERROR_INVALID_HANDLE = 400,
     DRIVER_ERROR_ILLEGAL_STATE = 401,
     DRIVER_ERROR_NOT_FOUND = 500,
