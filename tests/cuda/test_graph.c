@@ -213,6 +213,45 @@ static void a_graph_that_cannot_be_made_leaves_everything_as_it_was(void **state
     end();
 }
 
+/* 44: a driver that has no memory for what is asked in a capture, which goes on. */
+static void out_of_memory_in_a_capture_is_told_and_the_capture_goes_on(void **state) {
+    (void)state;
+    begin();
+    const fake_cuda *fake = gpu_fake();
+    tarn_allocator *allocator = NULL;
+    tarn_buffer *first = NULL, *second = NULL;
+    tarn_graph *graph = NULL;
+    tarn_graph_instance *instance = NULL;
+    const uint64_t before = counters_of(device).memory_in_use;
+    assert_ok(tarn_allocator_create(device, "graph", &allocator));
+    assert_ok(tarn_stream_begin_capture(stream, TARN_CAPTURE_GLOBAL));
+    assert_int_equal(fake->fault("cuMemCreate:1:CUDA_ERROR_OUT_OF_MEMORY:for-good,"
+                                 "cuMemAlloc_v2:1:CUDA_ERROR_OUT_OF_MEMORY:for-good"),
+                     0);
+    assert_fails(tarn_allocator_allocate(allocator, SIZE, stream, &first), TARN_OUT_OF_MEMORY);
+    assert_sentence("CUDA_ERROR_OUT_OF_MEMORY (2)");
+    assert_null(first);
+    assert_true(fake->faults_done() > 0);
+    assert_int_equal(fake->fault(NULL), 0);
+    assert_int_equal(counters_of(device).memory_in_use, before);
+    assert_int_equal(tarn_allocator_allocated_size(allocator), 0);
+    /* There is memory again. */
+    assert_ok(tarn_allocator_allocate(allocator, SIZE, stream, &second));
+    assert_ok(tarn_stream_fill(stream, tarn_buffer_data(second), "s", 1, SIZE));
+    assert_ok(tarn_stream_copy(stream, other, tarn_buffer_data(second), SIZE));
+    assert_ok(tarn_stream_end_capture(stream, &graph));
+    assert_ok(tarn_graph_instantiate(graph, &instance));
+    assert_ok(tarn_graph_release(graph));
+    assert_ok(tarn_graph_instance_launch(instance, stream));
+    read_all(other);
+    expect_bytes("s", 1);
+    assert_ok(tarn_graph_instance_release(instance));
+    assert_ok(tarn_allocator_free(allocator, second, stream));
+    assert_ok(tarn_allocator_release(allocator));
+    assert_int_equal(counters_of(device).memory_in_use, before);
+    end();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_graph_does_what_was_captured_at_each_launch),
@@ -220,6 +259,7 @@ int main(void) {
         cmocka_unit_test(a_changed_node_does_something_else_from_the_next_launch_on),
         cmocka_unit_test(a_copy_of_more_bytes_than_a_row_has_is_several),
         cmocka_unit_test(a_graph_that_cannot_be_made_leaves_everything_as_it_was),
+        cmocka_unit_test(out_of_memory_in_a_capture_is_told_and_the_capture_goes_on),
     };
     return cmocka_run_group_tests_name("CUDA graphs", tests, NULL, NULL);
 }

@@ -115,12 +115,18 @@ static void a_peer_that_the_driver_refuses_is_not_let_in(void **state) {
     const char *const faults[] = {"cuCtxEnablePeerAccess:1:CUDA_ERROR_TOO_MANY_PEERS",
                                   "cuMemSetAccess:1:CUDA_ERROR_INVALID_DEVICE"};
     const tarn_status answers[] = {TARN_LIMIT_EXCEEDED, TARN_NOT_FOUND};
+    const char *const sentences[] = {"cuCtxEnablePeerAccess: CUDA_ERROR_TOO_MANY_PEERS (711)",
+                                     "cuMemSetAccess: CUDA_ERROR_INVALID_DEVICE (101)"};
     unsigned char *ours = gpu_allocate(first, TARN_MEMORY_DEVICE, SIZE);
     unsigned char *shared = gpu_allocate(second, TARN_MEMORY_SHARED, SIZE);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        const uint64_t near = counters_of(first).memory_in_use, far = counters_of(second).memory_in_use;
         assert_int_equal(fake->fault(faults[i]), 0);
         assert_fails(tarn_device_enable_peer(first, second), answers[i]);
+        assert_sentence(sentences[i]);
         assert_int_equal(fake->fault(NULL), 0);
+        assert_int_equal(counters_of(first).memory_in_use, near);
+        assert_int_equal(counters_of(second).memory_in_use, far);
         assert_fails(tarn_device_disable_peer(first, second), TARN_INVALID_STATE);
         assert_ok(tarn_device_enable_peer(first, second));
         expect_reached(shared, ours, 'g');
