@@ -7,6 +7,7 @@
 
 #include <tarn/tarn.h>
 
+#include "backends/cuda/cuda_internal.h"
 #include "backends/cuda/operations/dnn_library.h"
 #include "bench.h"
 #include "fake_cuda.h"
@@ -338,6 +339,47 @@ static void graphs_take_it_and_give_it_scratch_memory_of_their_own(void **state)
     close_stand(&own);
 }
 
+static driver_result (*begin_capture)(driver_stream stream, driver_capture_mode mode);
+static int alive_at_capture;
+
+static driver_result note_capture(driver_stream stream, driver_capture_mode mode) {
+    alive_at_capture = cudnn.alive();
+    return begin_capture(stream, mode);
+}
+
+/* To start, it asks for memory and may wait for the device, which no capture allows for certain. */
+static void it_starts_before_the_driver_captures_anything(void **state) {
+    (void)state;
+    stand own;
+    tarn_stream *stream;
+    tarn_graph *graph;
+    tarn_graph_instance *instance;
+    open_stand(&own, true, TARN_OPERATION_RELU);
+    EXPECT_OK(tarn_stream_create(own.bench.device, &stream));
+    EXPECT_OK(tarn_stream_begin_capture(stream, TARN_CAPTURE_RELAXED));
+    EXPECT_OK(convolve(&own, stream));
+    EXPECT_OK(tarn_stream_end_capture(stream, &graph));
+    assert_int_equal(cudnn.alive(), 0);
+    cudnn.plan_failure("cudnnCreate", 1, ALLOCATION_FAILED);
+    EXPECT(TARN_OUT_OF_MEMORY, tarn_graph_instantiate(graph, &instance));
+    EXPECT_SENTENCE("cudnnCreate");
+    cudnn.plan_failure(NULL, 0, 0);
+    begin_capture = cuda_driver.cuStreamBeginCapture;
+    cuda_driver.cuStreamBeginCapture = note_capture;
+    alive_at_capture = -1;
+    tarn_status status = tarn_graph_instantiate(graph, &instance);
+    cuda_driver.cuStreamBeginCapture = begin_capture;
+    EXPECT_OK(status);
+    assert_int_equal(alive_at_capture, 1);
+    EXPECT_OK(tarn_graph_release(graph));
+    EXPECT_OK(tarn_graph_instance_launch(instance, stream));
+    EXPECT_OK(tarn_stream_synchronize(stream));
+    expect_result(&own);
+    EXPECT_OK(tarn_graph_instance_release(instance));
+    EXPECT_OK(tarn_stream_release(stream));
+    close_stand(&own);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_way_of_fusing_gives_the_same_result),
@@ -348,6 +390,7 @@ int main(void) {
         cmocka_unit_test(channels_may_lie_last),
         cmocka_unit_test(many_forms_are_forgotten_again),
         cmocka_unit_test(graphs_take_it_and_give_it_scratch_memory_of_their_own),
+        cmocka_unit_test(it_starts_before_the_driver_captures_anything),
     };
     return cmocka_run_group_tests(tests, open_library, NULL);
 }

@@ -3,15 +3,20 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <tarn/tarn.h>
 
+#include "backends/cuda/cuda_internal.h"
 #include "bench.h"
 #include "fake_cuda.h"
 
 static int (*products)(void), (*proposals)(void); /* that were enqueued; algorithms that were asked for */
+static int (*alignment)(void);                    /* bytes, as the last one that was asked for was told */
+static int (*handles)(void);                      /* that live */
+static void (*refuse)(int refuses);               /* whether the library starts */
 
 static int open_library(void **state) {
     (void)state;
@@ -23,6 +28,12 @@ static int open_library(void **state) {
     memcpy(&products, &symbol, sizeof symbol);
     symbol = library != NULL ? dlsym(library, "fakecublaslt_proposals") : NULL;
     memcpy(&proposals, &symbol, sizeof symbol);
+    symbol = library != NULL ? dlsym(library, "fakecublaslt_alignment") : NULL;
+    memcpy(&alignment, &symbol, sizeof symbol);
+    symbol = library != NULL ? dlsym(library, "fakecublaslt_handles") : NULL;
+    memcpy(&handles, &symbol, sizeof symbol);
+    symbol = library != NULL ? dlsym(library, "fakecublaslt_refuse") : NULL;
+    memcpy(&refuse, &symbol, sizeof symbol);
     if (products == NULL) print_message("skipped: the fake driver or TARN_CUBLASLT is not there\n");
     return 0;
 }
@@ -107,6 +118,114 @@ static void a_copy_that_cannot_be_made_is_told_and_may_be_tried_again(void **sta
     /* The result's memory is the first; the scratch memory is the second. */
     assert_int_equal(multiply(1, 64, true, true, "cuMemAlloc_v2:2:CUDA_ERROR_OUT_OF_MEMORY"), 1);
     assert_int_equal(multiply(1, 64, true, true, "cuLaunchKernel:2:CUDA_ERROR_OUT_OF_MEMORY"), 1);
+}
+
+/* As much as there is of it, so that every algorithm is proposed that could be; and no more, of a row of biases too. */
+static void the_library_is_told_how_operands_are_aligned(void **state) {
+    (void)state;
+    if (products == NULL) skip();
+    enum { SIZE = 8 };
+    const struct {
+        int64_t begin; /* of the biases: elements into their tensor */
+        int bytes;
+    } cases[] = {{0, 256}, {64, 256}, {4, 16}, {1, 4}};
+    test_bench bench;
+    bench_open(&bench, "cuda:0", "direct");
+    tarn_tensor *a = make(&bench, 1, SIZE, SIZE, false), *b = make(&bench, 1, SIZE, SIZE, false);
+    tarn_tensor *biases = make(&bench, 1, 1, 80, false);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const int before = products();
+        tarn_tensor *row = NULL, *result = NULL;
+        EXPECT_OK(tarn_tensor_slice(biases, 2, cases[i].begin, cases[i].begin + SIZE, 1, &row));
+        EXPECT_OK(tarn_linear(a, b, row, TARN_OPERATION_RELU, NULL, &result));
+        EXPECT_OK(tarn_device_synchronize(bench.device));
+        assert_int_equal(products() - before, 1);
+        assert_int_equal(alignment(), cases[i].bytes);
+        EXPECT_OK(tarn_tensor_release(row));
+        EXPECT_OK(tarn_tensor_release(result));
+    }
+    EXPECT_OK(tarn_tensor_release(a));
+    EXPECT_OK(tarn_tensor_release(b));
+    EXPECT_OK(tarn_tensor_release(biases));
+    bench_close(&bench);
+}
+
+static int warnings;
+static char last_warning[256];
+
+static void note_warning(void *context, tarn_log_level level, const char *sentence) {
+    (void)context;
+    (void)level;
+    warnings++;
+    snprintf(last_warning, sizeof last_warning, "%s", sentence);
+}
+
+static void a_device_where_it_does_not_start_says_so_once(void **state) {
+    (void)state;
+    if (products == NULL) skip();
+    warnings = 0;
+    tarn_log_set(note_warning, NULL, TARN_LOG_WARNING);
+    refuse(1);
+    test_bench bench;
+    bench_open(&bench, "cuda:0", "direct");
+    tarn_tensor *a = make(&bench, 1, 16, 16, false), *result = NULL;
+    const int before = products();
+    for (int i = 0; i < 3; i++) EXPECT_OK(tarn_matmul(a, a, NULL, &result));
+    refuse(0);
+    EXPECT_OK(tarn_matmul(a, a, NULL, &result));
+    expect_product(a, a, result, 1, 16);
+    EXPECT_OK(tarn_tensor_release(a));
+    EXPECT_OK(tarn_tensor_release(result));
+    bench_close(&bench);
+    tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
+    assert_int_equal(products(), before);
+    assert_int_equal(warnings, 1);
+    assert_string_equal(last_warning,
+                        "cuda: cuBLASLt is not used: cublasLtCreate answers 1; matrix products are computed by "
+                        "Tarn's own kernels");
+    /* A device that is opened anew tries again. */
+    assert_int_equal(multiply(1, 16, false, false, NULL), 1);
+}
+
+static driver_result (*begin_capture)(driver_stream stream, driver_capture_mode mode);
+static int handles_at_capture;
+
+static driver_result note_capture(driver_stream stream, driver_capture_mode mode) {
+    handles_at_capture = handles();
+    return begin_capture(stream, mode);
+}
+
+static void it_starts_before_the_driver_captures_anything(void **state) {
+    (void)state;
+    if (products == NULL) skip();
+    test_bench bench;
+    tarn_stream *stream = NULL;
+    tarn_graph *graph = NULL;
+    tarn_graph_instance *instance = NULL;
+    bench_open(&bench, "cuda:0", "direct");
+    tarn_tensor *a = make(&bench, 1, 16, 16, false), *result = make(&bench, 1, 16, 16, false);
+    EXPECT_OK(tarn_stream_create(bench.device, &stream));
+    const tarn_operation_options options = {.struct_size = sizeof options, .stream = stream};
+    EXPECT_OK(tarn_stream_begin_capture(stream, TARN_CAPTURE_RELAXED));
+    EXPECT_OK(tarn_matmul(a, a, &options, &result));
+    EXPECT_OK(tarn_stream_end_capture(stream, &graph));
+    assert_int_equal(handles(), 0);
+    begin_capture = cuda_driver.cuStreamBeginCapture;
+    cuda_driver.cuStreamBeginCapture = note_capture;
+    handles_at_capture = -1;
+    tarn_status status = tarn_graph_instantiate(graph, &instance);
+    cuda_driver.cuStreamBeginCapture = begin_capture;
+    EXPECT_OK(status);
+    assert_int_equal(handles_at_capture, 1);
+    EXPECT_OK(tarn_graph_release(graph));
+    EXPECT_OK(tarn_graph_instance_launch(instance, stream));
+    EXPECT_OK(tarn_stream_synchronize(stream));
+    expect_product(a, a, result, 1, 16);
+    EXPECT_OK(tarn_graph_instance_release(instance));
+    EXPECT_OK(tarn_stream_release(stream));
+    EXPECT_OK(tarn_tensor_release(a));
+    EXPECT_OK(tarn_tensor_release(result));
+    bench_close(&bench);
 }
 
 /* A product of two rows whose form is that of its number; what was computed is right. */
@@ -198,6 +317,9 @@ int main(void) {
         cmocka_unit_test(operands_with_gaps_are_copied_where_they_are_used_often),
         cmocka_unit_test(small_products_of_such_operands_are_computed_by_the_own_kernel),
         cmocka_unit_test(a_copy_that_cannot_be_made_is_told_and_may_be_tried_again),
+        cmocka_unit_test(the_library_is_told_how_operands_are_aligned),
+        cmocka_unit_test(a_device_where_it_does_not_start_says_so_once),
+        cmocka_unit_test(it_starts_before_the_driver_captures_anything),
         cmocka_unit_test(many_forms_are_forgotten_again),
         cmocka_unit_test(a_form_may_be_forgotten_while_another_thread_uses_it),
     };

@@ -81,7 +81,8 @@ static tarn_status add_fill(const node_place *place, const tarn_graph_node_info 
 /* Captures an operation alone. The driver's stream is of this call, so that nobody else's work gets into it. */
 static tarn_status capture_operation(tarn_backend_device *device, struct tarn_backend_stream *stream,
                                      const tarn_backend_operation *operation, driver_graph *out_graph) {
-    tarn_status status = cuda_stream_open(device, stream);
+    tarn_status status = cuda_operations_prepare(device, operation);
+    if (status == TARN_OK) status = cuda_stream_open(device, stream);
     if (status != TARN_OK) return status;
     driver_graph graph = NULL;
     status = CUDA_CALL(cuStreamBeginCapture, stream->handle, DRIVER_CAPTURE_RELAXED);

@@ -16,7 +16,7 @@
 #include "backends/cuda/operations/blas_symbols.h"
 #undef BLAS_SYMBOL
 
-enum { INVALID_VALUE = 7, INTERNAL = 14 };
+enum { NOT_INITIALIZED = 1, INVALID_VALUE = 7, INTERNAL = 14 };
 
 /* Products that were enqueued, and algorithms that were asked for, for tests. */
 static atomic_int products, proposals;
@@ -24,6 +24,16 @@ EXPORT int fakecublaslt_products(void);
 int fakecublaslt_products(void) { return atomic_load(&products); }
 EXPORT int fakecublaslt_proposals(void);
 int fakecublaslt_proposals(void) { return atomic_load(&proposals); }
+
+/* Whether it starts, and what the last algorithm asked for may take addresses to be aligned to: of a, b, c and d together. */
+static atomic_int is_refused, least_alignment, handles;
+EXPORT void fakecublaslt_refuse(int refuses);
+void fakecublaslt_refuse(int refuses) { atomic_store(&is_refused, refuses); }
+EXPORT int fakecublaslt_alignment(void);
+int fakecublaslt_alignment(void) { return atomic_load(&least_alignment); }
+/* Handles that were made and not ended. */
+EXPORT int fakecublaslt_handles(void);
+int fakecublaslt_handles(void) { return atomic_load(&handles); }
 
 struct blas_handle_object {
     host_kernel kernel;
@@ -111,9 +121,11 @@ void blas_product_on_host(const unsigned grid[3], const unsigned block[3], unsig
 }
 
 int cublasLtCreate(blas_handle *out_handle) {
+    if (atomic_load(&is_refused)) return NOT_INITIALIZED;
     blas_handle handle = calloc(1, sizeof *handle);
     if (host_kernel_open(&handle->kernel, blas_product_parameters, "blas_product")) {
         *out_handle = handle;
+        atomic_fetch_add(&handles, 1);
         return BLAS_SUCCESS;
     }
     free(handle);
@@ -123,6 +135,7 @@ int cublasLtCreate(blas_handle *out_handle) {
 int cublasLtDestroy(blas_handle handle) {
     host_kernel_close(&handle->kernel);
     free(handle);
+    atomic_fetch_sub(&handles, 1);
     return BLAS_SUCCESS;
 }
 
@@ -215,12 +228,17 @@ int cublasLtMatmulAlgoGetHeuristic(blas_handle handle, blas_product how, blas_la
                                    int *out_count) {
     int result = check(how, a, b, c, d);
     if (handle == NULL || wanted < 1 || result != BLAS_SUCCESS) return INVALID_VALUE;
-    for (int i = 0; i < 4; i++)
+    uint32_t least = UINT32_MAX;
+    for (int i = 0; i < 4; i++) {
         if (preference->alignments[i] < size_of(d->type)) return INVALID_VALUE;
+        if (preference->alignments[i] < least) least = preference->alignments[i];
+    }
     atomic_fetch_add(&proposals, 1);
+    atomic_store(&least_alignment, (int)least);
     memset(out_choices, 0, sizeof *out_choices);
     out_choices->workspace_size = preference->workspace / 2;
     out_choices->algorithm.data[0] = (uint64_t)d->rows;
+    for (int i = 0; i < 4; i++) out_choices->algorithm.data[1 + i] = preference->alignments[i];
     *out_count = 1;
     return BLAS_SUCCESS;
 }
@@ -232,6 +250,10 @@ int cublasLtMatmul(blas_handle handle, blas_product how, const void *alpha, cons
     int result = check(how, a_layout, b_layout, c_layout, d_layout);
     if (handle == NULL || result != BLAS_SUCCESS || algorithm->data[0] != d_layout->rows) return INVALID_VALUE;
     if ((workspace_size > 0) != (workspace != NULL) || (uintptr_t)workspace % 256 != 0) return INVALID_VALUE;
+    /* An algorithm may read as much at once as it was told that addresses allow; a row of biases as what it adds them to. */
+    const void *const addresses[] = {a, b, c, d, (how->epilogue & BLAS_EPILOGUE_BIAS) != 0 ? how->bias : d};
+    for (int i = 0; i < 5; i++)
+        if ((uintptr_t)addresses[i] % algorithm->data[i < 4 ? 1 + i : 4] != 0) return INVALID_VALUE;
     product made = {.how = *how, .layouts = {*a_layout, *b_layout, *c_layout, *d_layout}, .memory = {a, b, c, d}};
     made.alpha = read_element(how->scale_type, alpha);
     made.beta = read_element(how->scale_type, beta);

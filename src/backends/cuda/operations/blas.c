@@ -7,6 +7,7 @@
  * without TF32. */
 #include "backends/cuda/operations/blas.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "backends/cuda/operations/blas_library.h"
@@ -20,6 +21,9 @@
 #define WORKSPACE ((size_t)4 << 20)
 #define WORKSPACE_FROM_HOPPER_ON ((size_t)32 << 20)
 
+/* Bytes: no algorithm asks for more, and this is what the driver's own allocations have. */
+#define MOST_ALIGNED ((size_t)256)
+
 /* Elements of the product's other sides from which on an operand that the library does not take is copied for it. */
 #define WORTH_COPYING 64
 
@@ -29,8 +33,8 @@ typedef struct blas_form {
     int64_t leading[4], batch_strides[4];  /* of out, a, b and a bias that is a matrix */
     uint8_t transposed[4];                 /* as cuBLASLt sees a and b */
     uint8_t type, epilogue, adds_matrix;
-    uint8_t alignments[4]; /* powers of two: bytes, up to 16 */
-    uint8_t unused[5];
+    uint8_t unused[1];
+    uint16_t alignments[4]; /* powers of two: bytes, up to MOST_ALIGNED; of the result, that of a row of biases too */
 } blas_form;
 
 /* What was chosen for a form. */
@@ -47,10 +51,10 @@ static size_t workspace_of(const tarn_backend_device *device) {
     return device->major >= 9 ? WORKSPACE_FROM_HOPPER_ON : WORKSPACE;
 }
 
-static uint8_t alignment_of(const void *address) {
-    uint8_t alignment = 16;
+static uint16_t alignment_of(const void *address) {
+    size_t alignment = MOST_ALIGNED;
     while ((uintptr_t)address % alignment != 0) alignment /= 2;
-    return alignment;
+    return (uint16_t)alignment;
 }
 
 /* Whether the matrix can be named by a leading dimension. */
@@ -131,6 +135,9 @@ static bool find_form(const cuda_task *task, blas_form *form) {
     join_batch(form, count);
     if (form->rows > INT32_MAX) return false;
     for (uint32_t i = 0; i < count; i++) form->alignments[i] = alignment_of(operands[i].data);
+    /* The library has no name for that of a row of biases, which is read as the result is written. */
+    if ((form->epilogue & BLAS_EPILOGUE_BIAS) != 0 && form->alignments[BIAS] < form->alignments[OUT])
+        form->alignments[OUT] = form->alignments[BIAS];
     return true;
 }
 
@@ -243,20 +250,32 @@ static const remembered_choice *find_choice(const blas_library *blas, cuda_opera
     return found;
 }
 
+/* Makes the device's handle. A device on which the library does not start is remembered, with the reason the first time. The lock is held. */
+static void start(const blas_library *blas, cuda_operations_state *state, char *out_reason, size_t capacity) {
+    if (state->blas != NULL || state->is_blas_refused) return;
+    const int result = blas->cublasLtCreate(&state->blas);
+    if (result == BLAS_SUCCESS) return;
+    state->blas = NULL;
+    state->is_blas_refused = true;
+    snprintf(out_reason, capacity, "cublasLtCreate answers %d", result);
+}
+
 /* The algorithm for a form; false: there is none. */
 static bool choose(const blas_library *blas, tarn_backend_device *device, const blas_form *form, const blas_call *call,
                    blas_choice *out_choice) {
     cuda_operations_state *state = device->operations;
     const remembered_choice *found = NULL;
     bool is_possible = false;
+    char reason[64] = "";
     pthread_mutex_lock(&state->compiled_lock);
-    if (state->blas == NULL && blas->cublasLtCreate(&state->blas) != BLAS_SUCCESS) state->blas = NULL;
+    start(blas, state, reason, sizeof reason);
     if (state->blas != NULL) found = find_choice(blas, state, form, call);
     if (found != NULL && found->is_possible) {
         *out_choice = found->choice;
         is_possible = true;
     }
     pthread_mutex_unlock(&state->compiled_lock);
+    if (reason[0] != '\0') blas_library_say(reason);
     return is_possible;
 }
 
@@ -335,6 +354,17 @@ tarn_status cuda_blas_matmul(const cuda_task *task, bool *out_is_done) {
     bool is_left = activation == TARN_OPERATION_SIGMOID || activation == TARN_OPERATION_TANH;
     if (status == TARN_OK && *out_is_done && is_left) status = cuda_epilogue_enqueue(task, NULL, activation);
     return status;
+}
+
+void cuda_blas_prepare(tarn_backend_device *device) {
+    cuda_operations_state *state = device->operations;
+    const blas_library *blas = blas_library_find();
+    char reason[64] = "";
+    if (blas == NULL) return;
+    pthread_mutex_lock(&state->compiled_lock);
+    start(blas, state, reason, sizeof reason);
+    pthread_mutex_unlock(&state->compiled_lock);
+    if (reason[0] != '\0') blas_library_say(reason);
 }
 
 void cuda_blas_end(cuda_operations_state *state) {

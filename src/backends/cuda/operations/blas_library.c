@@ -15,7 +15,7 @@ static const cuda_library description = {
     .name = "cuBLASLt",
     .setting = "TARN_CUBLASLT",
     .instead = "matrix products are computed by Tarn's own kernels",
-    .files = {"libcublasLt.so.13", "libcublasLt.so.12"},
+    .files = {{"libcublasLt.so.13", 13000}, {"libcublasLt.so.12", 0}},
     .symbols = symbols,
     .symbol_count = sizeof symbols / sizeof symbols[0],
 };
@@ -30,3 +30,5 @@ const blas_library *blas_library_find(void) {
     pthread_once(&opened, open_library);
     return is_open ? &library : NULL;
 }
+
+void blas_library_say(const char *reason) { cuda_library_say(&description, reason); }

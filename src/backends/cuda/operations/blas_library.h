@@ -69,5 +69,7 @@ typedef struct blas_library {
 
 /* NULL where it is not there, which is told once. */
 const blas_library *blas_library_find(void);
+/* Logs that it does not start, with the reason: products are computed without it then. */
+void blas_library_say(const char *reason);
 
 #endif

@@ -20,7 +20,7 @@ static const cuda_library description = {
     .name = "NVRTC",
     .setting = "TARN_NVRTC",
     .instead = "programs of several steps are interpreted",
-    .files = {"libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so"},
+    .files = {{"libnvrtc.so.13", 13000}, {"libnvrtc.so.12", 0}, {"libnvrtc.so", 0}},
     .symbols = symbols,
     .symbol_count = sizeof symbols / sizeof symbols[0],
 };

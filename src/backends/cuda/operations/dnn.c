@@ -313,6 +313,20 @@ tarn_status cuda_dnn_conv2d(const cuda_task *task, bool *out_is_done) {
     return status == TARN_OK && *out_is_done ? enqueue_rest(task, fusion) : status;
 }
 
+tarn_status cuda_dnn_prepare(const cuda_task *task) {
+    cuda_operations_state *state = task->device->operations;
+    dnn_form form;
+    char reason[128] = "";
+    if (!dnn_form_find(task, &form)) return TARN_OK;
+    const dnn_library *library = dnn_library_find();
+    if (library == NULL) return TARN_OK;
+    pthread_mutex_lock(&state->dnn_lock);
+    tarn_status status = start(library, state, reason, sizeof reason);
+    pthread_mutex_unlock(&state->dnn_lock);
+    if (reason[0] != '\0') dnn_library_say(reason);
+    return status == TARN_NOT_SUPPORTED ? TARN_OK : status;
+}
+
 void cuda_dnn_end(cuda_operations_state *state) {
     if (state->dnn_choices == NULL && state->dnn == NULL) return;
     const dnn_library *library = dnn_library_find();

@@ -16,7 +16,7 @@ static const cuda_library description = {
     .name = "cuDNN",
     .setting = "TARN_CUDNN",
     .instead = "convolutions are computed by Tarn's own kernels",
-    .files = {"libcudnn.so.9", "libcudnn.so.8"},
+    .files = {{"libcudnn.so.9", 0}, {"libcudnn.so.8", 0}},
     .symbols = symbols,
     .symbol_count = sizeof symbols / sizeof symbols[0],
 };

@@ -1,4 +1,4 @@
-/* Opening NVIDIA's libraries. */
+/* Opening NVIDIA's libraries. One that was made for a later CUDA than the driver offers can be opened and does nothing, so those are passed over. */
 #include "backends/cuda/operations/library.h"
 
 #include <dlfcn.h>
@@ -28,8 +28,9 @@ bool cuda_library_open(const cuda_library *library, void *out_functions) {
     const char *wanted = base_config_text(library->setting), *file = wanted;
     if (wanted != NULL && strcmp(wanted, "off") == 0) return false;
     void *handle = wanted != NULL ? dlopen(wanted, RTLD_NOW | RTLD_LOCAL) : NULL;
-    for (size_t i = 0; wanted == NULL && handle == NULL && i < CUDA_LIBRARY_FILES && library->files[i] != NULL; i++) {
-        file = library->files[i];
+    for (size_t i = 0; wanted == NULL && handle == NULL && i < CUDA_LIBRARY_FILES; i++) {
+        if (library->files[i].name == NULL || library->files[i].driver > cuda_driver_version) continue;
+        file = library->files[i].name;
         handle = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     }
     if (handle == NULL) {

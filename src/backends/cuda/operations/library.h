@@ -8,12 +8,17 @@
 
 #define CUDA_LIBRARY_FILES 3
 
+typedef struct cuda_library_file {
+    const char *name; /* NULL ends a list */
+    int driver;       /* the interface that the driver must offer for it, 13000; 0: whichever there is */
+} cuda_library_file;
+
 typedef struct cuda_library {
-    const char *name;                      /* "cuBLASLt" */
-    const char *setting;                   /* the environment variable that names another file, or is "off" */
-    const char *instead;                   /* what happens without it */
-    const char *files[CUDA_LIBRARY_FILES]; /* the first one that can be opened; NULL ends the list */
-    const char *const *symbols;            /* the functions' names */
+    const char *name;                            /* "cuBLASLt" */
+    const char *setting;                         /* the environment variable that names another file, or is "off" */
+    const char *instead;                         /* what happens without it */
+    cuda_library_file files[CUDA_LIBRARY_FILES]; /* the first one that can be opened and that the driver suffices for */
+    const char *const *symbols;                  /* the functions' names */
     size_t symbol_count;
 } cuda_library;
 

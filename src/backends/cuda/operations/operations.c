@@ -1,6 +1,8 @@
 /* Which operations there are, and the way of each to the stream. */
 #include "backends/cuda/operations/operations.h"
 
+#include "backends/cuda/operations/blas.h"
+#include "backends/cuda/operations/dnn.h"
 #include "base/operation.h"
 
 static int supports(tarn_backend_device *device, tarn_operation operation, tarn_element_type type) {
@@ -21,6 +23,12 @@ static tarn_status enqueue_task(const cuda_task *task) {
         return cuda_fail(TARN_NOT_SUPPORTED, "cuda devices do not compute %s",
                          tarn_operation_name(task->operation->operation));
     }
+}
+
+tarn_status cuda_operations_prepare(tarn_backend_device *device, const tarn_backend_operation *operation) {
+    const cuda_task task = {.device = device, .operation = operation};
+    if (operation->operation == TARN_OPERATION_MATMUL) cuda_blas_prepare(device);
+    return operation->operation == TARN_OPERATION_CONV2D ? cuda_dnn_prepare(&task) : TARN_OK;
 }
 
 static tarn_status enqueue(tarn_backend_device *device, tarn_backend_stream *stream,

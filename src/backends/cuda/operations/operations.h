@@ -15,6 +15,10 @@ extern const tarn_backend_operations cuda_operations;
 tarn_status cuda_operations_begin(tarn_backend_device *device);
 void cuda_operations_end(tarn_backend_device *device);
 
+/* Before an operation is captured: starts the library that may compute it. That is no work for a capture, in which it could neither wait for the
+ * device nor be sure of memory. OUT_OF_MEMORY. In the device's scope. */
+tarn_status cuda_operations_prepare(tarn_backend_device *device, const tarn_backend_operation *operation);
+
 /* Workspaces: workspace.c. Those of streams are made when they are needed. A graph has one for all operations that are captured for it, in
  * which each has scratch memory to itself. */
 typedef struct cuda_workspace {
@@ -64,10 +68,11 @@ struct cuda_operations_state {
     driver_function functions[CUDA_KERNEL_COUNT];
     cuda_workspace *workspaces; /* all */
 
-    pthread_mutex_t compiled_lock; /* protects the next three; programs are compiled with it held */
+    pthread_mutex_t compiled_lock; /* protects the next four; programs are compiled with it held */
     struct cuda_compiled *compiled;
     struct cuda_recent *blas_choices;
     struct blas_handle_object *blas; /* cuBLASLt's handle; NULL until it is needed, then constant */
+    bool is_blas_refused;            /* it does not start on this device */
 
     pthread_mutex_t dnn_lock; /* protects the next three; cuDNN is called with it held */
     struct cuda_recent *dnn_choices;
