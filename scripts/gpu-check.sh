@@ -2,7 +2,8 @@
 # Checks and measures Tarn on this machine's NVIDIA GPU, cuda:0: the build, all tests that run on a named device, the kernels under
 # compute-sanitizer, and figures beside their targets, cuBLASLt, the speed of copies, the driver's pools and PyTorch, where these are installed. Needs
 # no network and takes at most 8 minutes: each step has a limit of its own and leaves time for those behind it, and what there is no time or no
-# program for is named as skipped. The table it ends with is build/gpu-check/result.txt, and the same as JSON result.json.
+# program for is named as skipped. A step that fails keeps none of the others from being done. What has targets comes first. The table it ends with, however
+# it ends, is build/gpu-check/result.txt, and the same as JSON result.json.
 # Usage: scripts/gpu-check.sh [--built DIR] [--rehearse DIR]
 #   --built DIR      uses the build in DIR, with tests, instead of making one: it was made before, or on another machine.
 #   --rehearse DIR   the same, quickly and on the tests' own driver: shows that the script works, and nothing else. Judges no figure.
@@ -24,7 +25,8 @@ while [ $# -gt 0 ]; do
 done
 
 out=${GPU_CHECK_OUT:-$PWD/build/gpu-check}
-budget=${GPU_CHECK_SECONDS:-480}
+# Some seconds of the eight minutes are for what has no limit.
+budget=${GPU_CHECK_SECONDS:-470}
 debug=${built:-$out/debug} release=${built:-$out/release} tests=${built:-$out/debug}/tests
 rows=$out/rows.tsv
 failed=0
@@ -96,14 +98,56 @@ programs() {
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
+# The table and the JSON, of whatever was done.
+write_result() {
+    {
+        echo "GPU: $gpu"
+        echo "Commit: $(git rev-parse --short HEAD 2>/dev/null || echo unknown), $(date -u +%Y-%m-%d), $SECONDS s"
+        echo
+        awk -F'\t' '{ printf "%-52s %11s  %-20s %-14s %s\n", $1, $2, $5 == "skipped" || $5 == "passed" || $5 == "FAILED" ? "" : $3, $4, $5 == "-" ? "" : $5
+            if ($5 == "skipped" || $5 == "passed" || $5 == "FAILED") printf "    %s\n", $3 }' "$rows"
+    } | tee "$out/result.txt"
+    awk -F'\t' -v gpu="$gpu" -v seconds="$SECONDS" '
+        function text(s) { gsub(/[[:cntrl:]]/, " ", s); gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); return "\"" s "\"" }
+        BEGIN { printf "{\"gpu\": %s, \"seconds\": %d, \"rows\": [", text(gpu), seconds }
+        { sub(/^ +/, "", $1)
+          printf "%s\n {\"name\": %s, \"value\": %s, \"note\": %s, \"target\": %s, \"verdict\": %s}", (NR == 1 ? "" : ","), text($1),
+              ($2 ~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/ ? $2 : ($2 == "-" ? "null" : text($2))), text($3), text($4), text($5) }
+        END { print "\n]}" }' "$rows" >"$out/result.json"
+}
+
+end() {
+    local status=$?
+    trap - EXIT
+    write_result
+    [ "$status" != 0 ] || status=$failed
+    exit "$status"
+}
+
+interrupt() {
+    fail interrupted "by a signal after $SECONDS s"
+    exit 1
+}
+
 # Says why compute-sanitizer cannot be used: it does not know every device, nor every way of handing one to a container.
 why_no_sanitizer() {
+    local limit probe=("$release/tests/gpu/gpu_measure" --name)
     has compute-sanitizer || { echo "compute-sanitizer is not installed"; return; }
-    timeout -k 5 30 "${with[@]}" compute-sanitizer --error-exitcode 9 "$release/tests/gpu/gpu_measure" --name >"$out/sanitizer.log" 2>&1 ||
+    limit=$(limit_of 30 10)
+    [ "$limit" -gt 0 ] || { echo "the $budget seconds were over"; return; }
+    [ -x "${probe[0]}" ] || probe=("$tests/test_cuda_backend")
+    timeout -k 5 "$limit" "${with[@]}" compute-sanitizer --error-exitcode 9 "${probe[@]}" >"$out/sanitizer.log" 2>&1 ||
         echo "compute-sanitizer does not run here: $(grep -i -m 1 'error\|not supported' "$out/sanitizer.log" | tr '\t' ' ' || tail -1 "$out/sanitizer.log")"
 }
 
-# What is measured is optimized; kernels are compiled for the GPU that there is, where its name for that is known.
+# Its import alone takes long on some machines.
+has_torch() {
+    local limit
+    limit=$(limit_of 60 120)
+    has python3 && [ "$limit" -gt 0 ] && timeout -k 5 "$limit" python3 -c 'import torch; raise SystemExit(not torch.cuda.is_available())' >/dev/null 2>&1
+}
+
+# build WHAT: what is measured, optimized, or the tests. Kernels are compiled once for both, for the GPU that there is, where its name for that is known.
 build() {
     local architecture generator=() options=()
     architecture=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader -i 0 2>/dev/null | head -1 | tr -d '. ')
@@ -112,15 +156,17 @@ build() {
     has ccache && options=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
     options+=(-DTARN_CUDA_ARCHITECTURES="$architecture" -DTARN_WARNINGS_AS_ERRORS=OFF)
     pkg-config --exists jansson 2>/dev/null || options+=(-DTARN_BUILD_TOOL=OFF)
-    cmake -S . -B "$release" "${generator[@]}" "${options[@]}" -DCMAKE_BUILD_TYPE=Release -DTARN_BUILD_TESTS=OFF -DTARN_BUILD_MEASURE=ON &&
-        cmake --build "$release" -j "${JOBS:-$(nproc)}" || return 1
-    if pkg-config --exists jansson cmocka zlib 2>/dev/null; then
+    if [ "$1" = measured ]; then
+        cmake -S . -B "$release" "${generator[@]}" "${options[@]}" -DCMAKE_BUILD_TYPE=Release -DTARN_BUILD_TESTS=OFF -DTARN_BUILD_MEASURE=ON &&
+            cmake --build "$release" -j "${JOBS:-$(nproc)}"
+    else
         cmake -S . -B "$debug" "${generator[@]}" "${options[@]}" -DCMAKE_BUILD_TYPE=Debug -DTARN_BUILD_TESTS=ON &&
             cmake --build "$debug" -j "${JOBS:-$(nproc)}" --target "${all_programs[@]}"
     fi
 }
 
 no_gpu() {
+    trap - EXIT
     echo "gpu-check: there is no NVIDIA GPU here: $1"
     echo "gpu-check: nothing has been verified on a GPU."
     exit 77
@@ -151,16 +197,23 @@ else
     [ -e /dev/nvidiactl ] || [ -e /dev/dxg ] || nvidia-smi -L >/dev/null 2>&1 || no_gpu "neither /dev/nvidiactl nor /dev/dxg is there"
     if [ -z "$built" ]; then
         for program in cmake cc; do has $program || { echo "gpu-check: $program is not installed: build elsewhere and name the folder (--built)" >&2; exit 1; }; done
-        export -f build has
-        export debug release
-        # An array cannot be exported.
-        step build 260 150 bash -c "all_programs=(${all_programs[*]}); build" || { tail -n 40 "$out/build.out" "$out/build.log"; exit 1; }
     fi
     gpu=$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader -i 0 2>/dev/null | head -1)
+fi
+trap end EXIT
+trap interrupt HUP INT TERM
+
+if [ -z "$built" ]; then
+    export -f build has
+    export debug release TARN_CUDA_IMAGES=$out/images
+    step build 200 200 bash -c "build measured" || tail -n 40 "$out/build.out" "$out/build.log" >&2
+fi
+if [ -z "$rehearses" ] && [ -x "$release/tests/gpu/gpu_measure" ]; then
     LD_LIBRARY_PATH=$libraries "$release/tests/gpu/gpu_measure" --name >"$out/device" 2>&1 || no_gpu "$(tail -1 "$out/device")"
     grep -q 'no hardware' "$out/device" && no_gpu "libcuda.so.1 is the driver of the tests"
     gpu=${gpu:-$(cat "$out/device")}
 fi
+gpu=${gpu:-unknown}
 echo "gpu-check: $gpu"
 
 export TARN_TEST_DEVICE=cuda:0 TARN_TEST_KEEPS_CONTEXT=1 TARN_OPENCL=off TARN_CACHE_PATH=$out/cache TARN_SOURCE_DIR=$PWD TARN_BUILD_DIR=$debug TMPDIR=$out
@@ -178,56 +231,48 @@ if [ -n "$rehearses" ]; then
     kernel_tests=(test_expr_capture)
 fi
 
-# Each step's limit, and the seconds that are kept for those behind it.
-step figures 70 90 "${with[@]}" "$release/tests/gpu/gpu_measure" cuda:0 $size
-add_figures figures
-if [ -z "$rehearses" ] && [ ! -x "$tests/test_cuda_backend" ]; then
-    for name in tests-backend tests-operations tests-own-kernels tests-allocators tests-compiled memcheck racecheck; do
-        skip $name "cmocka, jansson or zlib is not installed to build with"
-    done
+# Each step's limit, and the seconds that are kept for those behind it. What has targets comes first.
+if [ -x "$release/tests/gpu/gpu_measure" ]; then
+    step figures 70 160 "${with[@]}" "$release/tests/gpu/gpu_measure" cuda:0 $size
+    add_figures figures
 else
-    programs tests-backend 40 80 "${with[@]}" -- "${backend_tests[@]}"
-    programs tests-operations 60 70 "${with[@]}" -- "${operation_tests[@]}"
-    programs tests-own-kernels 40 60 "${own[@]}" -- "${kernel_tests[0]}"
-    # Each step of the last one waits for the device several times.
-    programs tests-allocators 90 40 "${with[@]}" TARN_STRESS_STEPS=300 -- "${allocator_tests[@]}"
-    [ -n "$rehearses" ] || programs tests-compiled 60 40 "${slow[@]}" -- test_cuda_kernels_programs
-    # What the driver answers is checked by the tests themselves, which ask for errors too: the tool is to look at kernels.
-    why=$(why_no_sanitizer)
-    for tool in memcheck racecheck; do
-        options=(--tool "$tool" --error-exitcode 9)
-        [ $tool = racecheck ] || options+=(--report-api-errors no)
-        if [ -z "$why" ]; then programs $tool 60 20 "${slow[@]}" compute-sanitizer "${options[@]}" -- "${kernel_tests[@]}"
-        else skip $tool "$why"; fi
-    done
+    fail figures "gpu_measure was not built"
 fi
-if [ -z "$rehearses" ] && has python3 && python3 -c 'import torch; raise SystemExit(not torch.cuda.is_available())' >/dev/null 2>&1; then
-    step pytorch-operations 40 0 python3 scripts/gpu_pytorch.py
+if [ -z "$rehearses" ] && has_torch; then
+    step pytorch-operations 40 120 python3 scripts/gpu_pytorch.py
     add_figures pytorch-operations
     if [ -f "$release/torch/libtarn-torch.so" ]; then
-        if step pytorch-training 90 0 env TARN_LIBRARY="$release/libtarn.so" TARN_TORCH_LIBRARY="$release/torch/libtarn-torch.so" PYTHONPATH="$PWD/python" \
+        if step pytorch-training 90 100 env TARN_LIBRARY="$release/libtarn.so" TARN_TORCH_LIBRARY="$release/torch/libtarn-torch.so" PYTHONPATH="$PWD/python" \
             python3 tools/torch/compare.py --steps 30 --rounds 1 --json "$out/training.json"; then
-            python3 scripts/gpu_pytorch.py --training "$out/training.json" >>"$rows"
+            python3 scripts/gpu_pytorch.py --training "$out/training.json" >>"$rows" || fail pytorch-training "its figures cannot be read"
         fi
     else
         skip pytorch-training "libtarn-torch.so was not built"
     fi
 else
-    skip pytorch "PyTorch with CUDA is not installed"
+    skip pytorch "PyTorch with CUDA is not installed, or there was no time for it"
 fi
-
-{
-    echo "GPU: $gpu"
-    echo "Commit: $(git rev-parse --short HEAD 2>/dev/null || echo unknown), $(date -u +%Y-%m-%d), $SECONDS s"
-    echo
-    awk -F'\t' '{ printf "%-52s %11s  %-20s %-14s %s\n", $1, $2, $5 == "skipped" || $5 == "passed" || $5 == "FAILED" ? "" : $3, $4, $5 == "-" ? "" : $5
-        if ($5 == "skipped" || $5 == "passed" || $5 == "FAILED") printf "    %s\n", $3 }' "$rows"
-} | tee "$out/result.txt"
-awk -F'\t' -v gpu="$gpu" -v seconds="$SECONDS" '
-    function text(s) { gsub(/\\/, "\\\\", s); gsub(/"/, "\\\"", s); return "\"" s "\"" }
-    BEGIN { printf "{\"gpu\": %s, \"seconds\": %d, \"rows\": [", text(gpu), seconds }
-    { sub(/^ +/, "", $1)
-      printf "%s\n {\"name\": %s, \"value\": %s, \"note\": %s, \"target\": %s, \"verdict\": %s}", (NR == 1 ? "" : ","), text($1),
-          ($2 ~ /^-?[0-9.]+(e[-+]?[0-9]+)?$/ ? $2 : ($2 == "-" ? "null" : text($2))), text($3), text($4), text($5) }
-    END { print "\n]}" }' "$rows" >"$out/result.json"
-[ $failed = 0 ]
+if [ -z "$built" ] && pkg-config --exists jansson cmocka zlib 2>/dev/null; then
+    # An array cannot be exported.
+    step build-tests 120 60 bash -c "all_programs=(${all_programs[*]}); build tests" || tail -n 40 "$out/build-tests.out" "$out/build-tests.log" >&2
+fi
+if [ -z "$rehearses" ] && [ ! -x "$tests/test_cuda_backend" ]; then
+    for name in tests-backend tests-operations tests-own-kernels tests-allocators tests-compiled memcheck racecheck; do
+        skip $name "the tests were not built: cmocka, jansson or zlib is not installed to build with, or the build failed"
+    done
+else
+    programs tests-backend 40 80 "${with[@]}" -- "${backend_tests[@]}"
+    programs tests-operations 60 70 "${with[@]}" -- "${operation_tests[@]}"
+    programs tests-own-kernels 40 60 "${own[@]}" -- "${kernel_tests[0]}"
+    # What the driver answers is checked by the tests themselves, which ask for errors too: the tool is to look at kernels.
+    why=$(why_no_sanitizer)
+    for tool in memcheck racecheck; do
+        options=(--tool "$tool" --error-exitcode 9)
+        [ $tool = racecheck ] || options+=(--report-api-errors no)
+        if [ -z "$why" ]; then programs $tool 60 30 "${slow[@]}" compute-sanitizer "${options[@]}" -- "${kernel_tests[@]}"
+        else skip $tool "$why"; fi
+    done
+    # Each step of the last one waits for the device several times.
+    programs tests-allocators 90 20 "${with[@]}" TARN_STRESS_STEPS=300 -- "${allocator_tests[@]}"
+    [ -n "$rehearses" ] || programs tests-compiled 60 0 "${slow[@]}" -- test_cuda_kernels_programs
+fi

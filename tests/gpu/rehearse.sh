@@ -47,6 +47,9 @@ FAKECUDA_FAULT=cuMemCreate:40:CUDA_ERROR_UNKNOWN:for-good "$check" --rehearse "$
 [ $status = 1 ] || fail "where measuring fails the status is $status"
 grep -q '^figures .*FAILED' "$GPU_CHECK_OUT/result.txt" || fail "figures that failed are not named so"
 grep -q '^copy on the device' "$GPU_CHECK_OUT/result.txt" || fail "figures from before the failure are lost"
+for step in pytorch tests-backend tests-operations tests-own-kernels tests-allocators memcheck racecheck; do
+    grep -q "^$step " "$GPU_CHECK_OUT/result.txt" || fail "a failure keeps $step from being done"
+done
 
 status=0
 GPU_CHECK_SECONDS=0 "$check" --rehearse "$build" >"$folder/said" 2>&1 || status=$?
@@ -59,6 +62,21 @@ grep -q 'no time for: test_cuda_backend' "$GPU_CHECK_OUT/result.txt" || fail "te
     "$check" >"$folder/said" 2>&1 || status=$?
     [ $status = 77 ] || fail "without a GPU the status is $status"
     grep -q 'nothing has been verified on a GPU' "$folder/said" || fail "it does not say that there is no GPU"
+
+    # Where a GPU may be there and nothing can be built, that is what the table says.
+    for program in nvidia-smi cmake; do
+        cat >"$folder/bin/$program" <<'PROGRAM'
+#!/bin/bash
+[ "$1" = -L ]
+PROGRAM
+        chmod +x "$folder/bin/$program"
+    done
+    status=0
+    PATH=$folder/bin:$PATH "$check" >"$folder/said" 2>&1 || status=$?
+    [ $status = 1 ] || fail "where nothing can be built the status is $status"
+    grep -q '^build .*FAILED' "$GPU_CHECK_OUT/result.txt" || fail "a build that failed is not named so"
+    grep -q '^memcheck .*skipped' "$GPU_CHECK_OUT/result.txt" || fail "what was not built is not named as skipped"
+    python3 -c 'import json, sys; json.load(open(sys.argv[1], encoding="utf-8"))' "$GPU_CHECK_OUT/result.json" || fail "there is no JSON of a build that failed"
 }
 status=0
 "$check" --built "$folder/none" >"$folder/said" 2>&1 || status=$?
