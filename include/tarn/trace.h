@@ -45,7 +45,7 @@ typedef struct tarn_trace_event {
     uint32_t thread;        /* numbered from 0 in order of appearance */
     uint32_t tag;           /* string: what it was for; TARN_TRACE_NO_STRING */
     uint32_t site;          /* string: call site, innermost frame first, frames parted by " < "; TARN_TRACE_NO_STRING */
-    uint16_t device;        /* numbered as in the file */
+    uint16_t device;        /* numbered as in the file; a free has that of its allocation */
     uint8_t action;         /* tarn_trace_action */
     uint8_t alignment_log2; /* of an allocate; 0 where nothing was asked */
 } tarn_trace_event;

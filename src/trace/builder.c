@@ -193,7 +193,8 @@ tarn_status trace_builder_allocate(trace_builder *builder, const tarn_trace_even
         return no_memory(builder);
 
     uint64_t id = trace->allocation_count++;
-    builder->allocations[id] = (trace_allocation){.address = event->address, .size = event->size, .state = TRACE_LIVE};
+    builder->allocations[id] = (trace_allocation){
+        .address = event->address, .size = event->size, .state = TRACE_LIVE, .device = event->device};
     builder->live = live;
     if (live > trace->peak_live) trace->peak_live = live;
     if (initial) trace->initial_count++;
@@ -215,6 +216,7 @@ tarn_status trace_builder_free(trace_builder *builder, uint64_t id, const tarn_t
     added.id = id;
     added.address = allocation->address;
     added.size = allocation->size;
+    added.device = allocation->device;
     append(builder, added, false);
     return TARN_OK;
 }

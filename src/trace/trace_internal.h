@@ -40,6 +40,7 @@ typedef struct trace_allocation {
     uint64_t address;
     uint64_t size;
     trace_allocation_state state;
+    uint16_t device;
 } trace_allocation;
 
 /* All zero is an empty builder. Whoever fills one calls trace_builder_discard at the end, whatever happened. */
@@ -72,8 +73,8 @@ tarn_status trace_builder_thread(trace_builder *builder, uint64_t number, uint32
  * Initial ones come before all other events. CORRUPT_DATA: what is alive adds up to more than 64 bits. */
 tarn_status trace_builder_allocate(trace_builder *builder, const tarn_trace_event *event, bool initial,
                                    uint64_t *out_id);
-/* Adds a free (`completed` false; the allocation is live) or its completion (the allocation is freed). Size and
- * address come from the allocation. */
+/* Adds a free (`completed` false; the allocation is live) or its completion (the allocation is freed). Size, address
+ * and device come from the allocation. */
 tarn_status trace_builder_free(trace_builder *builder, uint64_t id, const tarn_trace_event *event, bool completed);
 /* Adds an event of any other action as it stands. */
 tarn_status trace_builder_other(trace_builder *builder, const tarn_trace_event *event);

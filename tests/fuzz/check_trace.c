@@ -45,8 +45,10 @@ static void check_events(const tarn_trace *trace, const tarn_trace_info *info) {
             int completed = event->action == TARN_TRACE_FREE_COMPLETED;
             demand(event->id < seen && freed[event->id] == completed, "frees come once, completions after them");
             freed[event->id]++;
-            demand(event->size == allocates[event->id]->size && event->address == allocates[event->id]->address,
-                   "frees have their allocation's size and address");
+            const tarn_trace_event *allocate = allocates[event->id];
+            demand(event->size == allocate->size && event->address == allocate->address &&
+                       event->device == allocate->device,
+                   "frees have their allocation's size, address and device");
             if (!completed) live -= event->size;
         } else {
             demand(event->action <= TARN_TRACE_MARK, "actions are known");

@@ -42,6 +42,17 @@ static void initial_allocations_are_put_in_address_order(void **state) {
     tarn_trace_release(trace);
 }
 
+/* What is alive on a device would be less than nothing otherwise. */
+static void a_free_is_of_the_device_of_its_allocation(void **state) {
+    (void)state;
+    tarn_trace *trace = trace_of_text("time_ns,action,id,size,device\n"
+                                      "1,allocate,1,1,2\n2,free,1,,\n3,free_completed,1,,1\n");
+    const tarn_trace_event *events = tarn_trace_events(trace);
+    assert_int_equal(info_of(trace).device_count, 3);
+    for (unsigned i = 0; i < 3; i++) assert_int_equal(events[i].device, 2);
+    tarn_trace_release(trace);
+}
+
 static void quoted_texts_are_one_cell(void **state) {
     (void)state;
     tarn_trace *trace = trace_of_text("time_ns,action,id,size,tag,site\n"
@@ -90,6 +101,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_least_columns_are_enough),
         cmocka_unit_test(initial_allocations_are_put_in_address_order),
+        cmocka_unit_test(a_free_is_of_the_device_of_its_allocation),
         cmocka_unit_test(quoted_texts_are_one_cell),
         cmocka_unit_test(lines_are_counted_through_quotes),
         cmocka_unit_test(contradictions_and_garbage_are_told_with_their_line),
