@@ -53,7 +53,7 @@ TARN_API tarn_status tarn_shape_elements(const tarn_shape *shape, size_t *out_el
 /* How many bytes: elements times the size of one. At most PTRDIFF_MAX, as any piece of memory has. */
 TARN_API tarn_status tarn_shape_bytes(const tarn_shape *shape, tarn_element_type type, size_t *out_bytes);
 /* Row-major strides, in elements: how far apart neighbours along each dimension lie. The last is 1; a dimension of 0
- * counts as 1. Writes `rank` numbers. */
+ * counts as 1, and in a shape of 0 elements a stride that does not fit is 0. Writes `rank` numbers. */
 TARN_API tarn_status tarn_shape_strides(const tarn_shape *shape, int64_t *out_strides);
 /* Bytes from the beginning of the memory to the end of the farthest element, for a view that begins `offset` elements into it and
  * has any strides, in elements: what the memory must at least have. 0 for a shape of 0 elements. INVALID_ARGUMENT when

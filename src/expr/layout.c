@@ -27,8 +27,11 @@ static bool lay_out_view(const tarn_expr *expr, const tarn_expr *operand, const 
     } else if (expr->kind == EXPR_SLICE) {
         uint32_t dim = expr->as.slice.dim;
         memcpy(layout.strides, viewed->strides, sizeof layout.strides);
-        layout.offset += expr->as.slice.begin * viewed->strides[dim];
-        if (expr->shape.dims[dim] > 1) layout.strides[dim] *= expr->as.slice.step;
+        /* Strides between no elements may be any numbers. */
+        if (operand->elements > 0) {
+            layout.offset += expr->as.slice.begin * viewed->strides[dim];
+            if (expr->shape.dims[dim] > 1) layout.strides[dim] *= expr->as.slice.step;
+        }
     } else {
         size_t shift = expr->shape.rank - operand->shape.rank;
         for (size_t i = 0; i < operand->shape.rank; i++)

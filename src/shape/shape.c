@@ -89,11 +89,13 @@ tarn_status tarn_shape_strides(const tarn_shape *shape, int64_t *out_strides) {
     if (status != TARN_OK) return status;
     if (out_strides == NULL && shape->rank > 0)
         return base_fail(TARN_INVALID_ARGUMENT, "the place for strides is NULL");
+    bool fits = true;
     for (size_t i = shape->rank; i-- > 0;) {
-        strides[i] = stride;
+        strides[i] = fits ? stride : 0;
         /* What the first dimension would add is nobody's stride. */
         int64_t dim = i > 0 && shape->dims[i] > 0 ? shape->dims[i] : 1;
-        if (__builtin_mul_overflow(stride, dim, &stride)) return refuse_size(shape, "elements along a stride");
+        fits = fits && !__builtin_mul_overflow(stride, dim, &stride);
+        if (!fits && !is_empty(shape)) return refuse_size(shape, "elements along a stride");
     }
     if (shape->rank > 0) memcpy(out_strides, strides, shape->rank * sizeof *strides);
     return TARN_OK;

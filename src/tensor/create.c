@@ -14,20 +14,20 @@
 
 /* What follows from a shape. */
 
-/* Row-major strides and the number of elements; false where that is nothing memory can have. */
+/* Row-major strides, as tarn_shape_strides has them, and the number of elements; false where that is nothing memory can have. */
 static bool measure(const tarn_shape *shape, size_t element_size, int64_t *out_strides, size_t *out_elements) {
     int64_t reach = 1;
-    bool is_empty = false;
+    bool is_empty = false, fits = true;
     if (shape->rank > TARN_MAXIMUM_RANK || element_size == 0) return false;
     for (size_t i = shape->rank; i-- > 0;) {
         int64_t dim = shape->dims[i];
         if (dim < 0) return false;
-        out_strides[i] = reach;
+        out_strides[i] = fits ? reach : 0;
         is_empty |= dim == 0;
-        if (dim != 0 && __builtin_mul_overflow(reach, dim, &reach)) return false;
+        if (dim != 0) fits = fits && !__builtin_mul_overflow(reach, dim, &reach);
     }
     *out_elements = is_empty ? 0 : (size_t)reach;
-    return is_empty || (size_t)reach <= PTRDIFF_MAX / element_size;
+    return is_empty || (fits && (size_t)reach <= PTRDIFF_MAX / element_size);
 }
 
 /* What measure said no to. */

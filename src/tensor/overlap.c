@@ -38,8 +38,9 @@ static void add_term(search *state, int64_t step, int64_t count) {
 static int64_t add_operand(search *state, const tarn_operand *operand, int64_t sign) {
     int64_t lowest = 0, size = (int64_t)tarn_element_size(operand->type);
     for (uint32_t i = 0; i < operand->rank; i++) {
+        /* Of a dimension of 1 no step is taken, and its stride may be any number. */
+        if (operand->dims[i] == 1 || operand->strides[i] == 0) continue;
         int64_t step = operand->strides[i] * size * sign, count = operand->dims[i] - 1;
-        if (step == 0 || count == 0) continue;
         if (step < 0) lowest += step * count;
         add_term(state, step < 0 ? -step : step, count);
     }

@@ -60,6 +60,8 @@ tarn_status tarn_tensor_slice(tarn_tensor *tensor, int dim, int64_t begin, int64
     int64_t strides[TARN_MAXIMUM_RANK];
     memcpy(strides, tensor->strides, sizeof strides);
     shape.dims[slice.dim] = slice.count;
+    /* Strides between no elements may be any numbers, and lead nowhere. */
+    if (tensor->elements == 0) return tensor_create_view(tensor, &shape, strides, 0, out_view);
     /* With one element left no step is taken, and one of any length would be no stride. */
     if (slice.count > 1) strides[slice.dim] *= step;
     return tensor_create_view(tensor, &shape, strides, slice.begin * tensor->strides[slice.dim], out_view);

@@ -135,6 +135,11 @@ static void a_zero_dimension_beside_huge_ones_is_an_empty_shape(void **state) {
         assert_int_equal(tarn_shape_extent(&empty[i], strides, 0, TARN_ELEMENT_F64, &extent), TARN_OK);
         assert_int_equal(elements + bytes + extent, 0);
     }
+    int64_t strides[TARN_MAXIMUM_RANK];
+    assert_int_equal(tarn_shape_strides(&empty[1], strides), TARN_OK);
+    assert_memory_equal(strides, ((int64_t[]){BIG, 1, 1}), 3 * sizeof strides[0]);
+    assert_int_equal(tarn_shape_strides(&empty[2], strides), TARN_OK);
+    assert_memory_equal(strides, ((int64_t[]){0, BIG, 1}), 3 * sizeof strides[0]);
 }
 
 /* 7 */

@@ -73,6 +73,34 @@ static void a_tensor_without_elements_has_no_memory(void **state) {
     release(tensor);
 }
 
+/* 6. Wrapping such memory said OK and made no tensor, and slices were counted with strides that lead nowhere. */
+static void a_zero_dimension_beside_huge_ones_makes_an_empty_tensor(void **state) {
+    (void)state;
+    const int64_t large = INT64_C(1) << 62, lists[][3] = {{large, large, 0}, {0, large, large}, {large, 0, large}};
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        tarn_shape shape = {.rank = 3, .dims = {lists[i][0], lists[i][1], lists[i][2]}};
+        const int64_t any[3] = {INT64_MAX, INT64_MIN, INT64_MAX};
+        tarn_tensor *made[3] = {NULL}, *view = NULL, *sum = NULL;
+        EXPECT_OK(tarn_tensor_empty(bench.allocator, &shape, TARN_ELEMENT_F32, NULL, &made[0]));
+        EXPECT_OK(tarn_tensor_wrap(bench.device, NULL, &shape, NULL, TARN_ELEMENT_F32, 0, NULL, NULL, &made[1]));
+        EXPECT_OK(tarn_tensor_wrap(bench.device, NULL, &shape, any, TARN_ELEMENT_F32, 0, NULL, NULL, &made[2]));
+        for (int k = 0; k < 3; k++) {
+            assert_int_equal(tarn_tensor_elements(made[k]), 0);
+            for (int dim = 0; dim < 3; dim++) {
+                EXPECT_OK(tarn_tensor_slice(made[k], dim, 2, 9, 3, &view));
+                assert_int_equal(tarn_tensor_elements(view), 0);
+                release(view);
+            }
+            EXPECT_OK(tarn_add(made[0], made[k], NULL, &sum));
+            EXPECT_OK(tarn_tensor_reshape(sum, (const int64_t[]){0, large, large}, 3, NULL, &view));
+            release(view);
+            release(sum);
+            sum = NULL;
+        }
+        for (int k = 0; k < 3; k++) release(made[k]);
+    }
+}
+
 static void shapes_that_no_memory_holds_are_refused(void **state) {
     (void)state;
     tarn_tensor *tensor = NULL;
@@ -226,6 +254,16 @@ static void lent_memory_is_seen_through_any_strides(void **state) {
                                NULL, &tensor));
     EXPECT_FLOATS(tensor, 0, 1, 2, 1, 2, 3, 2, 3, 4, 3, 4, 5);
     assert_true(tarn_tensor_is_read_only(tensor));
+    release(tensor);
+    /* No step is taken along a dimension of 1, so that others may write any stride there. */
+    tarn_tensor *double_of_it = NULL;
+    EXPECT_OK(tarn_tensor_wrap(bench.device, values, SHAPE(1, 3), (const int64_t[]){INT64_MIN, 2}, TARN_ELEMENT_F32, 0,
+                               NULL, NULL, &tensor));
+    EXPECT_OK(tarn_tensor_wrap(bench.device, values + 1, SHAPE(1, 3), (const int64_t[]){INT64_MAX, 2}, TARN_ELEMENT_F32,
+                               0, NULL, NULL, &double_of_it));
+    EXPECT_OK(tarn_add(tensor, tensor, NULL, &double_of_it));
+    EXPECT_FLOATS(double_of_it, 0, 4, 8);
+    release(double_of_it);
     release(tensor);
     EXPECT_OK(tarn_tensor_wrap(bench.device, values, SHAPE(6), NULL, TARN_ELEMENT_F32, 1, NULL, NULL, &tensor));
     EXPECT(TARN_INVALID_ARGUMENT, tarn_tensor_fill(tensor, tarn_scalar_integer(1), NULL));
@@ -383,6 +421,7 @@ int main(void) {
         TEST(a_new_tensor_is_row_major),
         TEST(null_has_an_answer_to_each_question),
         TEST(a_tensor_without_elements_has_no_memory),
+        TEST(a_zero_dimension_beside_huge_ones_makes_an_empty_tensor),
         TEST(shapes_that_no_memory_holds_are_refused),
         TEST(a_number_is_cast_to_the_type),
         TEST(an_item_is_the_one_element),
