@@ -22,9 +22,18 @@ const char *base_config_text(const char *name) {
     return text != NULL && text[0] != '\0' ? text : NULL;
 }
 
+/* A leaf: no lock is taken with it held, so that it has no place in an order with those that a fork takes. */
+static void before_fork(void) { pthread_mutex_lock(&lock); }
+static void after_fork(void) { pthread_mutex_unlock(&lock); }
+
+/* Where there is no memory for that, a fork is as unsafe as everywhere else in a program without memory. */
+static void watch_lock(void) { (void)pthread_atfork(before_fork, after_fork, after_fork); }
+
 /* Whether `name` is seen for the first time; from then on it is not. */
 static bool remember(const char *name) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     bool first = true;
+    pthread_once(&once, watch_lock);
     pthread_mutex_lock(&lock);
     for (int i = 0; i < REMEMBERED_NAMES; i++) {
         if (remembered[i][0] == '\0') {

@@ -7,11 +7,14 @@
 #include <cmocka.h>
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/config.h"
+#include "child.h"
 #include "heard.h"
 
 static void a_set_variable_is_read(void **state) {
@@ -65,6 +68,38 @@ static void of_many_threads_one_complains(void **state) {
     tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
 }
 
+static atomic_bool complaining_ends;
+
+static void *complain_again_and_again(void *context) {
+    while (!atomic_load(&complaining_ends)) base_config_complain("TARN_TEST_FORK", context, "it is wrong");
+    return NULL;
+}
+
+static int complain_in_child(void *context) {
+    base_config_complain("TARN_TEST_FORK", context, "it is wrong");
+    return 0;
+}
+
+static void hear_nothing(void *context, tarn_log_level level, const char *sentence) {
+    (void)context, (void)level, (void)sentence;
+}
+
+/* Fault 37: the lock may be held by another thread when the process is forked. */
+static void a_child_complains_although_a_thread_did_at_the_fork(void **state) {
+    (void)state;
+    pthread_t threads[2];
+    int worst = 0;
+    tarn_log_set(hear_nothing, NULL, TARN_LOG_WARNING);
+    atomic_store(&complaining_ends, false);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, complain_again_and_again, "value"), 0);
+    for (int i = 0; i < 100 && worst == 0; i++) worst = exit_of_child(complain_in_child, "value");
+    atomic_store(&complaining_ends, true);
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_join(threads[i], NULL), 0);
+    tarn_log_set(NULL, NULL, TARN_LOG_WARNING);
+    assert_int_equal(worst, 0);
+}
+
 static void names_beyond_the_table_are_still_complained_about(void **state) {
     (void)state;
     heard all = {0};
@@ -89,6 +124,7 @@ int main(void) {
         cmocka_unit_test(an_unset_or_empty_variable_is_null),
         cmocka_unit_test(a_name_is_complained_about_once),
         cmocka_unit_test(of_many_threads_one_complains),
+        cmocka_unit_test(a_child_complains_although_a_thread_did_at_the_fork),
         cmocka_unit_test(names_beyond_the_table_are_still_complained_about),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
