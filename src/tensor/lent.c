@@ -1,7 +1,7 @@
 /* Memory that was lent: which streams use it, and giving it back.
  *
  * Its owner knows nothing of streams, so that each stream that uses the memory is kept until the end, which waits for them all. They are
- * few; the one that used it last is recognised without the lock. */
+ * few; the one that used it last is recognised without the lock, which is one for all such memory and is taken around a fork. */
 #include "tensor/tensor.h"
 
 #include <pthread.h>
@@ -14,23 +14,31 @@ struct tensor_lent {
     void (*release)(void *context); /* may be NULL */
     void *context;
     _Atomic(tarn_stream *) last; /* one of the streams below. Relaxed: it is only compared */
-    pthread_mutex_t lock;
     /* Protected by lock. */
     tarn_stream **streams; /* a reference of each, except the default one */
     size_t count, capacity;
 };
 
+/* A leaf: no lock is taken with it held, so that it has no place in an order with those that a fork takes. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void before_fork(void) { pthread_mutex_lock(&lock); }
+static void after_fork(void) { pthread_mutex_unlock(&lock); }
+
+/* Where there is no memory for that, a fork is as unsafe as everywhere else in a program without memory. */
+static void watch_lock(void) { (void)pthread_atfork(before_fork, after_fork, after_fork); }
+
 tensor_lent *tensor_lent_create(void (*release)(void *context), void *context) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     tensor_lent *lent = base_allocate(1, sizeof *lent);
     if (lent == NULL) return NULL;
+    pthread_once(&once, watch_lock);
     lent->release = release;
     lent->context = context;
-    pthread_mutex_init(&lent->lock, NULL);
     return lent;
 }
 
 void tensor_lent_destroy(tensor_lent *lent) {
-    pthread_mutex_destroy(&lent->lock);
     base_free(lent->streams);
     base_free(lent);
 }
@@ -57,9 +65,9 @@ static bool add(tensor_lent *lent, tarn_stream *stream) {
 
 tarn_status tensor_lent_use(tensor_lent *lent, tarn_stream *stream) {
     if (atomic_load_explicit(&lent->last, memory_order_relaxed) == stream) return TARN_OK;
-    pthread_mutex_lock(&lent->lock);
+    pthread_mutex_lock(&lock);
     bool is_noted = is_known(lent, stream) || add(lent, stream);
-    pthread_mutex_unlock(&lent->lock);
+    pthread_mutex_unlock(&lock);
     if (!is_noted) {
         return base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to note a stream",
                          tarn_device_name(tarn_stream_device(stream)));

@@ -68,8 +68,15 @@ static int current_stream(int32_t device_type, int32_t device_number, void **out
 
 /* Memory for others. May be called without the interpreter's lock. */
 
+/* A leaf: no lock is taken with it held, so that it has no place in an order with those that a fork takes. */
 static pthread_mutex_t keeping = PTHREAD_MUTEX_INITIALIZER;
 static tarn_allocator *kept; /* protected by `keeping` */
+
+static void before_fork(void) { pthread_mutex_lock(&keeping); }
+static void after_fork(void) { pthread_mutex_unlock(&keeping); }
+
+/* Where there is no memory for that, a fork is as unsafe as everywhere else in a program without memory. */
+static void watch_keeping(void) { (void)pthread_atfork(before_fork, after_fork, after_fork); }
 
 static tarn_allocator *find_kept(const tarn_device *device) {
     pthread_mutex_lock(&keeping);
@@ -143,6 +150,8 @@ tarn_status tarn_python_attach(const tarn_python *python, const tarn_dlpack_exch
         return base_fail(TARN_INVALID_ARGUMENT, "%s is NULL",
                          is_whole ? "the place for the exchange table" : "one of the functions and objects of Python");
     }
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_keeping);
     attached = read;
     *out_exchange = &exchange;
     return TARN_OK;

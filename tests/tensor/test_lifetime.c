@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 
 #include "base/memory.h"
+#include "child.h"
 #include "gate.h"
+#include "tensor/tensor.h"
 
 static test_bench bench;
 
@@ -156,6 +158,38 @@ static void without_host_memory_lent_memory_is_not_used(void **state) {
     release(tensor);
 }
 
+static tarn_stream *users[2];
+static atomic_bool using_ends;
+
+/* In turns, since the stream that used the memory last is not noted again. */
+static int use_in_child(void *context) {
+    for (int i = 0; i < 4; i++) (void)tensor_lent_use(context, users[i % 2]);
+    return 0;
+}
+
+static void *use_again_and_again(void *context) {
+    while (!atomic_load(&using_ends)) use_in_child(context);
+    return NULL;
+}
+
+/* Fault 37: the streams of lent memory may be noted by another thread when the process is forked. */
+static void a_child_uses_lent_memory_although_a_thread_did_at_the_fork(void **state) {
+    (void)state;
+    pthread_t user;
+    int worst = 0;
+    tensor_lent *memory = tensor_lent_create(NULL, NULL);
+    assert_non_null(memory);
+    for (size_t i = 0; i < 2; i++) EXPECT_OK(tarn_stream_create(bench.device, &users[i]));
+    atomic_store(&using_ends, false);
+    assert_int_equal(pthread_create(&user, NULL, use_again_and_again, memory), 0);
+    for (int i = 0; i < 100 && worst == 0; i++) worst = exit_of_child(use_in_child, memory);
+    atomic_store(&using_ends, true);
+    assert_int_equal(pthread_join(user, NULL), 0);
+    assert_int_equal(worst, 0);
+    EXPECT_OK(tensor_lent_end(memory));
+    for (size_t i = 0; i < 2; i++) EXPECT_OK(tarn_stream_release(users[i]));
+}
+
 static void a_stream_of_another_device_is_refused(void **state) {
     (void)state;
     test_bench sim;
@@ -216,6 +250,7 @@ int main(void) {
         TEST(a_tensor_may_outlive_its_stream),
         TEST(lent_memory_waits_for_all_streams_that_used_it),
         TEST(without_host_memory_lent_memory_is_not_used),
+        TEST(a_child_uses_lent_memory_although_a_thread_did_at_the_fork),
         TEST(a_stream_of_another_device_is_refused),
         TEST(threads_share_a_tensor),
     };
