@@ -53,8 +53,8 @@ TARN_API tarn_status tarn_buffer_import(tarn_device *device, const tarn_exported
 /* Sends an export over a connected Unix socket, descriptor and all, as one message; blocks as the socket does. The caller keeps his descriptor.
  * IO_ERROR with the system's reason, INVALID_ARGUMENT for a closed export. One message at a time on a socket. */
 TARN_API tarn_status tarn_interprocess_send(int socket, const tarn_exported_buffer *exported);
-/* Receives one: the caller sets struct_size, and owns the descriptor. IO_ERROR: the socket failed, or the other side has closed it;
- * CORRUPT_DATA: something else came. */
+/* Receives one: the caller sets struct_size, and owns the descriptor. IO_ERROR: the socket failed, or the other side has closed it or ended,
+ * in the middle of an export too; CORRUPT_DATA: something else came. */
 TARN_API tarn_status tarn_interprocess_receive(int socket, tarn_exported_buffer *out_exported);
 
 TARN_END_DECLARATIONS

@@ -1,6 +1,7 @@
 /* Sending exports over Unix sockets: plain data, and the descriptor beside it. A message has one size, so that whatever else comes over the
  * socket is seen for what it is. */
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -79,15 +80,40 @@ static int descriptor_in(struct msghdr *header) {
     return -1;
 }
 
-/* Reads what is missing of a message that a stream brought in pieces; returns how much there is in all. */
-static size_t receive_rest(int socket, wire_message *message, size_t received) {
+/* Whether the socket gives bytes, and not messages: only there is what is missing of a message still to come. */
+static bool is_stream(int socket) {
+    int type = 0;
+    socklen_t size = sizeof type;
+    return getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+}
+
+/* Reads what is missing of a message that a stream brings in pieces. IO_ERROR: it ends before. */
+static tarn_status receive_rest(int socket, wire_message *message, size_t received) {
     while (received < sizeof *message) {
         ssize_t more = recv(socket, (char *)message + received, sizeof *message - received, 0);
         if (more < 0 && errno == EINTR) continue;
-        if (more <= 0) break;
+        if (more <= 0) {
+            return base_fail(TARN_IO_ERROR, "receiving an exported buffer: %s, after %zu of %zu bytes",
+                             more < 0 ? strerror(errno) : "the other side has closed", received, sizeof *message);
+        }
         received += (size_t)more;
     }
-    return received;
+    return TARN_OK;
+}
+
+/* Whether so many bytes begin as a message does. */
+static bool is_beginning(const wire_message *message, size_t received) {
+    return memcmp(message->magic, magic, received < sizeof magic ? received : sizeof magic) == 0;
+}
+
+static void fill(const wire_message *message, int descriptor, tarn_exported_buffer *out_full) {
+    *out_full = (tarn_exported_buffer){.struct_size = sizeof *out_full,
+                                       .segment_size = message->segment_size,
+                                       .offset = message->offset,
+                                       .size = message->size,
+                                       .check = message->check,
+                                       .descriptor = descriptor};
+    memcpy(out_full->backend, message->backend, sizeof out_full->backend);
 }
 
 tarn_status tarn_interprocess_receive(int socket, tarn_exported_buffer *out_exported) {
@@ -103,18 +129,18 @@ tarn_status tarn_interprocess_receive(int socket, tarn_exported_buffer *out_expo
     if (received < 0) return base_fail(TARN_IO_ERROR, "receiving an exported buffer: %s", strerror(errno));
     if (received == 0) return base_fail(TARN_IO_ERROR, "receiving an exported buffer: the other side has closed");
     int descriptor = descriptor_in(&header);
-    size_t size = (header.msg_flags & MSG_TRUNC) == 0 ? receive_rest(socket, &message, (size_t)received) : 0;
-    tarn_status status = TARN_OK;
-    if (size != sizeof message || memcmp(message.magic, magic, sizeof magic) != 0 || descriptor < 0) {
+    size_t size = (size_t)received;
+    bool is_part = size < sizeof message && is_stream(socket);
+    bool is_export = descriptor >= 0 && (header.msg_flags & MSG_TRUNC) == 0 && is_beginning(&message, size) &&
+                     (is_part || size == sizeof message);
+    tarn_status status = is_part ? receive_rest(socket, &message, size) : TARN_OK;
+    /* The bytes after the beginning may be something else, too. */
+    if (!is_export || (status == TARN_OK && !is_beginning(&message, sizeof message))) {
         status = base_fail(TARN_CORRUPT_DATA, "what came over the socket is no exported buffer");
-    } else {
-        tarn_exported_buffer full = {.struct_size = sizeof full,
-                                     .segment_size = message.segment_size,
-                                     .offset = message.offset,
-                                     .size = message.size,
-                                     .check = message.check,
-                                     .descriptor = descriptor};
-        memcpy(full.backend, message.backend, sizeof full.backend);
+    }
+    if (status == TARN_OK) {
+        tarn_exported_buffer full;
+        fill(&message, descriptor, &full);
         status = base_fill_structure(out_exported, &full, sizeof full, "tarn_exported_buffer");
     }
     if (status != TARN_OK && descriptor >= 0) close(descriptor);

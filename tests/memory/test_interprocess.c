@@ -520,6 +520,69 @@ static void descriptors_beside_the_one_are_closed(void **state) {
     for (int i = 0; i < 2; i++) close(from[i]), close(sockets[i]);
 }
 
+/* Passes the first bytes of an export on, with its descriptor, over a pair of sockets of that kind. */
+static void send_beginning(const tarn_exported_buffer *exported, size_t size, int type, int out_sockets[2]) {
+    int from[2], descriptor = -1;
+    char bytes[256], control[CMSG_SPACE(sizeof(int))];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, from), 0);
+    assert_int_equal(socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, out_sockets), 0);
+    EXPECT_OK(tarn_interprocess_send(from[0], exported));
+    struct iovec data = {.iov_base = bytes, .iov_len = sizeof bytes};
+    struct msghdr message = {
+        .msg_iov = &data, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    assert_true(recvmsg(from[1], &message, MSG_CMSG_CLOEXEC) > (ssize_t)size);
+    const struct cmsghdr *first = CMSG_FIRSTHDR(&message);
+    if (first != NULL) memcpy(&descriptor, CMSG_DATA(first), sizeof descriptor);
+    assert_true(descriptor >= 0);
+    data.iov_len = size;
+    assert_int_equal(sendmsg(out_sockets[0], &message, 0), (ssize_t)size);
+    close(descriptor);
+    for (int i = 0; i < 2; i++) close(from[i]);
+}
+
+static void a_peer_that_ends_within_an_export_has_closed(void **state) {
+    here *opened = *state;
+    tarn_exported_buffer received = {.struct_size = sizeof received, .descriptor = -7};
+    int sockets[2];
+    send_beginning(&opened->exported, 10, SOCK_STREAM, sockets);
+    close(sockets[0]);
+    size_t before = count_descriptors();
+    EXPECT(TARN_IO_ERROR, tarn_interprocess_receive(sockets[1], &received));
+    EXPECT_SENTENCE("the other side has closed, after 10 of 72 bytes");
+    assert_int_equal(received.descriptor, -7);
+    assert_int_equal(count_descriptors(), before);
+    close(sockets[1]);
+}
+
+static void a_socket_that_fails_within_an_export_says_why(void **state) {
+    here *opened = *state;
+    tarn_exported_buffer received = {.struct_size = sizeof received, .descriptor = -7};
+    int sockets[2];
+    send_beginning(&opened->exported, 10, SOCK_STREAM, sockets);
+    assert_int_equal(fcntl(sockets[1], F_SETFL, O_NONBLOCK), 0);
+    size_t before = count_descriptors();
+    EXPECT(TARN_IO_ERROR, tarn_interprocess_receive(sockets[1], &received));
+    EXPECT_SENTENCE(", after 10 of 72 bytes");
+    assert_int_equal(received.descriptor, -7);
+    assert_int_equal(count_descriptors(), before);
+    for (int i = 0; i < 2; i++) close(sockets[i]);
+}
+
+/* Where messages keep their bounds, the next one is no rest of this one, and nothing is waited for. */
+static void a_message_that_is_too_short_is_no_export(void **state) {
+    here *opened = *state;
+    tarn_exported_buffer received = {.struct_size = sizeof received, .descriptor = -7};
+    int sockets[2];
+    send_beginning(&opened->exported, 10, SOCK_SEQPACKET, sockets);
+    EXPECT_OK(tarn_interprocess_send(sockets[0], &opened->exported));
+    EXPECT(TARN_CORRUPT_DATA, tarn_interprocess_receive(sockets[1], &received));
+    assert_int_equal(received.descriptor, -7);
+    EXPECT_OK(tarn_interprocess_receive(sockets[1], &received));
+    assert_int_equal(received.check, opened->exported.check);
+    tarn_exported_buffer_close(&received);
+    for (int i = 0; i < 2; i++) close(sockets[i]);
+}
+
 /* Faults. */
 
 static void each_lack_of_host_memory_is_survived(void **state) {
@@ -583,6 +646,9 @@ int main(int count, char **arguments) {
         INTERPROCESS_TEST(what_comes_instead_of_an_export_is_refused),
         INTERPROCESS_TEST(an_export_that_comes_in_pieces_is_put_together),
         INTERPROCESS_TEST(descriptors_beside_the_one_are_closed),
+        INTERPROCESS_TEST(a_peer_that_ends_within_an_export_has_closed),
+        INTERPROCESS_TEST(a_socket_that_fails_within_an_export_says_why),
+        INTERPROCESS_TEST(a_message_that_is_too_short_is_no_export),
         INTERPROCESS_TEST(each_lack_of_host_memory_is_survived),
         INTERPROCESS_TEST(descriptors_that_run_out_are_no_memory),
     };
