@@ -40,7 +40,8 @@
  *                            at the release, at any time through tarn/track.h
  *     guard[:quarantine=SIZE, canary=SIZE, pages=on|off, frames=N]   finds misuse, below
  *     fallback:SPEC          asks the allocator that SPEC names when the one below answers OUT_OF_MEMORY. Each free goes
- *                            to the owner; statistics and visits cover both. From a device's own memory to the host's:
+ *                            to the owner; statistics and visits cover both. OUT_OF_MEMORY, with what both said, when SPEC has
+ *                            no more either or is at its limit. From a device's own memory to the host's:
  *
  *         fallback:direct:kind=pinned | caching
  *         fallback:"limit:8GiB | caching:kind=pinned" | caching

@@ -17,6 +17,7 @@
 #include "memory/fork.h"
 #include "memory/stack.h"
 #include "memory/stats.h"
+#include "memory/upstream.h"
 
 #define MOST_LEVELS 32u
 
@@ -67,7 +68,11 @@ static tarn_status fallback_allocate(tarn_allocator *allocator, const memory_req
         char first[512];
         snprintf(first, sizeof first, "%s", tarn_last_error());
         status = memory_allocate(self->second, request, &block);
-        if (status != TARN_OK) status = base_fail_within(status, "%s; and instead of it", first);
+        /* To the stack, a second at its limit has no more memory: a fallback further up goes on with its own. */
+        if (status != TARN_OK) {
+            status = base_fail_within(upstream_is_short(status) ? TARN_OUT_OF_MEMORY : status, "%s; and instead of it",
+                                      first);
+        }
     }
     if (status != TARN_OK) {
         pthread_mutex_lock(&self->lock);

@@ -48,11 +48,34 @@ static void a_second_that_has_no_more_either_tells_of_both(void **state) {
     test_stand stand;
     stand_open(&stand, "fallback:\"limit:1MiB|direct\" | caching", "sim:64MiB");
     tarn_buffer *buffer = NULL;
-    EXPECT(TARN_LIMIT_EXCEEDED, tarn_allocator_allocate(stand.allocator, 65 * MIB, NULL, &buffer));
+    EXPECT(TARN_OUT_OF_MEMORY, tarn_allocator_allocate(stand.allocator, 65 * MIB, NULL, &buffer));
     EXPECT_SENTENCE("65 MiB asked, the device has 64 MiB");
     EXPECT_SENTENCE("and instead of it: sim:64MiB: 65 MiB asked, limit 1 MiB");
     assert_null(buffer);
     assert_int_equal(stats_of(stand.allocator).failed_allocations, 1);
+    stand_close(&stand);
+}
+
+/* The limit of a second is no limit of the stack's. */
+static void a_second_at_its_limit_leaves_the_request_to_the_next_fallback(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "fallback:direct:kind=pinned | fallback:\"limit:1MiB|direct\" | fail:every=1 | caching", "cpu");
+    tarn_buffer *buffer = take(&stand, 2 * MIB, NULL);
+    assert_string_equal(tarn_allocator_spec(tarn_buffer_allocator(buffer)), "direct:kind=pinned");
+    give(&stand, buffer, NULL);
+    stand_close(&stand);
+}
+
+/* What has nothing to do with memory is the second's own answer, which says why the request cannot be served. */
+static void another_refusal_of_the_second_is_passed_on(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "fallback:\"fail:at=1,status=INTERNAL|direct\" | fail:at=1 | caching", "cpu");
+    tarn_buffer *buffer = NULL;
+    EXPECT(TARN_INTERNAL, tarn_allocator_allocate(stand.allocator, 100, NULL, &buffer));
+    EXPECT_SENTENCE("; and instead of it: ");
+    assert_null(buffer);
     stand_close(&stand);
 }
 
@@ -158,6 +181,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(memory_comes_from_the_second_when_the_first_has_no_more),
         cmocka_unit_test(a_second_that_has_no_more_either_tells_of_both),
+        cmocka_unit_test(a_second_at_its_limit_leaves_the_request_to_the_next_fallback),
+        cmocka_unit_test(another_refusal_of_the_second_is_passed_on),
         cmocka_unit_test(only_out_of_memory_is_passed_on),
         cmocka_unit_test(the_canonical_text_creates_the_same_stack),
         cmocka_unit_test(what_is_no_allocator_is_refused_with_its_column),
