@@ -114,6 +114,12 @@ static bool find_box(const tarn_tensor *destination, const tarn_tensor *source, 
     return tensor_box_of(operands, can_copy(destination) && can_copy(source), &out_rows->box);
 }
 
+/* Has what frees the source later come after the copy on `stream`. Where the streams cannot be put in order, the copy is waited for: it has
+ * been enqueued, and must be over before the source's memory is used again. */
+static tarn_status keep_source(tarn_stream *reading, tarn_stream *stream) {
+    return follow(reading, stream) == TARN_OK ? TARN_OK : tarn_stream_synchronize(stream);
+}
+
 static tarn_status move_box(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream, const box_rows *rows) {
     tarn_stream *reading = stream_of(source);
     tarn_status status = tensor_use(destination, stream);
@@ -123,8 +129,7 @@ static tarn_status move_box(tarn_tensor *destination, tarn_tensor *source, tarn_
         status = tarn_copy_box(stream, destination->storage->device, rows->operands[0].data, source->storage->device,
                                rows->operands[1].data, &rows->box);
     }
-    /* What frees the source later comes after the copy. */
-    return status == TARN_OK ? follow(reading, stream) : status;
+    return status == TARN_OK ? keep_source(reading, stream) : status;
 }
 
 static tarn_status move_whole(tarn_tensor *destination, tarn_tensor *source, tarn_stream *stream) {

@@ -40,6 +40,8 @@ void apart_fail_at(unsigned long n) {
     failing = n;
 }
 
+unsigned long apart_calls(void) { return calls; }
+
 unsigned long apart_copies(void) { return copies; }
 
 static tarn_status call(void) { return ++calls == failing ? TARN_INTERNAL : TARN_OK; }

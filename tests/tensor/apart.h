@@ -7,6 +7,8 @@
 void apart_install(void);
 /* The n-th call that could fail does, counted over both from now on; 0: none. */
 void apart_fail_at(unsigned long n);
+/* Calls of both drivers that can fail, since then. */
+unsigned long apart_calls(void);
 /* Copies that a driver was asked for so far. */
 unsigned long apart_copies(void);
 

@@ -286,6 +286,30 @@ static void each_failure_leaves_nothing_behind(void **state) {
     }
 }
 
+/* The last thing that a copy asks for is that the source's stream comes after it. Where that cannot be had, the copy is waited for: it has been
+ * enqueued, and the source may be freed as soon as it is known to be over. */
+static void a_copy_that_has_been_enqueued_succeeds(void **state) {
+    (void)state;
+    const float wanted[5] = {0, 1, 2, 3, 4};
+    tarn_tensor *source = counting(&beside, SHAPE(5)), *there;
+    apart_fail_at(0);
+    EXPECT_OK(tarn_tensor_to(source, apart.allocator, NULL, &there));
+    unsigned long all = apart_calls();
+    expect_read(there, wanted, 5);
+    release(there);
+    /* Creating an event, recording it, enqueueing the wait for it; the last call of all is made by the wait itself. */
+    for (unsigned long n = all - 3; n < all; n++) {
+        apart_fail_at(n);
+        EXPECT_OK(tarn_tensor_to(source, apart.allocator, NULL, &there));
+        /* One more call: the host waits. */
+        assert_int_equal(apart_calls(), n + 1);
+        apart_fail_at(0);
+        expect_read(there, wanted, 5);
+        release(there);
+    }
+    release(source);
+}
+
 /* Pinned memory is asked for in pieces that are smaller than the tensor. */
 static void large_tensors_go_over_pinned_memory_in_parts(void **state) {
     (void)state;
@@ -304,12 +328,13 @@ static void large_tensors_go_over_pinned_memory_in_parts(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        TEST(the_same_device_gives_the_same_tensor),     TEST(a_tensor_goes_there_and_back),
-        TEST(strides_and_types_change_on_the_way),       TEST(the_host_moves_any_strides),
-        TEST(rows_of_a_slice_are_moved_as_they_lie),     TEST(a_device_without_operations_says_what_it_lacks),
-        TEST(a_device_that_stores_nothing_is_not_read),  TEST(streams_and_devices_have_to_fit),
-        TEST(a_source_is_kept_until_it_has_been_copied), TEST(a_capture_cannot_hold_a_copy_between_devices),
-        TEST(each_failure_leaves_nothing_behind),        TEST(large_tensors_go_over_pinned_memory_in_parts),
+        TEST(the_same_device_gives_the_same_tensor),        TEST(a_tensor_goes_there_and_back),
+        TEST(strides_and_types_change_on_the_way),          TEST(the_host_moves_any_strides),
+        TEST(rows_of_a_slice_are_moved_as_they_lie),        TEST(a_device_without_operations_says_what_it_lacks),
+        TEST(a_device_that_stores_nothing_is_not_read),     TEST(streams_and_devices_have_to_fit),
+        TEST(a_source_is_kept_until_it_has_been_copied),    TEST(a_capture_cannot_hold_a_copy_between_devices),
+        TEST(each_failure_leaves_nothing_behind),           TEST(a_copy_that_has_been_enqueued_succeeds),
+        TEST(large_tensors_go_over_pinned_memory_in_parts),
     };
     return cmocka_run_group_tests_name("tensor.transfer", tests, NULL, NULL);
 }
