@@ -61,8 +61,8 @@ typedef struct guard_entry {
     /* Protected by the guard's lock. */
     guard_state state;
     bool is_held;
-    bool is_returned;         /* a free has come */
-    struct guard_entry *next; /* in a queue */
+    bool is_returned;                    /* a free has come */
+    struct guard_entry *next, *previous; /* in a queue */
     /* Of whoever holds the entry. */
     bool has_unknown_use; /* by a stream that could not be remembered */
     bool is_poisoned;     /* what is to be seen of a write: poison, or closed pages */
@@ -92,7 +92,10 @@ typedef struct guard {
     pthread_cond_t let_go;
     base_range *known;
     guard_queue waiting, quarantined;
-    guard_entry *overtaken; /* freed memory that was taken back by the strategy while streams still used it */
+    /* Entries of freed memory that was taken back by the strategy while streams still used it. What one of them has is in no other: who
+     * gets the memory next takes them out first. */
+    base_range *overtaken;
+    uintptr_t polled; /* where the next look at these goes on */
     memory_tally tally;
     tarn_figure cached;
     char finding[GUARD_SENTENCE]; /* the first that no check or release has answered yet */

@@ -11,7 +11,8 @@
 #include "base/status.h"
 #include "hal/device.h"
 
-/* Entries that wait for streams and are looked at in one call; the next call goes on with the others. */
+/* Entries that wait for streams, and likewise those that were overtaken, that are looked at in one call; the next call goes on with
+ * the others. */
 #define MOST_POLLED 16u
 
 static tarn_status first_of(tarn_status a, tarn_status b) { return a != TARN_OK ? a : b; }
@@ -20,7 +21,8 @@ static tarn_status first_of(tarn_status a, tarn_status b) { return a != TARN_OK 
 
 static void push(guard_queue *queue, guard_entry *entry) {
     entry->next = NULL;
-    if (queue->first == NULL) queue->first = entry;
+    entry->previous = queue->last;
+    if (queue->last == NULL) queue->first = entry;
     else queue->last->next = entry;
     queue->last = entry;
     queue->bytes += entry->range.size;
@@ -28,13 +30,10 @@ static void push(guard_queue *queue, guard_entry *entry) {
 }
 
 static void take_out(guard_queue *queue, guard_entry *entry) {
-    guard_entry **link = &queue->first, *before = NULL;
-    while (*link != entry) {
-        before = *link;
-        link = &before->next;
-    }
-    *link = entry->next;
-    if (queue->last == entry) queue->last = before;
+    if (entry->previous != NULL) entry->previous->next = entry->next;
+    else queue->first = entry->next;
+    if (entry->next != NULL) entry->next->previous = entry->previous;
+    else queue->last = entry->previous;
     queue->bytes -= entry->range.size;
     queue->count--;
 }
@@ -152,13 +151,6 @@ static size_t count_waiting(guard *self) {
     return count;
 }
 
-/* Takes an entry out of the list of those that were taken back in use. Must be called with the lock held. */
-static void take_out_overtaken(guard *self, const guard_entry *entry) {
-    guard_entry **link = &self->overtaken;
-    while (*link != entry) link = &(*link)->next;
-    *link = entry->next;
-}
-
 static void destroy_all(guard_entry *list) {
     for (guard_entry *next; list != NULL; list = next) {
         next = list->next;
@@ -166,24 +158,30 @@ static void destroy_all(guard_entry *list) {
     }
 }
 
-/* Forgets memory that was taken back in use and is so no more. Entries stay in the list while they are looked at, so that whoever gets
+/* Takes an overtaken entry into a list of what is forgotten. Must be called with the lock held. */
+static void take_overtaken(guard *self, guard_entry *entry, guard_entry **inout_list) {
+    base_range_remove(&self->overtaken, entry->range.start);
+    entry->next = *inout_list;
+    *inout_list = entry;
+}
+
+/* Forgets memory that was taken back in use and is so no more. Entries stay in the map while they are looked at, so that whoever gets
  * the memory meanwhile finds that it is in use. */
 static void poll_overtaken(guard *self) {
     guard_entry *over = NULL;
     pthread_mutex_lock(&self->lock);
-    for (guard_entry *entry = self->overtaken, *next; entry != NULL; entry = next) {
-        next = entry->next;
+    for (unsigned left = MOST_POLLED; left > 0; left--) {
+        base_range *range = base_range_after(self->overtaken, self->polled);
+        self->polled = range != NULL ? range->start : 0;
+        if (range == NULL) break;
+        guard_entry *entry = guard_entry_of(range);
         if (is_held_by_somebody(self, entry)) continue;
         entry->is_held = true;
         pthread_mutex_unlock(&self->lock);
         bool has_passed = guard_has_passed(self, entry);
         pthread_mutex_lock(&self->lock);
-        next = entry->next;
         let_go(self, entry);
-        if (!has_passed) continue;
-        take_out_overtaken(self, entry);
-        entry->next = over;
-        over = entry;
+        if (has_passed) take_overtaken(self, entry, &over);
     }
     pthread_mutex_unlock(&self->lock);
     destroy_all(over);
@@ -264,10 +262,9 @@ tarn_status guard_queue_check(guard *self) {
 
 /* One that has memory in the range; NULL when there is none. Must be called with the lock held. */
 static guard_entry *find_overtaken(const guard *self, uintptr_t begin, uintptr_t end) {
-    guard_entry *entry = self->overtaken;
-    while (entry != NULL && (entry->range.start >= end || begin >= entry->range.start + entry->range.size))
-        entry = entry->next;
-    return entry;
+    base_range *range = base_range_containing(self->overtaken, begin);
+    if (range == NULL) range = base_range_after(self->overtaken, begin);
+    return range != NULL && range->start < end ? guard_entry_of(range) : NULL;
 }
 
 void guard_queue_wait_for_overtaken(guard *self, const memory_block *inner) {
@@ -279,9 +276,7 @@ void guard_queue_wait_for_overtaken(guard *self, const memory_block *inner) {
             pthread_cond_wait(&self->let_go, &self->lock);
             continue;
         }
-        take_out_overtaken(self, entry);
-        entry->next = list;
-        list = entry;
+        take_overtaken(self, entry, &list);
     }
     pthread_mutex_unlock(&self->lock);
     for (guard_entry *entry = list; entry != NULL; entry = entry->next) {
@@ -314,8 +309,7 @@ bool guard_queue_withdraw(guard *self, const memory_block *inner, guard_entry **
 
 void guard_queue_overtake(guard *self, guard_entry *entry) {
     pthread_mutex_lock(&self->lock);
-    entry->next = self->overtaken;
-    self->overtaken = entry;
+    base_range_insert(&self->overtaken, &entry->range);
     let_go(self, entry);
     pthread_mutex_unlock(&self->lock);
 }
@@ -323,6 +317,8 @@ void guard_queue_overtake(guard *self, guard_entry *entry) {
 void guard_queue_abandon(guard *self) {
     guard_entry *entry;
     while ((entry = pop(self, &self->waiting, 0)) != NULL) (void)give_back(self, entry);
-    destroy_all(self->overtaken);
-    self->overtaken = NULL;
+    for (base_range *range; (range = base_range_after(self->overtaken, 0)) != NULL;) {
+        base_range_remove(&self->overtaken, range->start);
+        guard_entry_destroy(guard_entry_of(range));
+    }
 }

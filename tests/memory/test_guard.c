@@ -543,6 +543,38 @@ static void memory_that_a_stream_uses_is_not_handed_out_while_another_thread_ask
     stand_close(&stand);
 }
 
+/* However many streams still use what a strategy has taken back, a call asks about a few, and the next one about others. */
+static void what_was_taken_back_in_use_is_asked_about_a_little_at_a_time(void **state) {
+    (void)state;
+    enum { buffers = 100, most_in_a_call = 32 };
+    static const char *const taking[] = {"guard:quarantine=0 | pool", "guard | arena"};
+    for (size_t s = 0; s < COUNT(taking); s++) {
+        test_stand stand;
+        tarn_buffer *all[buffers];
+        fake_reset();
+        stand_open(&stand, taking[s], "fake:1GiB");
+        test_gate gate = {.is_open = false};
+        EXPECT_OK(tarn_stream_enqueue(stand_stream(&stand, 0), fake_hold, &gate));
+        for (int i = 0; i < buffers; i++) all[i] = take(&stand, 256, NULL);
+        for (int i = 0; i < buffers; i++)
+            EXPECT_OK(tarn_allocator_free(stand.allocator, all[i], stand_stream(&stand, 0)));
+        EXPECT_OK(s == 0 ? tarn_pool_clear(stand.allocator) : tarn_arena_reset(stand.allocator));
+        fake_fail(FAKE_EVENT_QUERY, 0, 0, TARN_OK);
+        EXPECT_OK(tarn_allocator_check(stand.allocator));
+        assert_in_range(fake_calls(), 1, most_in_a_call);
+        gate_open(&gate);
+        fake_proceed();
+        /* All in turn, and what was found to be over is not asked about again. */
+        for (int i = 0; i < buffers; i++) EXPECT_OK(tarn_allocator_check(stand.allocator));
+        fake_fail(FAKE_EVENT_QUERY, 0, 0, TARN_OK);
+        for (int i = 0; i < buffers; i++) all[i] = take(&stand, 256, NULL);
+        assert_int_equal(fake_calls(), 0);
+        assert_int_equal(fake_forced_waits(), 0);
+        for (int i = 0; i < buffers; i++) give(&stand, all[i], NULL);
+        stand_close(&stand);
+    }
+}
+
 static void what_is_known_of_a_buffer_is_found_by_address(void **state) {
     (void)state;
     static const char *const tracked[] = {"guard | track | caching", "track | guard | caching"};
@@ -572,6 +604,7 @@ int main(void) {
         cmocka_unit_test(what_is_found_on_the_way_is_answered_by_the_next_check),
         cmocka_unit_test(what_a_pool_or_an_arena_takes_back_is_looked_at_and_forgotten),
         cmocka_unit_test(memory_that_a_stream_uses_is_not_handed_out_while_another_thread_asks_about_it),
+        cmocka_unit_test(what_was_taken_back_in_use_is_asked_about_a_little_at_a_time),
         cmocka_unit_test(closed_pages_stop_the_program_at_the_access),
         cmocka_unit_test(pages_are_refused_where_they_cannot_be_closed),
 #ifdef __SANITIZE_ADDRESS__
