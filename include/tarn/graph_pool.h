@@ -11,7 +11,7 @@
  *   - freed elsewhere while such a graph lives it is refused: INVALID_STATE, and the buffer stays.
  *
  * The graphs keep the pool: releasing it while one lives is put off. A capture that is aborted leaves its buffers to be freed
- * like others. One capture at a time uses a pool, and one graph, unless the pool is declared sequential: then several
+ * like others; where they lay in memory that another graph shares, it stays with that, which may write to them until then. One capture at a time uses a pool, and one graph, unless the pool is declared sequential: then several
  * graphs share its memory, their launches are put one after the other, and what one freed in its capture is used again
  * by the next. Otherwise: BUSY.
  *

@@ -253,7 +253,7 @@ void graph_heap_settle(graph_heap *heap, bool ends_graphs) {
     for (graph_segment *segment = next_segment(heap, NULL); segment != NULL; segment = next_segment(heap, segment)) {
         for (graph_piece *piece = segment->first; piece != NULL; piece = piece->after) {
             if (ends_graphs) {
-                piece->is_in_graph = piece->is_in_ended_capture = false;
+                piece->is_in_graph = piece->is_of_graph = piece->is_in_ended_capture = false;
                 piece->freed_in = (hal_capture_point){.capture = 0};
             }
             if (piece->block == NULL) refresh(heap, piece);

@@ -30,10 +30,11 @@ typedef struct graph_piece {
     hal_capture_point freed_in;          /* where in a capture it was freed; capture 0: before all that come */
     uint32_t slot;                       /* of the stream it was allocated for, GRAPH_NO_SLOT when that has ended */
     bool is_in_graph;                    /* captured work uses it, or did */
-    bool is_left;                        /* its buffer is nobody's any more, and ends with the graphs */
-    bool is_in_ended_capture;            /* work of a capture that has ended */
-    bool is_in_plan;                     /* of the block that the capture's plan lies in */
-    uint32_t note;                       /* in use: of the request that the capture noted, else GRAPH_NO_NOTE */
+    bool is_of_graph;         /* in use: its memory was in a graph before its buffer was, and is so after it */
+    bool is_left;             /* its buffer is nobody's any more, and ends with the graphs */
+    bool is_in_ended_capture; /* work of a capture that has ended */
+    bool is_in_plan;          /* of the block that the capture's plan lies in */
+    uint32_t note;            /* in use: of the request that the capture noted, else GRAPH_NO_NOTE */
 } graph_piece;
 
 struct graph_segment {

@@ -44,6 +44,7 @@ static void count_allocation(graph_pool *pool, size_t size, size_t capacity) {
 /* Makes the piece the block's. Under the lock. */
 static void begin_use(graph_pool *pool, graph_piece *piece, memory_block *block, uint64_t capture) {
     piece->block = block;
+    piece->is_of_graph = piece->is_in_graph;
     piece->is_in_graph = capture != 0;
     piece->is_in_ended_capture = piece->is_left = false;
     piece->freed_in = (hal_capture_point){.capture = 0};
@@ -129,6 +130,8 @@ static void end_use(graph_pool *pool, graph_piece *piece) {
 /* Makes the piece free memory, used last on `stream` (NULL: it has ended). Under the lock. */
 static void give_back(graph_pool *pool, graph_piece *piece, tarn_stream *stream) {
     piece->block = NULL;
+    /* The buffer of a capture that was aborted may have lain where a graph has its own. */
+    piece->is_in_graph = piece->is_in_graph || piece->is_of_graph;
     if (is_captured(pool, stream) && hal_capture_mark(stream, &piece->freed_in)) {
         piece->is_in_graph = true;
         graph_pool_plan_note_free(pool, piece);

@@ -112,6 +112,41 @@ static void an_aborted_capture_leaves_the_pool_as_before(void **state) {
     on_each_device("graph:sequential=on", an_aborted_capture_leaves_the_pool_as_before_body);
 }
 
+/* 43: the aborted capture's buffer lies where a graph that lives has its temporary. */
+static void memory_that_an_aborted_capture_shared_stays_the_graphs(void **state) {
+    (void)state;
+    test_stand stand;
+    stand_open(&stand, "graph:sequential=on", "cpu");
+    tarn_stream *stream = stand_stream(&stand, 0);
+    capture_begin(&stand);
+    tarn_buffer *temporary = take(&stand, MIB, stream);
+    void *shared = tarn_buffer_data(temporary);
+    capture_fill(stream, temporary, 5);
+    give(&stand, temporary, stream);
+    tarn_graph_instance *instance = capture_end(&stand);
+    capture_begin(&stand);
+    tarn_buffer *aborted = take(&stand, MIB, stream);
+    assert_ptr_equal(tarn_buffer_data(aborted), shared);
+    EXPECT_OK(tarn_stream_abort_capture(stream));
+    give(&stand, aborted, NULL);
+    /* What the segment has besides, and more. */
+    tarn_buffer *ordinary[3];
+    for (int i = 0; i < 3; i++) {
+        ordinary[i] = take(&stand, MIB, stream);
+        memset(tarn_buffer_data(ordinary[i]), 7, MIB);
+    }
+    EXPECT_OK(tarn_graph_instance_launch(instance, stream));
+    EXPECT_OK(tarn_stream_synchronize(stream));
+    for (int i = 0; i < 3; i++) {
+        assert_ptr_not_equal(tarn_buffer_data(ordinary[i]), shared);
+        assert_int_equal(*(unsigned char *)tarn_buffer_data(ordinary[i]), 7);
+        give(&stand, ordinary[i], NULL);
+    }
+    EXPECT_OK(tarn_allocator_check(stand.allocator));
+    capture_finish(&stand, instance);
+    stand_close(&stand);
+}
+
 /* 43, beside a graph that lives. */
 static void an_aborted_capture_leaves_other_graphs_alone(void **state) {
     (void)state;
@@ -322,6 +357,7 @@ int main(void) {
         cmocka_unit_test(captured_memory_keeps_its_address),
         cmocka_unit_test(the_result_of_a_launch_is_there),
         cmocka_unit_test(an_aborted_capture_leaves_the_pool_as_before),
+        cmocka_unit_test(memory_that_an_aborted_capture_shared_stays_the_graphs),
         cmocka_unit_test(an_aborted_capture_leaves_other_graphs_alone),
         cmocka_unit_test(no_more_memory_in_a_capture_is_an_answer_and_not_the_end),
         cmocka_unit_test(the_initial_capacity_is_there_and_the_maximum_is_kept),
