@@ -61,9 +61,9 @@ static inline bool hal_stream_is_capturing(const tarn_stream *stream) {
     return atomic_load_explicit(&stream->is_capturing, memory_order_acquire);
 }
 
-/* Enters a client into the capture of the stream, which is told all its memory is used from now on. `client` lives until its
- * `end`. INVALID_STATE when the stream is not being captured (any more), OUT_OF_MEMORY. */
-tarn_status hal_capture_attach(tarn_stream *stream, const hal_graph_client *client, void *context);
+/* Enters a client into the capture of that number, which the stream takes part in, and which is told all its memory is used from now on.
+ * `client` lives until its `end`. INVALID_STATE when the stream is not in that capture any more, OUT_OF_MEMORY. */
+tarn_status hal_capture_attach(tarn_stream *stream, uint64_t capture, const hal_graph_client *client, void *context);
 /* The number of the stream's capture; 0 when it is not being captured. */
 uint64_t hal_capture_number(const tarn_stream *stream);
 /* Writes how much of each stream's work comes before what is captured on the stream next, and the stream's place in its capture. Returns

@@ -21,13 +21,14 @@ static tarn_status attach(hal_capture *capture, const hal_graph_client *client, 
     return TARN_OK;
 }
 
-tarn_status hal_capture_attach(tarn_stream *stream, const hal_graph_client *client, void *context) {
+tarn_status hal_capture_attach(tarn_stream *stream, uint64_t capture, const hal_graph_client *client, void *context) {
     tarn_device *device = stream->device;
     hal_graph_clients *clients = NULL;
     hal_nodes *earlier = NULL;
     pthread_mutex_lock(&device->lock);
-    tarn_status status = stream->capture != NULL ? attach(stream->capture, client, context, &clients, &earlier)
-                                                 : hal_capture_refuse(device, stream, "is not being captured");
+    bool is_there = stream->capture != NULL && stream->capture->number == capture;
+    tarn_status status = is_there ? attach(stream->capture, client, context, &clients, &earlier)
+                                  : hal_capture_refuse(device, stream, "is not in that capture any more");
     pthread_mutex_unlock(&device->lock);
     if (status != TARN_OK) return status;
     for (size_t i = 0; i < earlier->count; i++) hal_graph_clients_use(clients, &earlier->items[i].work, true);

@@ -55,23 +55,35 @@ static void begin_use(graph_pool *pool, graph_piece *piece, memory_block *block,
     base_range_insert(&pool->heap.names, &piece->name);
 }
 
+/* Finds memory for the request, and the capture that it is of, or 0. Another thread may end a capture meanwhile: then the request is one of
+ * what there is by then. Returns with the lock held on success only. */
+static tarn_status find_memory(graph_pool *pool, const memory_request *request, size_t size, uint64_t *out_capture,
+                               graph_piece **out_piece) {
+    for (;;) {
+        uint64_t capture = hal_capture_number(request->stream);
+        tarn_status status = capture != 0 ? graph_pool_join(pool, request->stream, capture, 0) : TARN_OK;
+        graph_piece *piece = NULL;
+        if (status == TARN_OK && capture != 0) piece = graph_pool_plan_serve(pool, request, capture, size);
+        if (status == TARN_OK && piece == NULL) status = graph_pool_obtain(pool, request, capture, size, &piece);
+        if (status == TARN_INVALID_STATE && hal_capture_number(request->stream) != capture) continue;
+        *out_capture = capture;
+        *out_piece = piece;
+        return status;
+    }
+}
+
 static tarn_status graph_allocate(tarn_allocator *allocator, const memory_request *request, memory_block **out_block) {
     graph_pool *pool = graph_pool_of(allocator);
     size_t size;
     if (!checked_round_up(request->size, pool->heap.unit, &size)) {
         return base_fail(TARN_INVALID_ARGUMENT, "%zu bytes cannot be rounded up to the alignment", request->size);
     }
-    tarn_status status = TARN_OK;
-    graph_piece *piece = NULL;
+    graph_piece *piece;
+    uint64_t capture;
     memory_block *block = block_create();
-    uint64_t capture = hal_capture_number(request->stream);
-    if (block == NULL) {
-        status = base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to describe a buffer",
-                           tarn_device_name(allocator->device));
-    }
-    if (status == TARN_OK && capture != 0) status = graph_pool_join(pool, request->stream, capture, 0);
-    if (status == TARN_OK && capture != 0) piece = graph_pool_plan_serve(pool, request, capture, size);
-    if (status == TARN_OK && piece == NULL) status = graph_pool_obtain(pool, request, capture, size, &piece);
+    tarn_status status = block != NULL ? find_memory(pool, request, size, &capture, &piece)
+                                       : base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to describe a buffer",
+                                                   tarn_device_name(allocator->device));
     if (status != TARN_OK) {
         if (block != NULL) block_destroy(block);
         return explain(pool, status, request);
@@ -166,7 +178,8 @@ static tarn_status graph_record_stream(tarn_allocator *allocator, memory_block *
     }
     pthread_mutex_lock(&pool->lock);
     graph_piece *piece = block->home;
-    if (capture != 0) piece->is_in_graph = true;
+    /* Another thread may have ended the capture meanwhile: then the stream is like any other. */
+    if (capture != 0 && pool->capture == capture) piece->is_in_graph = true;
     else piece->uses |= bit_of(graph_streams_slot(&pool->streams, stream));
     pthread_mutex_unlock(&pool->lock);
     return TARN_OK;

@@ -111,8 +111,8 @@ void graph_pool_plan_finish(graph_pool *pool, uint64_t bytes, bool is_aborted);
 void graph_pool_plan_end(graph_pool *pool);
 
 /* graph_pool_memory.c: the pool's memory and the driver. */
-/* Finds memory of `size` bytes for the asker, by asking the driver if need be. LIMIT_EXCEEDED, OUT_OF_MEMORY. Returns with the
- * lock held on success only. */
+/* Finds memory of `size` bytes for the asker, by asking the driver if need be. LIMIT_EXCEEDED, OUT_OF_MEMORY; INVALID_STATE: the
+ * capture does not use the pool any more. Returns with the lock held on success only. */
 tarn_status graph_pool_obtain(graph_pool *pool, const memory_request *request, uint64_t capture, size_t size,
                               graph_piece **out_piece);
 /* Takes a segment of at least `size` bytes from the driver, or of just that many. Without the lock. */

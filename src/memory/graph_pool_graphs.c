@@ -113,7 +113,7 @@ tarn_status graph_pool_join(graph_pool *pool, tarn_stream *stream, uint64_t capt
     pthread_mutex_unlock(&pool->lock);
     if (is_in || status != TARN_OK) return status;
     tarn_allocator_retain(&pool->base);
-    status = hal_capture_attach(stream, &pool->client, pool);
+    status = hal_capture_attach(stream, capture, &pool->client, pool);
     if (status == TARN_OK) {
         graph_pool_plan_begin(pool, capture, name);
         return TARN_OK;

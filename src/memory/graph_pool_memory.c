@@ -182,6 +182,11 @@ tarn_status graph_pool_obtain(graph_pool *pool, const memory_request *request, u
     for (;;) {
         graph_piece *piece;
         pthread_mutex_lock(&pool->lock);
+        if (capture != 0 && pool->capture != capture) {
+            pthread_mutex_unlock(&pool->lock);
+            return base_fail(TARN_INVALID_STATE, "%s: the capture of stream %u has ended meanwhile",
+                             tarn_device_name(pool->base.device), hal_stream_number(request->stream));
+        }
         asker.slot = graph_streams_slot(&pool->streams, request->stream);
         tarn_status status = look(pool, &asker, request, size, &piece);
         if (status == TARN_OK && piece != NULL) {

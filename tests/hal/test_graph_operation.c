@@ -255,7 +255,7 @@ static void lenders_hear_of_the_memory_of_all_operands(void **state) {
     static const hal_graph_client client = {.use = use, .finish = finish, .release = do_nothing, .end = do_nothing};
     told all = {0};
     assert_ok(tarn_stream_begin_capture(stream, TARN_CAPTURE_GLOBAL));
-    assert_ok(hal_capture_attach(stream, &client, &all));
+    assert_ok(hal_capture_attach(stream, hal_capture_number(stream), &client, &all));
     assert_ok(hal_operation_enqueue(stream, &operation));
     assert_ok(tarn_stream_abort_capture(stream));
     assert_ptr_equal(all.input, input);

@@ -63,6 +63,56 @@ static void memory_that_the_driver_refuses_is_used_again(void **state) {
     stand_close(&stand);
 }
 
+/* What another thread does to the capture while its request for memory is with the driver. */
+
+static void abort_meanwhile(void *context) { EXPECT_OK(tarn_stream_abort_capture(context)); }
+
+static void end_meanwhile(void *context) {
+    tarn_graph *graph = NULL;
+    EXPECT_OK(tarn_stream_end_capture(context, &graph));
+    EXPECT_OK(tarn_graph_release(graph));
+}
+
+static void begin_another_meanwhile(void *context) {
+    abort_meanwhile(context);
+    EXPECT_OK(tarn_stream_begin_capture(context, TARN_CAPTURE_RELAXED));
+}
+
+/* 43: a request that outlives its capture is an ordinary one, or one of the capture that there is by then. */
+static void a_request_that_outlives_its_capture_is_served_as_if_made_later(void **state) {
+    (void)state;
+    static void (*const acts[])(void *context) = {abort_meanwhile, end_meanwhile, begin_another_meanwhile};
+    static const char *const specs[] = {"graph", "graph:planned=off", "graph:sequential=on"};
+    for (size_t i = 0; i < 9; i++) {
+        test_stand stand;
+        fake_reset();
+        stand_open(&stand, specs[i / 3], "fake:1GiB");
+        tarn_stream *stream = stand_stream(&stand, 0);
+        bool is_captured = acts[i % 3] == begin_another_meanwhile;
+        /* A graph that lives, where one may beside the capture. */
+        tarn_graph_instance *instance = NULL;
+        if (i / 3 == 2) {
+            capture_begin(&stand);
+            give(&stand, take(&stand, MIB, stream), stream);
+            instance = capture_end(&stand);
+        }
+        capture_begin(&stand);
+        fake_meanwhile(FAKE_ALLOCATE, acts[i % 3], stream);
+        tarn_buffer *buffer = take(&stand, 30 * MIB, stream);
+        assert_int_equal(tarn_stream_is_capturing(stream), is_captured);
+        assert_int_equal(graph_info_of(stand.allocator).is_capturing, is_captured);
+        assert_int_equal(graph_info_of(stand.allocator).graphs, (instance != NULL) + is_captured);
+        /* One that a capture uses is freed in its order; another one anywhere, whatever graphs there are. */
+        give(&stand, buffer, is_captured ? stream : NULL);
+        if (is_captured) EXPECT_OK(tarn_stream_abort_capture(stream));
+        EXPECT_OK(tarn_allocator_check(stand.allocator));
+        if (instance != NULL) capture_finish(&stand, instance);
+        EXPECT_OK(tarn_allocator_empty_cache(stand.allocator));
+        assert_int_equal(tarn_allocator_allocated_size(stand.allocator), 0);
+        stand_close(&stand);
+    }
+}
+
 /* Threads. */
 
 typedef struct hammer {
@@ -233,6 +283,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_process_can_end_in_a_capture),
         cmocka_unit_test(memory_that_the_driver_refuses_is_used_again),
+        cmocka_unit_test(a_request_that_outlives_its_capture_is_served_as_if_made_later),
         cmocka_unit_test(threads_allocate_while_one_captures),
         cmocka_unit_test(every_request_for_host_memory_fails_around_a_capture),
         cmocka_unit_test(every_driver_call_fails_around_a_capture),
