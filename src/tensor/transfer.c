@@ -192,7 +192,7 @@ tarn_status tensor_copy_between(tarn_tensor *destination, tarn_tensor *source, t
         return (can_cast(destination, source) ? move_twice : cast_first)(destination, source, stream);
     }
     if (is_reachable(destination) && is_reachable(source)) return enqueue_movement(destination, source, stream);
-    box_rows rows;
+    box_rows rows = {.box = {.width = 0}};
     if (find_box(destination, source, &rows)) return move_box(destination, source, stream, &rows);
     bool is_alike = destination->is_contiguous && tarn_shape_equals(&destination->shape, &source->shape);
     return (is_alike ? move_whole : move_twice)(destination, source, stream);
