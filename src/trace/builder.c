@@ -167,12 +167,15 @@ static int64_t relative_time(trace_builder *builder, int64_t time) {
     return since;
 }
 
+static void see_device(tarn_trace *trace, uint16_t device) {
+    if (device >= trace->device_count && device < UINT16_MAX) trace->device_count = (uint16_t)(device + 1);
+}
+
 /* Room was made before; `is_initial` events stand at time 0 and do not start the clock. */
 static void append(trace_builder *builder, tarn_trace_event event, bool is_initial) {
     tarn_trace *trace = &builder->trace;
     event.time_ns = is_initial ? 0 : relative_time(builder, event.time_ns);
-    if (event.device >= trace->device_count && event.device < UINT16_MAX)
-        trace->device_count = (uint16_t)(event.device + 1);
+    see_device(trace, event.device);
     trace->events[trace->event_count++] = event;
 }
 
@@ -231,6 +234,7 @@ tarn_status trace_builder_block(trace_builder *builder, const tarn_trace_block *
     tarn_trace *trace = &builder->trace;
     if (!trace_reserve((void **)&trace->blocks, &builder->block_capacity, trace->block_count, sizeof *trace->blocks))
         return no_memory(builder);
+    see_device(trace, block->device);
     trace->blocks[trace->block_count++] = *block;
     return TARN_OK;
 }

@@ -65,7 +65,8 @@ static void check(const tarn_trace *trace) {
     check_events(trace, &info);
     for (size_t i = 0; i < info.block_count; i++) {
         const tarn_trace_block *block = &tarn_trace_blocks(trace)[i];
-        demand(block->stream < info.stream_count && block->state <= 2, "blocks have streams and states");
+        demand(block->stream < info.stream_count && block->device < info.device_count && block->state <= 2,
+               "blocks have streams, devices and states");
         check_string(&info, block->site);
         check_string(&info, block->tag);
     }

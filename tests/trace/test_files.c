@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pickler.h"
 #include "stand.h"
 
 static const char table[] = "time_ns,action,id,size,address,device,stream,thread,alignment,tag,site\n"
@@ -196,6 +197,28 @@ static void perfetto_gets_counters_slices_and_marks(void **state) {
     tarn_trace_release(trace);
 }
 
+/* A device whose memory is all cached, and of which the history says nothing: its bytes were added up beyond the array. */
+static void a_device_of_blocks_alone_is_counted(void **state) {
+    (void)state;
+    pickler p = pickler_begin(2);
+    snapshot_begin(&p);
+    snapshot_segment(&p, 1, 0x10000, 2097152, 0);
+    snapshot_block(&p, 0, 2097152, 0, "inactive");
+    snapshot_segment_end(&p);
+    snapshot_traces(&p);
+    snapshot_end(&p);
+    tarn_trace *trace = trace_of(p.bytes, p.size);
+    pickler_end(&p);
+    assert_int_equal(info_of(trace).device_count, 2);
+    char path[256];
+    path_in_folder("blocks.json", path);
+    assert_int_equal(tarn_trace_write(trace, path, TARN_TRACE_PERFETTO), TARN_OK);
+    char *json = read_file(path, NULL);
+    assert_non_null(strstr(json, "\"name\":\"reserved\",\"pid\":1,\"ts\":0.000,\"args\":{\"bytes\":2097152}}"));
+    free(json);
+    tarn_trace_release(trace);
+}
+
 static void a_directory_and_an_unknown_format_are_refused(void **state) {
     (void)state;
     tarn_trace *trace = trace_of_text(table);
@@ -303,6 +326,7 @@ int main(void) {
         cmocka_unit_test(other_formats_keep_what_they_can_say),
         cmocka_unit_test(allocations_without_addresses_stay_apart),
         cmocka_unit_test(perfetto_gets_counters_slices_and_marks),
+        cmocka_unit_test(a_device_of_blocks_alone_is_counted),
         cmocka_unit_test(a_directory_and_an_unknown_format_are_refused),
         cmocka_unit_test(a_full_disk_leaves_the_older_file),
         cmocka_unit_test(a_link_is_written_through_and_permissions_stay),
