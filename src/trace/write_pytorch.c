@@ -23,6 +23,8 @@ typedef struct writer {
     base_output *output;
     uint64_t *addresses;            /* by id */
     const tarn_trace_event **final; /* by id: the allocate of what lives at the end, else NULL */
+    size_t *first;                  /* by device: its first event that is not initial, counted from 1; 0: none */
+    size_t *next;                   /* by event: the next one of its device, likewise */
 } writer;
 
 static void put_frame(base_output *output, const char *name, size_t name_length, const char *file, size_t file_length,
@@ -221,6 +223,16 @@ static bool *find_completions(const writer *w) {
     return later;
 }
 
+/* So that many devices cost no walk over all events each. */
+static void list_by_device(writer *w) {
+    const tarn_trace *trace = w->trace;
+    for (size_t i = trace->event_count; i-- > trace->initial_count;) {
+        size_t *first = &w->first[trace->events[i].device];
+        w->next[i] = *first;
+        *first = i + 1;
+    }
+}
+
 static void put_traces(writer *w, const bool *later) {
     const tarn_trace *trace = w->trace;
     pickle_list devices, entries;
@@ -228,9 +240,8 @@ static void put_traces(writer *w, const bool *later) {
     for (uint16_t device = 0; device < trace->device_count; device++) {
         pickle_put_next(w->output, &devices);
         pickle_put_list(w->output, &entries);
-        for (size_t i = trace->initial_count; i < trace->event_count; i++) {
-            const tarn_trace_event *event = &trace->events[i];
-            if (event->device != device) continue;
+        for (size_t i = w->first[device]; i != 0; i = w->next[i - 1]) {
+            const tarn_trace_event *event = &trace->events[i - 1];
             pickle_put_next(w->output, &entries);
             put_entry(w, event, action_of(event));
             if (event->action != TARN_TRACE_FREE || later[event->id]) continue;
@@ -296,10 +307,13 @@ tarn_status trace_write_pytorch(const tarn_trace *trace, base_output *output) {
     writer w = {.trace = trace, .output = output, .addresses = trace_writer_addresses(trace)};
     bool *later = find_completions(&w);
     w.final = base_allocate(trace->allocation_count, sizeof(const tarn_trace_event *));
+    w.first = base_allocate(trace->device_count, sizeof *w.first);
+    w.next = base_allocate(trace->event_count, sizeof *w.next);
     tarn_status status = TARN_OK;
-    if (w.addresses == NULL || later == NULL || w.final == NULL) {
+    if (w.addresses == NULL || later == NULL || w.final == NULL || w.first == NULL || w.next == NULL) {
         status = base_fail(TARN_OUT_OF_MEMORY, "%s: no host memory to write it as a snapshot", output->path);
     } else {
+        list_by_device(&w);
         for (size_t i = 0; i < trace->event_count; i++) {
             const tarn_trace_event *event = &trace->events[i];
             if (event->action == TARN_TRACE_ALLOCATE) w.final[event->id] = event;
@@ -309,6 +323,8 @@ tarn_status trace_write_pytorch(const tarn_trace *trace, base_output *output) {
     }
     base_free(w.addresses);
     base_free(w.final);
+    base_free(w.first);
+    base_free(w.next);
     base_free(later);
     return status;
 }
