@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "child.h"
 #include "heard.h"
+#include "slowness.h"
 
 static void messages_of_the_level_and_above_are_heard(void **state) {
     (void)state;
@@ -173,7 +174,7 @@ static void a_child_logs_although_a_thread_did_at_the_fork(void **state) {
     tarn_log_set(hear_nothing, NULL, TARN_LOG_ERROR);
     atomic_store(&logging_ends, false);
     for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&threads[i], NULL, log_again_and_again, NULL), 0);
-    for (int i = 0; i < 100 && worst == 0; i++) {
+    for (unsigned i = 0; i < 100 / test_slowness() && worst == 0; i++) {
         pid_t child = fork();
         if (child == 0) {
             child_begin();

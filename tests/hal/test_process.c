@@ -11,6 +11,7 @@
 #include "hal/event.h"
 #include "hal/memory.h"
 #include "scripted.h"
+#include "slowness.h"
 
 #define FAIL_UNLESS(condition, code)   \
     do {                               \
@@ -111,7 +112,7 @@ static int fork_while_busy(void *context) {
     FAIL_UNLESS(hal_memory_allocate(device, TARN_MEMORY_DEVICE, 64, 0, &held) == TARN_OK, 6);
     for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, keep_busy, NULL);
     int result = 0;
-    for (int i = 0; i < 50 && result == 0; i++) {
+    for (unsigned i = 0; i < (test_slowness() > 1 ? 10 : 50) && result == 0; i++) {
         pid_t child = fork();
         if (child == 0) {
             tarn_device *again = NULL;

@@ -30,37 +30,6 @@ void expect_sentence(const char *part, const char *file, int line) {
     _fail(file, line);
 }
 
-unsigned long test_number(const char *variable, unsigned long otherwise) {
-    const char *text = getenv(variable);
-    if (text == NULL || *text == '\0') return otherwise;
-    return strtoul(text, NULL, 0);
-}
-
-unsigned test_slowness(void) {
-#if defined(__SANITIZE_THREAD__)
-    return 10;
-#elif defined(__SANITIZE_ADDRESS__)
-    return 5;
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-    return 10;
-#elif __has_feature(address_sanitizer)
-    return 5;
-#endif
-#endif
-    return getenv("TARN_TEST_SLOWNESS") != NULL ? (unsigned)test_number("TARN_TEST_SLOWNESS", 1) : 1;
-}
-
-bool test_sees_only_races(void) {
-#if defined(__SANITIZE_THREAD__)
-    return true;
-#elif defined(__has_feature)
-    return __has_feature(thread_sanitizer);
-#else
-    return false;
-#endif
-}
-
 /* What the running test holds, so that a test that fails does not take the others' memory along. */
 static test_stand *standing;
 static tarn_buffer *taken[1024];
@@ -157,6 +126,10 @@ void stand_let_go(test_stand *stand, int n) {
     if (strncmp(stand->device_name, "fake:", 5) == 0) fake_proceed();
     EXPECT_OK(tarn_stream_synchronize(stand->streams[n]));
     stand->is_held[n] = false;
+}
+
+size_t stand_large(const test_stand *stand, size_t size) {
+    return (stand->abilities & DEVICE_STORES) != 0 && test_slowness() >= 20 ? size / 16 : size;
 }
 
 tarn_buffer *take(test_stand *stand, size_t size, tarn_stream *stream) {

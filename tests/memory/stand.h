@@ -16,6 +16,7 @@
 #include <tarn/tarn.h>
 
 #include "gate.h"
+#include "slowness.h"
 #include "specs.h"
 
 #define KIB ((size_t)1 << 10)
@@ -61,6 +62,9 @@ tarn_stream *stand_stream(test_stand *stand, int n);
 void stand_hold(test_stand *stand, int n);
 void stand_let_go(test_stand *stand, int n);
 
+/* A size that is large only to be large; a sixteenth of it where each byte takes time, as under valgrind, which marks every byte of real memory
+ * that is mapped. */
+size_t stand_large(const test_stand *stand, size_t size);
 /* Allocates and must succeed; `stream` NULL: the default one. */
 tarn_buffer *take(test_stand *stand, size_t size, tarn_stream *stream);
 tarn_buffer *take_aligned(test_stand *stand, size_t size, size_t alignment);
@@ -84,12 +88,5 @@ void expect_sentence(const char *part, const char *file, int line);
 void log_listen(void);
 const char *log_heard(void);
 void log_silence(void);
-
-/* A number from an environment variable, or the default. */
-unsigned long test_number(const char *variable, unsigned long otherwise);
-/* How much slower than plain this build runs: 1, or more under a sanitizer. */
-unsigned test_slowness(void);
-/* Whether this build looks for races and nothing else, so that what one thread does alone is of little use. */
-bool test_sees_only_races(void);
 
 #endif

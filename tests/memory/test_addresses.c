@@ -6,8 +6,6 @@
 #include "fake.h"
 #include "stand.h"
 
-#define PIECE (64 * MIB)
-
 static int add_size(void *context, const tarn_block_info *info) {
     *(uint64_t *)context += info->size;
     return 0;
@@ -30,33 +28,35 @@ static void addresses_grow_with_what_is_asked_for(test_stand *stand) {
     tarn_buffer *buffers[14];
     enum { COUNT = sizeof buffers / sizeof buffers[0] };
     uint64_t before = addresses_of(stand->allocator);
+    const size_t piece = stand_large(stand, 64 * MIB);
     for (int i = 0; i < COUNT; i++) {
-        buffers[i] = take(stand, PIECE, NULL);
+        buffers[i] = take(stand, piece, NULL);
         for (int j = 0; j < i; j++) assert_false(buffers_overlap(buffers[i], buffers[j]));
     }
     uint64_t after = addresses_of(stand->allocator);
-    assert_true(after - before >= COUNT * PIECE);
+    assert_true(after - before >= COUNT * piece);
     assert_true(after <= 4 * stand->properties.memory_total);
     for (int i = 0; i < COUNT; i++) give(stand, buffers[i], NULL);
 }
 
 /* A request for more than all segments so far gets a segment of its own size. */
 static void one_large_request_reserves_what_it_needs(test_stand *stand) {
-    tarn_buffer *buffer = take(stand, 900 * MIB, NULL);
+    tarn_buffer *buffer = take(stand, stand_large(stand, 900 * MIB), NULL);
     assert_true(addresses_of(stand->allocator) <= stand->properties.memory_total);
     give(stand, buffer, NULL);
 }
 
 static void empty_cache_gives_addresses_back(test_stand *stand) {
+    const size_t piece = stand_large(stand, 64 * MIB);
     tarn_buffer *kept = take(stand, 1000, NULL), *buffers[10];
-    for (int i = 0; i < 10; i++) buffers[i] = take(stand, PIECE, stand_stream(stand, i % 2));
+    for (int i = 0; i < 10; i++) buffers[i] = take(stand, piece, stand_stream(stand, i % 2));
     for (int i = 0; i < 10; i++) give(stand, buffers[i], NULL);
     EXPECT_OK(tarn_allocator_empty_cache(stand->allocator));
     EXPECT_OK(tarn_allocator_check(stand->allocator));
     give(stand, kept, NULL);
     EXPECT_OK(tarn_allocator_empty_cache(stand->allocator));
     assert_int_equal(addresses_of(stand->allocator), 0);
-    give(stand, take(stand, PIECE, NULL), NULL);
+    give(stand, take(stand, piece, NULL), NULL);
 }
 
 typedef struct ordering {
@@ -74,9 +74,10 @@ static int check_order(void *context, const tarn_block_info *info) {
 }
 
 static void blocks_are_shown_in_address_order(test_stand *stand) {
+    const size_t piece = stand_large(stand, 64 * MIB);
     tarn_buffer *buffers[12];
     ordering seen = {0};
-    for (int i = 0; i < 12; i++) buffers[i] = take(stand, i % 3 == 0 ? PIECE : 1000, stand_stream(stand, i % 2));
+    for (int i = 0; i < 12; i++) buffers[i] = take(stand, i % 3 == 0 ? piece : 1000, stand_stream(stand, i % 2));
     for (int i = 0; i < 12; i += 3) give(stand, buffers[i], NULL);
     EXPECT_OK(tarn_allocator_each_block(stand->allocator, check_order, &seen));
     assert_true(seen.blocks >= 8);

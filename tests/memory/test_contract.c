@@ -100,7 +100,8 @@ static void sizes_beyond_the_address_space_are_refused_without_a_driver_call(tes
 static void sizes_of_all_magnitudes_are_served(test_stand *stand) {
     tarn_buffer *buffers[2 * 28];
     int count = 0;
-    for (size_t size = 1; size <= 128 * MIB; size *= 2) {
+    const size_t largest = stand_large(stand, 128 * MIB);
+    for (size_t size = 1; size <= largest; size *= 2) {
         buffers[count++] = take(stand, size, NULL);
         buffers[count++] = take(stand, size + size / 2 + 1, NULL);
     }

@@ -89,13 +89,14 @@ static void a_buffer_freed_on_a_held_stream_is_not_used_again_on_its_own(test_st
 }
 
 static void a_completed_stream_gives_its_memory_to_others(test_stand *stand) {
+    const size_t size = stand_large(stand, 600 * MIB);
     tarn_stream *held = stand_stream(stand, 0);
-    tarn_buffer *buffer = take(stand, 600 * MIB, held);
+    tarn_buffer *buffer = take(stand, size, held);
     give(stand, buffer, held);
     EXPECT_OK(tarn_stream_synchronize(held));
     size_t before = tarn_allocator_allocated_size(stand->allocator);
-    buffer = take(stand, 600 * MIB, NULL);
-    assert_true(tarn_allocator_allocated_size(stand->allocator) <= before + 600 * MIB + 4 * MIB);
+    buffer = take(stand, size, NULL);
+    assert_true(tarn_allocator_allocated_size(stand->allocator) <= before + size + 4 * MIB);
     give(stand, buffer, NULL);
 }
 

@@ -192,7 +192,7 @@ static void a_forked_child_is_told_that_the_device_is_unavailable(test_stand *st
     assert_true(tarn_buffer_is_valid(live));
     EXPECT_OK(tarn_allocator_check(stand->allocator));
     give(stand, live, NULL);
-    give(stand, take(stand, 700 * MIB, NULL), NULL);
+    give(stand, take(stand, stand_large(stand, 700 * MIB), NULL), NULL);
 }
 
 /* 37 */
