@@ -9,17 +9,23 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <strings.h>
 
 #include "base/config.h"
+#include "base/text.h"
 
 #define SENTENCE_CAPACITY 2048
 
 static const char *const level_names[] = {"off", "error", "warning", "info", "debug"};
 
+/* One line: what a message quotes from a file or the environment neither ends it nor steers the terminal. */
 static void print_to_stderr(void *context, tarn_log_level level, const char *sentence) {
     (void)context;
-    fprintf(stderr, "tarn: %s: %s\n", level_names[level], sentence);
+    char line[SENTENCE_CAPACITY];
+    strcpy(line, sentence);
+    base_text_disarm(line);
+    fprintf(stderr, "tarn: %s: %s\n", level_names[level], line);
 }
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

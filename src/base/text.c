@@ -31,3 +31,19 @@ size_t base_utf8_length(const char *text) {
     if (length == 4 && ((*at == 0xf0 && at[1] < 0x90) || (*at == 0xf4 && at[1] >= 0x90))) return 0;
     return length;
 }
+
+size_t base_control_length(const char *text) {
+    unsigned char first = (unsigned char)text[0];
+    if (first < 0x20 || first == 0x7f) return 1;
+    return first == 0xc2 && base_utf8_length(text) == 2 && (unsigned char)text[1] < 0xa0 ? 2 : 0;
+}
+
+void base_text_disarm(char *text) {
+    char *to = text;
+    while (*text != '\0') {
+        size_t length = base_control_length(text);
+        *to++ = length > 0 ? '?' : *text;
+        text += length > 0 ? length : 1;
+    }
+    *to = '\0';
+}

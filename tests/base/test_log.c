@@ -213,6 +213,9 @@ static void garbage_in_the_environment_is_reported_once_and_ignored(void **state
     assert_string_equal(text,
                         "tarn: warning: TARN_LOG=loud is ignored: it is none of off, error, warning, info, debug\n"
                         "tarn: error: an error\ntarn: warning: a warning\n");
+    /* What a message quotes stays on its line and does not steer the terminal. */
+    read_child("lo\nud\x1b[2J", "log", text, sizeof text);
+    assert_non_null(strstr(text, "tarn: warning: TARN_LOG=lo?ud?[2J is ignored"));
 }
 
 static void a_level_that_the_program_sets_overrules_the_environment(void **state) {

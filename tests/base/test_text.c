@@ -52,11 +52,28 @@ static void characters_of_utf8_are_told_from_other_bytes(void **state) {
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) assert_int_equal(base_utf8_length(others[i]), 0);
 }
 
+static void control_characters_do_not_reach_a_terminal(void **state) {
+    (void)state;
+    assert_int_equal(base_control_length("\x1b[31m"), 1);
+    assert_int_equal(base_control_length("\x7f"), 1);
+    assert_int_equal(base_control_length("\xc2\x9b"
+                                         "31m"),
+                     2);
+    assert_int_equal(base_control_length(" "), 0);
+    assert_int_equal(base_control_length("\xc2\xa0"), 0);
+    assert_int_equal(base_control_length("\xc2"), 0);
+    char text[] = "a\x1b[31m\n\xc2\x9b"
+                  "2J\xc3\xa9\x7f\xff";
+    base_text_disarm(text);
+    assert_string_equal(text, "a?[31m??2J\xc3\xa9?\xff");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pieces_stand_one_behind_the_other),
         cmocka_unit_test(what_has_no_room_is_counted),
         cmocka_unit_test(characters_of_utf8_are_told_from_other_bytes),
+        cmocka_unit_test(control_characters_do_not_reach_a_terminal),
     };
     return cmocka_run_group_tests_name("base text", tests, NULL, NULL);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/text.h"
 #include "tool.h"
 
 enum { WIDTH = 24, UPDATES = 50 };
@@ -14,8 +15,7 @@ static void draw(const tool_progress *progress) {
     int filled = (int)(whole * WIDTH + 0.5);
     char label[64];
     snprintf(label, sizeof label, "%.30s, %.30s", tool_base_name(progress->file), progress->what);
-    for (char *c = label; *c != '\0'; c++)
-        if ((unsigned char)*c < 0x20) *c = '?';
+    base_text_disarm(label);
     fprintf(stderr, "\r\033[K[");
     for (int i = 0; i < WIDTH; i++) fputc(i < filled ? '#' : '.', stderr);
     fprintf(stderr, "] %3.0f %%  %s", whole * 100, label);

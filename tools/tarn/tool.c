@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 tool_exit tool_exit_code(tarn_status status) {
     switch (status) {
     case TARN_OK: return TOOL_DONE;
@@ -29,8 +31,6 @@ tool_exit tool_exit_code(tarn_status status) {
     return TOOL_DEVICE;
 }
 
-static bool is_control(char character) { return (unsigned char)character < 0x20 || character == 0x7f; }
-
 void tool_say(const char *command, const char *format, ...) {
     char line[4096];
     va_list arguments;
@@ -38,8 +38,7 @@ void tool_say(const char *command, const char *format, ...) {
     int length = vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     if (length < 0) line[0] = '\0';
-    for (char *c = line; *c != '\0'; c++)
-        if (is_control(*c)) *c = '?';
+    base_text_disarm(line);
     fflush(stdout);
     fprintf(stderr, "%s: %s\n", command, line);
 }
@@ -75,22 +74,6 @@ int tool_print_json(const char *command, json_t *document) {
     return failed != 0 && ferror(stdout) == 0 ? tool_no_memory(command) : TOOL_DONE;
 }
 
-/* The length of the well-formed UTF-8 sequence at `text`; 0 when there is none. */
-static size_t sequence_length(const unsigned char *text) {
-    unsigned char first = text[0];
-    if (first < 0x80) return 1;
-    size_t length = first >= 0xc2 && first < 0xe0   ? 2
-                    : first >= 0xe0 && first < 0xf0 ? 3
-                    : first >= 0xf0 && first < 0xf5 ? 4
-                                                    : 0;
-    for (size_t i = 1; i < length; i++)
-        if ((text[i] & 0xc0) != 0x80) return 0;
-    bool is_overlong = (first == 0xe0 && text[1] < 0xa0) || (first == 0xf0 && text[1] < 0x90);
-    bool is_surrogate = first == 0xed && text[1] >= 0xa0;
-    bool is_beyond = first == 0xf4 && text[1] >= 0x90;
-    return length == 0 || is_overlong || is_surrogate || is_beyond ? 0 : length;
-}
-
 json_t *tool_json_text(const char *text) {
     json_t *string = json_string(text);
     if (string != NULL) return string;
@@ -99,7 +82,7 @@ json_t *tool_json_text(const char *text) {
     if (clean == NULL) return NULL;
     size_t n = 0;
     while (*text != '\0') {
-        size_t step = sequence_length((const unsigned char *)text);
+        size_t step = base_utf8_length(text);
         memcpy(clean + n, step > 0 ? text : "\xef\xbf\xbd", step > 0 ? step : 3);
         n += step > 0 ? step : 3;
         text += step > 0 ? step : 1;
@@ -148,5 +131,9 @@ const char *tool_base_name(const char *path) {
 }
 
 void tool_print_text(const char *text) {
-    for (; *text != '\0'; text++) putchar(is_control(*text) ? '?' : *text);
+    while (*text != '\0') {
+        size_t control = base_control_length(text);
+        putchar(control > 0 ? '?' : *text);
+        text += control > 0 ? control : 1;
+    }
 }
