@@ -3,10 +3,12 @@
  * A subcommand is one line in the table below and one file, command_NAME.c. */
 #include <argp.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/bench.h"
 #include "tool.h"
@@ -71,12 +73,27 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
     return ARGP_ERR_UNKNOWN;
 }
 
+/* A stream that the caller closed is held by a file that cannot be read or written: otherwise the next file to be opened would get its
+ * number, and what is printed would end up in that file. A recorded command does not inherit it. */
+static void hold_closed_streams(void) {
+    for (int file = STDIN_FILENO; file <= STDERR_FILENO; file++)
+        if (fcntl(file, F_GETFD) < 0) open("/dev/null", (file == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+}
+
+static bool is_output_closed;
+
 /* What was printed has arrived only when the stream closes without an error. A reader that went away, or a full disk, must not
  * look like success. */
 static int close_output(int result) {
-    if (ferror(stdout) == 0 && fclose(stdout) == 0) return result;
+    is_output_closed = true;
+    if (ferror(stdout) == 0 && fflush(stdout) == 0 && close(STDOUT_FILENO) == 0) return result;
     tool_say("tarn", "cannot write to standard output%s%s", errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
     return result == TOOL_DONE ? TOOL_INPUT : result;
+}
+
+/* Behind --help and the like argp ends the program by itself. */
+static void close_help(void) {
+    if (!is_output_closed && close_output(TOOL_DONE) != TOOL_DONE) _exit(TOOL_INPUT);
 }
 
 int main(int argc, char **argv) {
@@ -89,8 +106,10 @@ int main(int argc, char **argv) {
     static char name[] = "tarn";
     argp_program_version_hook = print_version;
     argp_err_exit_status = TOOL_USAGE;
+    hold_closed_streams();
     /* A closed pipe is then an error of the write, which close_output reports. */
     signal(SIGPIPE, SIG_IGN);
+    if (atexit(close_help) != 0) return tool_no_memory(name);
     if (argc > 0) argv[0] = name;
     int first = argc;
     error_t error = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &first);
