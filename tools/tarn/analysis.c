@@ -50,6 +50,52 @@ analysis_peak analysis_find_peak(const tarn_trace *trace, uint16_t device) {
     return peak;
 }
 
+enum { ALL_DEVICES = -1 };
+
+/* Bytes by which the event changed what the recorded allocator held on `device`, modulo 2^64. */
+static uint64_t reserved_change(const tarn_trace_event *event, int device) {
+    if (device != ALL_DEVICES && event->device != device) return 0;
+    if (event->action == TARN_TRACE_SEGMENT_ALLOCATE) return event->size;
+    return event->action == TARN_TRACE_SEGMENT_FREE ? 0 - event->size : 0;
+}
+
+static bool find_reserved(const tarn_trace *trace, int device, uint64_t *out_at_start, uint64_t *out_peak) {
+    tarn_trace_info info = info_of(trace);
+    const tarn_trace_event *events = tarn_trace_events(trace);
+    const tarn_trace_block *blocks = tarn_trace_blocks(trace);
+    uint64_t bytes = 0;
+    bool is_known = false;
+    for (size_t i = 0; i < info.block_count; i++) {
+        if (device != ALL_DEVICES && blocks[i].device != device) continue;
+        bytes += blocks[i].size;
+        is_known = true;
+    }
+    *out_peak = bytes;
+    for (size_t i = info.event_count; i-- > 0;) {
+        bytes -= reserved_change(&events[i], device);
+        if (bytes > *out_peak) *out_peak = bytes;
+    }
+    *out_at_start = bytes;
+    return is_known;
+}
+
+bool analysis_reserved_at_start(const tarn_trace *trace, uint16_t device, uint64_t *out_bytes) {
+    uint64_t peak = 0;
+    return find_reserved(trace, device, out_bytes, &peak);
+}
+
+/* The trace knows the peak of all devices together. Where another device held memory too, that of one is the walk's, if the walk over all
+ * devices agrees with the trace. */
+uint64_t analysis_find_recorded_peak(const tarn_trace *trace, uint16_t device, uint64_t peak_live) {
+    tarn_trace_info info = info_of(trace);
+    uint64_t start = 0, own = 0, all = 0;
+    find_reserved(trace, device, &start, &own);
+    find_reserved(trace, ALL_DEVICES, &start, &all);
+    if (!info.has_recorded_peak || (own != all && all != info.recorded_peak_reserved)) return 0;
+    uint64_t peak = own == all ? info.recorded_peak_reserved : own;
+    return peak < peak_live ? 0 : peak;
+}
+
 static void hold(analysis_holder *by_name, const tarn_trace_event *event, uint32_t none, bool by_tag) {
     uint32_t name = by_tag ? event->tag : event->site;
     analysis_holder *holder = &by_name[name == TARN_TRACE_NO_STRING ? none : name];

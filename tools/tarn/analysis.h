@@ -25,6 +25,12 @@ typedef struct analysis_holders {
 /* The device with the largest peak; `out_count` is how many devices have events. False without host memory. */
 bool analysis_find_device(const tarn_trace *trace, uint16_t *out_device, size_t *out_count);
 analysis_peak analysis_find_peak(const tarn_trace *trace, uint16_t device);
+/* Bytes that the recorded allocator held on the device before the first event, by walking back from the final state. False where the
+ * trace has no such state. */
+bool analysis_reserved_at_start(const tarn_trace *trace, uint16_t device, uint64_t *out_bytes);
+/* The most that the recorded allocator held on the device, in bytes; 0 where the trace does not know it. What is less than `peak_live`,
+ * the bytes that were alive there at once, is not known either. */
+uint64_t analysis_find_recorded_peak(const tarn_trace *trace, uint16_t device, uint64_t peak_live);
 /* Who held the memory after event `event`, by tag or else by call site. False without host memory. */
 bool analysis_find_holders(const tarn_trace *trace, uint16_t device, size_t event, bool by_tag,
                            analysis_holders *out_holders);

@@ -59,9 +59,9 @@ static json_t *facts_json(const tarn_trace *trace, const inspect_facts *facts, c
     json_t *actions = json_object();
     for (size_t i = 0; i <= TARN_TRACE_MARK; i++)
         json_object_set_new(actions, action_names[i], tool_json_size(facts->actions[i]));
-    json_t *recorded = info->has_recorded_peak ? tool_json_size(info->recorded_peak_reserved) : json_null();
+    json_t *recorded = facts->recorded_peak > 0 ? tool_json_size(facts->recorded_peak) : json_null();
     json_t *peak = json_pack("{s:o,s:I,s:I,s:o,s:o}", "live_bytes", tool_json_size(facts->peak.bytes), "event",
-                             (json_int_t)facts->peak.event, "time_ns", (json_int_t)facts->peak.time_ns, "by_tag",
+                             (json_int_t)facts->peak_number, "time_ns", (json_int_t)facts->peak.time_ns, "by_tag",
                              holders_json(trace, &facts->by_tag, true, options->top), "by_site",
                              holders_json(trace, &facts->by_site, false, options->top));
     json_t *life = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "count", (json_int_t)lifetimes->count, "still_alive",
@@ -100,12 +100,12 @@ static void print_overview(const inspect_facts *facts, const inspect_options *op
     table_add(&table, "streams, threads");
     table_add(&table, "%u, %u", info->stream_count, info->thread_count);
     table_add(&table, "peak");
-    table_add(&table, "%s live at %s, event %zu", tarn_size_format(facts->peak.bytes, size),
-              tool_duration((double)facts->peak.time_ns, time), facts->peak.event);
-    if (info->has_recorded_peak && info->recorded_peak_reserved > 0) {
+    table_add(&table, "%s live at %s, event %s", tarn_size_format(facts->peak.bytes, size),
+              tool_duration((double)facts->peak.time_ns, time), tool_count(facts->peak_number, count));
+    if (facts->recorded_peak > 0) {
         table_add(&table, "reserved as recorded");
-        table_add(&table, "%s at most, utilization %s", tarn_size_format(info->recorded_peak_reserved, size),
-                  tool_percent((double)facts->peak.bytes / (double)info->recorded_peak_reserved, percent));
+        table_add(&table, "%s at most, utilization %s", tarn_size_format(facts->recorded_peak, size),
+                  tool_percent((double)facts->peak.bytes / (double)facts->recorded_peak, percent));
     }
     table_print(&table);
 }

@@ -42,9 +42,7 @@ static void watch_event(void *context, tarn_allocator *allocator, const tarn_rep
 /* Twice the peak and at least a gibibyte more: ample for whatever an allocator adds to it. Whole gibibytes. */
 static uint64_t ample_size(const tool_comparison *comparison) {
     const uint64_t gibibyte = (uint64_t)1 << 30;
-    uint64_t peak = comparison->peak_live;
-    if (comparison->info.has_recorded_peak && comparison->info.recorded_peak_reserved > peak)
-        peak = comparison->info.recorded_peak_reserved;
+    uint64_t peak = comparison->recorded_peak > 0 ? comparison->recorded_peak : comparison->peak_live;
     /* Past this the peak is a corrupt trace's, and no device is large enough. */
     if (peak > UINT64_MAX / 4) peak = UINT64_MAX / 4;
     uint64_t size = peak > gibibyte ? 2 * peak : peak + gibibyte;
@@ -120,7 +118,11 @@ static int choose_device(const replay_options *options, tool_comparison *compari
                  comparison->trace_device);
     }
     comparison->peak_live = analysis_find_peak(comparison->trace, comparison->trace_device).bytes;
+    comparison->recorded_peak =
+        analysis_find_recorded_peak(comparison->trace, comparison->trace_device, comparison->peak_live);
     const tarn_trace_event *events = tarn_trace_events(comparison->trace);
+    for (size_t i = 0; i < comparison->info.initial_count; i++)
+        comparison->initial_count += events[i].device == comparison->trace_device;
     bool has_events = options->trace_device < 0;
     for (size_t i = 0; i < comparison->info.event_count && !has_events; i++)
         has_events = events[i].device == comparison->trace_device;

@@ -22,17 +22,13 @@ static json_t *latency_json(const tarn_latency *latency) {
                      tool_json_size(latency->p99), "max", tool_json_size(latency->max));
 }
 
-static bool has_recorded_peak(const tool_comparison *comparison) {
-    return comparison->info.has_recorded_peak && comparison->info.recorded_peak_reserved > 0;
-}
-
 static double recorded_utilization(const tool_comparison *comparison) {
-    return (double)comparison->peak_live / (double)comparison->info.recorded_peak_reserved;
+    return (double)comparison->peak_live / (double)comparison->recorded_peak;
 }
 
 json_t *comparison_run_json(const tool_comparison *comparison, const comparison_run *run) {
     const tarn_replay_result *result = &run->result;
-    bool is_known = has_recorded_peak(comparison);
+    bool is_known = comparison->recorded_peak > 0;
     json_t *object = json_object();
     const struct {
         const char *key;
@@ -48,8 +44,7 @@ json_t *comparison_run_json(const tool_comparison *comparison, const comparison_
         {"peak_reserved_bytes", tool_json_size(result->peak_reserved_bytes)},
         {"utilization", json_real(result->utilization)},
         {"final_reserved_bytes", tool_json_size(result->final_reserved_bytes)},
-        {"recorded_peak_reserved_bytes",
-         is_known ? tool_json_size(comparison->info.recorded_peak_reserved) : json_null()},
+        {"recorded_peak_reserved_bytes", is_known ? tool_json_size(comparison->recorded_peak) : json_null()},
         {"driver_allocs", tool_json_size(result->driver_allocs)},
         {"driver_frees", tool_json_size(result->driver_frees)},
         {"driver_maps", tool_json_size(result->driver_maps)},
@@ -59,7 +54,7 @@ json_t *comparison_run_json(const tool_comparison *comparison, const comparison_
         {"failed_allocations", tool_json_size(result->failed_allocations)},
         {"allocate_ns", latency_json(&result->allocate_ns)},
         {"free_ns", latency_json(&result->free_ns)},
-        {"initial_allocations", tool_json_size(comparison->info.initial_count)},
+        {"initial_allocations", tool_json_size(comparison->initial_count)},
         {"steady_peak_reserved_bytes", tool_json_size(result->steady_peak_reserved_bytes)},
         {"steady_driver_calls", tool_json_size(result->steady_driver_calls)},
         {"steady_device_waits", tool_json_size(result->steady_device_waits)},
@@ -76,7 +71,7 @@ json_t *comparison_run_json(const tool_comparison *comparison, const comparison_
 static void add_recorded_row(tool_table *table, const tool_comparison *comparison) {
     char size[TARN_SIZE_TEXT], percent[TOOL_TEXT];
     table_add(table, "as recorded");
-    table_add(table, "%s", tarn_size_format(comparison->info.recorded_peak_reserved, size));
+    table_add(table, "%s", tarn_size_format(comparison->recorded_peak, size));
     table_add(table, "%s", tool_percent(recorded_utilization(comparison), percent));
     for (int i = 0; i < 6; i++) table_add(table, "-");
 }
@@ -111,7 +106,7 @@ void comparison_print(const tool_comparison *comparison) {
            comparison->runs[0].device);
     tool_table table = {.columns = COLUMNS};
     for (size_t i = 0; i < COLUMNS; i++) table_add(&table, "%s", header[i]);
-    if (has_recorded_peak(comparison)) add_recorded_row(&table, comparison);
+    if (comparison->recorded_peak > 0) add_recorded_row(&table, comparison);
     for (size_t i = 0; i < comparison->run_count; i++) add_row(&table, &comparison->runs[i]);
     table_print(&table);
 }

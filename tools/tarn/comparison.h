@@ -16,7 +16,9 @@ typedef struct tool_comparison {
     tarn_trace *trace;
     tarn_trace_info info;
     uint16_t trace_device;
-    uint64_t peak_live; /* bytes, of that device */
+    uint64_t peak_live;     /* bytes, of that device */
+    size_t initial_count;   /* allocations alive there before the recording */
+    uint64_t recorded_peak; /* bytes reserved on that device at most, as recorded; 0 where the trace does not know it */
     comparison_run *runs;
     size_t run_count;
     timeline recording; /* as the trace has it; empty unless a picture was asked for */

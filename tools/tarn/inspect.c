@@ -96,6 +96,9 @@ tarn_status inspect_facts_get(const tarn_trace *trace, int device, inspect_facts
     if (device >= 0 && out_facts->events + out_facts->initial == 0) return TARN_NOT_FOUND;
 
     out_facts->peak = analysis_find_peak(trace, out_facts->device);
+    for (size_t i = out_facts->info.initial_count; i < out_facts->info.event_count && i <= out_facts->peak.event; i++)
+        if (events[i].device == out_facts->device) out_facts->peak_number++;
+    out_facts->recorded_peak = analysis_find_recorded_peak(trace, out_facts->device, out_facts->peak.bytes);
     count_state(out_facts, tarn_trace_blocks(trace));
     bool has_memory = count_lifetimes(out_facts, events);
     if (has_memory && analysis_has_tags(trace))

@@ -35,6 +35,8 @@ typedef struct inspect_facts {
     size_t events, initial; /* of this device */
     int64_t span_ns;
     analysis_peak peak;
+    size_t peak_number; /* of this device's recorded events that led to the peak; 0: it was there before the first */
+    uint64_t recorded_peak; /* bytes reserved on this device at most, as recorded; 0 where the trace does not know it */
     analysis_holders by_tag, by_site; /* at the peak; by_tag is empty where nothing is tagged */
     inspect_sizes sizes;
     inspect_lifetimes lifetimes;

@@ -123,14 +123,13 @@ static json_t *file_json(const tool_comparison *comparison) {
     }
     for (uint32_t i = 0; i < comparison->info.string_count; i++)
         json_array_append_new(strings, tool_json_text(tarn_trace_string(comparison->trace, i)));
-    bool is_known = comparison->info.has_recorded_peak && comparison->info.recorded_peak_reserved > 0;
-    return json_pack("{s:o,s:o,s:s,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "name",
-                     tool_json_text(tool_base_name(comparison->path)), "path", tool_json_text(comparison->path),
-                     "format", tarn_trace_format_name(comparison->info.format), "events",
-                     (json_int_t)comparison->info.event_count, "initial", (json_int_t)comparison->info.initial_count,
-                     "timeUnit", (json_int_t)time_unit(comparison), "peakLive", tool_json_size(comparison->peak_live),
-                     "recordedPeak", is_known ? tool_json_size(comparison->info.recorded_peak_reserved) : json_null(),
-                     "lines", lines, "strings", strings);
+    bool is_known = comparison->recorded_peak > 0;
+    return json_pack(
+        "{s:o,s:o,s:s,s:I,s:I,s:I,s:o,s:o,s:o,s:o}", "name", tool_json_text(tool_base_name(comparison->path)), "path",
+        tool_json_text(comparison->path), "format", tarn_trace_format_name(comparison->info.format), "events",
+        (json_int_t)comparison->info.event_count, "initial", (json_int_t)comparison->info.initial_count, "timeUnit",
+        (json_int_t)time_unit(comparison), "peakLive", tool_json_size(comparison->peak_live), "recordedPeak",
+        is_known ? tool_json_size(comparison->recorded_peak) : json_null(), "lines", lines, "strings", strings);
 }
 
 static bool put_file(base_output *output, size_t index, const tool_comparison *comparison) {

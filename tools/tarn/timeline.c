@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "analysis.h"
+
 bool timeline_create(timeline *line, const tarn_trace *trace) {
     tarn_trace_info info = {.struct_size = sizeof info};
     *line = (timeline){.events = tarn_trace_events(trace)};
@@ -44,32 +46,11 @@ void timeline_sample(timeline *line, const tarn_replay_sample *sample) {
     add_step(line, sample->event, sample->reserved_bytes);
 }
 
-/* What was reserved when the recording began: the final state with every segment event taken back. */
-static bool reserved_at_start(const tarn_trace *trace, const tarn_trace_info *info, uint16_t device,
-                              uint64_t *out_bytes) {
-    const tarn_trace_event *events = tarn_trace_events(trace);
-    const tarn_trace_block *blocks = tarn_trace_blocks(trace);
-    uint64_t bytes = 0;
-    bool is_known = false;
-    for (size_t i = 0; i < info->block_count; i++) {
-        if (blocks[i].device != device) continue;
-        bytes += blocks[i].size;
-        is_known = true;
-    }
-    for (size_t i = 0; i < info->event_count; i++) {
-        if (events[i].device != device) continue;
-        if (events[i].action == TARN_TRACE_SEGMENT_ALLOCATE) bytes -= events[i].size;
-        if (events[i].action == TARN_TRACE_SEGMENT_FREE) bytes += events[i].size;
-    }
-    *out_bytes = bytes;
-    return is_known;
-}
-
 bool timeline_from_recording(timeline *line, const tarn_trace *trace, uint16_t device) {
     tarn_trace_info info = {.struct_size = sizeof info};
     if (!timeline_create(line, trace) || tarn_trace_info_get(trace, &info) != TARN_OK) return false;
     uint64_t bytes = 0;
-    line->has_reserved = reserved_at_start(trace, &info, device, &bytes);
+    line->has_reserved = analysis_reserved_at_start(trace, device, &bytes);
     if (line->has_reserved) add_step(line, 0, bytes);
     for (size_t i = 0; i < info.event_count; i++) {
         const tarn_trace_event *event = &line->events[i];
