@@ -56,7 +56,7 @@ static error_t parse_option(int key, char *argument, struct argp_state *state) {
         return 0;
     case OPTION_SVG: settings->options.plots = argument; return 0;
     case OPTION_LARGEST:
-        settings->options.largest = (size_t)tool_number(state, "--largest", argument, 1000, 1000000000);
+        settings->options.largest = (size_t)tool_number(state, "largest", argument, 1000, 1000000000);
         return 0;
     case OPTION_DEVICE: settings->options.device = argument; return 0;
     case OPTION_MEASURE: settings->measure = argument; return 0;
