@@ -55,6 +55,18 @@ def write_snapshot(path, **options):
     return peak
 
 
+def write_two_devices(path):
+    """A snapshot of two devices; for each its peak of live bytes, and what was reserved there."""
+    (data, first), (other, second) = snapshot(), snapshot(seed=7, steps=80)
+    for segment in other["segments"]:
+        segment["device"] = 1
+    data["segments"] += other["segments"]
+    data["device_traces"] += other["device_traces"]
+    with open(path, "wb") as file:
+        pickle.dump(data, file)
+    return [(peak, data["segments"][device]["total_size"]) for device, peak in enumerate((first, second))]
+
+
 def write_rmm(path, rows=40):
     """A log of RMM's logging_resource_adaptor; its peak of live bytes."""
     lines, live, current, peak = ["Thread,Time,Action,Pointer,Size,Stream"], [], 0, 0
