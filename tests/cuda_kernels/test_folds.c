@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backends/cuda/cuda_internal.h"
 #include "bench.h"
+#include "hal/types.h"
 #include "kernel_device.h"
 
 #define ROOM ((size_t)40960) /* elements that an operand's memory has */
@@ -47,6 +49,8 @@ static const layout layouts[] = {
     {"columns in planes", 3, {5, 33, 48}, {1600, 48, 1}, 0, 2},
     {"columns over the first and the second", 3, {5, 33, 24}, {800, 24, 1}, 0, 3},
 };
+/* Rows enough for all multiprocessors, where there is one. */
+static const layout many_rows = {"many rows", 2, {128, 300}, {301, 1}, 1, 2};
 #define LAYOUTS (sizeof layouts / sizeof layouts[0])
 
 static int open_device(void **state) {
@@ -164,6 +168,45 @@ static void reductions_give_what_the_interpreter_gives(void **state) {
     }
 }
 
+static driver_result (*launch_kernel)(driver_function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                      unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
+                                      driver_stream stream, void **parameters, void **extra);
+static unsigned long long most_threads;
+
+static driver_result note_launch(driver_function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
+                                 unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
+                                 driver_stream stream, void **parameters, void **extra) {
+    const unsigned long long threads = 1ull * grid_x * grid_y * grid_z * block_x * block_y * block_z;
+    if (threads > most_threads) most_threads = threads;
+    return launch_kernel(function, grid_x, grid_y, grid_z, block_x, block_y, block_z, shared_bytes, stream, parameters,
+                         extra);
+}
+
+/* So a thread keeps as much in flight as it can, where there is no want of threads. */
+static void many_rows_have_fewer_threads_each(void **state) {
+    (void)state;
+    kernel_device_need(&cuda);
+    tarn_backend_device *handle = cuda.device->handle;
+    const trial sums = {TARN_OPERATION_SUM, TARN_ELEMENT_F32, TARN_ELEMENT_F32},
+                most = {TARN_OPERATION_MAX, TARN_ELEMENT_I16, TARN_ELEMENT_I16};
+    const int units = handle->compute_units;
+    unsigned long long threads[2];
+    launch_kernel = cuda_driver.cuLaunchKernel;
+    cuda_driver.cuLaunchKernel = note_launch;
+    for (int i = 0; i < 2; i++) {
+        handle->compute_units = i == 0 ? units : 1;
+        most_threads = 0;
+        (void)run(&sums, &many_rows, 1);
+        threads[i] = most_threads;
+    }
+    cuda_driver.cuLaunchKernel = launch_kernel;
+    try(&sums, &many_rows);
+    try(&most, &many_rows);
+    handle->compute_units = units;
+    assert_int_equal(threads[0], 128 * 64);
+    assert_int_equal(threads[1], 128 * 32);
+}
+
 static void halves_can_become_floats(void **state) {
     (void)state;
     kernel_device_need(&cuda);
@@ -181,6 +224,7 @@ static void sums_of_what_is_cast_to_less_are_computed_too(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reductions_give_what_the_interpreter_gives),
+        cmocka_unit_test(many_rows_have_fewer_threads_each),
         cmocka_unit_test(halves_can_become_floats),
         cmocka_unit_test(sums_of_what_is_cast_to_less_are_computed_too),
     };

@@ -47,6 +47,12 @@ template <class Value> Value __shfl_down_sync(unsigned, Value value, unsigned by
     return value;
 }
 
+template <class Value> Value __shfl_sync(unsigned, Value value, unsigned from, unsigned width) {
+    const unsigned lane = threadIdx.x % 32;
+    emulation_exchange(&value, sizeof value, lane / width * width + from % width);
+    return value;
+}
+
 inline uint32_t __float_as_uint(float value) {
     uint32_t word;
     memcpy(&word, &value, sizeof word);

@@ -7,10 +7,8 @@
 #include "reduce.cuh"
 
 /* Packs that a thread has in flight, and sums of a row that it adds to in turn, so that none waits for the one before. */
-#define FLIGHT 4
+#define FLIGHT CUDA_FOLD_FLIGHT
 #define SUMS 4
-#define ALL_LANES 0xffffffffu
-#define WARP 32
 
 /* What elements are summed up in: integers in the widest. */
 template <class Lane> struct sum_of_lanes {
@@ -143,12 +141,7 @@ template <class Element, class Sum> DEVICE void put_fold(const cuda_fold &shape,
 /* Combines what the threads of each output have: those of a warp by shuffles, warps by shared memory. The block has whole warps. */
 template <class Element, class Sum> DEVICE void combine_rows(const cuda_fold &shape, uint64 output, uint32 thread, running<Sum> mine) {
     __shared__ cuda_partial of_warp[MOST_THREADS / WARP];
-    const uint32 near = shape.threads < WARP ? shape.threads : WARP;
-    for (uint32 left = near / 2; left > 0; left /= 2) {
-        const Sum value = __shfl_down_sync(ALL_LANES, mine.value, left, WARP);
-        const Sum error = __shfl_down_sync(ALL_LANES, mine.error, left, WARP);
-        take_in(shape.operation, &mine, value, error);
-    }
+    mine = reduce_near(shape.operation, shape.threads < WARP ? shape.threads : WARP, mine);
     if (shape.threads > WARP) {
         const uint32 warp = threadIdx.x / WARP;
         if (threadIdx.x % WARP == 0) {

@@ -107,6 +107,9 @@ typedef struct cuda_partial {
     cuda_lane value, error;
 } cuda_partial;
 
+/* Packs that a thread of a fold has in flight. */
+#define CUDA_FOLD_FLIGHT 4
+
 /* A reduction of one operand as it lies. In rows, an output's elements are runs along the last dimension, each cut into pieces; `along` threads
  * share a piece. In columns, neighbouring threads have neighbouring outputs, `lanes` of them each. */
 typedef struct cuda_fold {

@@ -7,6 +7,8 @@
 #include "interpreter.cuh"
 
 #define MOST_THREADS 256
+#define ALL_LANES 0xffffffffu
+#define WARP 32
 
 template <class Lane> DEVICE Lane &lane_in(cuda_lane &lane);
 template <> DEVICE float &lane_in<float>(cuda_lane &lane) { return lane.single; }
@@ -80,6 +82,17 @@ DEVICE reduction_place place_of_thread(const cuda_reduction &shape) {
         place.thread = threadIdx.x % shape.threads;
     }
     return place;
+}
+
+/* Adds up what each `near` threads that are neighbours have, a power of two and at most a warp, in pairs; the first of them gets the whole. The block
+ * has whole warps, and all of its threads come here. */
+template <class Lane> DEVICE running<Lane> reduce_near(uint32 operation, uint32 near, running<Lane> mine) {
+    ROLLED for (uint32 left = near / 2; left > 0; left /= 2) {
+        const Lane value = __shfl_down_sync(ALL_LANES, mine.value, left, WARP);
+        const Lane error = __shfl_down_sync(ALL_LANES, mine.error, left, WARP);
+        take_in(operation, &mine, value, error);
+    }
+    return mine;
 }
 
 /* Adds up what the threads of each output have, in pairs; the first of them gets the whole. */

@@ -27,13 +27,37 @@ DEVICE row_place find_row(const cuda_rows &shape) {
     return found;
 }
 
-template <class Lane> DEVICE Lane compute_whole(const cuda_rows &shape, row_place at, uint32 operation, running<Lane> mine) {
+/* What all threads of a row have, for each of them, by way of shared memory alone. */
+template <class Lane> DEVICE Lane compute_whole_in_memory(const cuda_rows &shape, row_place at, uint32 operation, running<Lane> mine) {
     __shared__ cuda_lane whole[MOST_THREADS];
     mine = reduce_block(operation, shape.block_rows, shape.threads, at.place, mine);
     __syncthreads();
     if (at.place.thread == 0) lane_in<Lane>(whole[at.place.output]) = whole_of(mine);
     __syncthreads();
     return lane_in<Lane>(whole[at.place.output]);
+}
+
+/* The same: those of a warp by shuffles, warps by way of shared memory, from which each thread adds up all of its row, in the same order. Not where the
+ * threads of a row are no neighbours, nor for doubles, whose kernels have no registers left for it. */
+template <class Lane> DEVICE Lane compute_whole(const cuda_rows &shape, row_place at, uint32 operation, running<Lane> mine) {
+    __shared__ cuda_partial of_warp[MOST_THREADS / WARP];
+    if (sizeof(Lane) == 8 || shape.lies == CUDA_ROWS_ACROSS) return compute_whole_in_memory(shape, at, operation, mine);
+    mine = reduce_near(operation, shape.threads < WARP ? shape.threads : WARP, mine);
+    if (shape.threads <= WARP) return __shfl_sync(ALL_LANES, whole_of(mine), 0, (int)shape.threads);
+    const uint32 warp = threadIdx.x / WARP, warps = shape.threads / WARP, first = warp / warps * warps;
+    __syncthreads(); /* what was there before has been read */
+    if (threadIdx.x % WARP == 0) {
+        lane_in<Lane>(of_warp[warp].value) = mine.value;
+        lane_in<Lane>(of_warp[warp].error) = mine.error;
+    }
+    __syncthreads();
+    cuda_partial part = of_warp[first];
+    running<Lane> all = {lane_in<Lane>(part.value), lane_in<Lane>(part.error)};
+    ROLLED for (uint32 i = 1; i < warps; i++) {
+        part = of_warp[first + i];
+        take_in(operation, &all, lane_in<Lane>(part.value), lane_in<Lane>(part.error));
+    }
+    return whole_of(all);
 }
 
 DEVICE int64 row_offset(const cuda_rows &shape, row_place at, const int64 *strides) {

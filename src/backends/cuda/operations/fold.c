@@ -11,6 +11,10 @@
 /* Packs that a thread takes before others help it, and before another block does. */
 #define PACKS 2
 #define PACKS_OF_SLICE 8
+/* Blocks for each multiprocessor from which on a thread takes as many packs as it has in flight before others help it. */
+#define MANY_BLOCKS 8
+/* Blocks that a multiprocessor runs at the same time, by the registers that they take: slices are as many, so that none waits for others to end. */
+#define RESIDENT_BLOCKS(size) ((size) == 1 ? 2 : 3)
 
 /* What elements are summed up in. */
 static tarn_element_type sum_of(tarn_element_type type) {
@@ -60,22 +64,24 @@ static cuda_fold make_fold(const cuda_program *program, tarn_operation operation
 }
 
 /* Blocks for each group of outputs, so that there are enough in all, and each has something to do. */
-static unsigned slices_for(const cuda_task *task, long long blocks, long long worth) {
-    long long wanted = cuda_reduction_slices(task->device, blocks);
+static unsigned slices_for(const cuda_task *task, unsigned size, long long blocks, long long worth) {
+    long long wanted = cuda_reduction_slices(task->device, blocks, RESIDENT_BLOCKS(size));
     if (wanted > worth) wanted = worth;
     return wanted > 1 ? (unsigned)wanted : 1;
 }
 
 static void share_rows(const cuda_task *task, cuda_fold *fold, unsigned size) {
-    const long long lanes = 16 / size;
-    fold->threads = cuda_power_above(fold->reduced / (lanes * PACKS), THREADS);
+    const long long lanes = 16 / size, many = (long long)task->device->compute_units * MANY_BLOCKS;
+    fold->threads = cuda_power_above(fold->reduced / (lanes * CUDA_FOLD_FLIGHT), THREADS);
+    if (fold->kept / (THREADS / fold->threads) < many)
+        fold->threads = cuda_power_above(fold->reduced / (lanes * PACKS), THREADS);
     fold->outputs = cuda_power_above(fold->kept, THREADS / fold->threads);
     /* Warps are whole. */
     if (fold->outputs * fold->threads < WARP) fold->outputs = WARP / fold->threads;
     fold->along = cuda_power_above(ceiling(fold->length, lanes), fold->threads);
     const long long teams = fold->threads / fold->along;
-    const unsigned slices =
-        slices_for(task, ceiling(fold->kept, fold->outputs), fold->reduced / (fold->threads * lanes * PACKS_OF_SLICE));
+    const unsigned slices = slices_for(task, size, ceiling(fold->kept, fold->outputs),
+                                       fold->reduced / (fold->threads * lanes * PACKS_OF_SLICE));
     /* Runs are cut where there are fewer of them than teams. */
     long long pieces = fold->runs < teams * slices ? ceiling(teams * slices, fold->runs) : 1;
     const long long most = fold->length / (fold->along * lanes * PACKS);
@@ -103,7 +109,7 @@ static void share_columns(const cuda_task *task, cuda_fold *fold, unsigned size)
     fold->threads = cuda_power_above(fold->reduced / PACKS, THREADS / fold->outputs);
     /* Each output is written by a thread of its own. */
     if (fold->threads < fold->lanes) fold->threads = fold->lanes;
-    fold->slices = slices_for(task, ceiling(fold->kept, (long long)fold->outputs * fold->lanes),
+    fold->slices = slices_for(task, size, ceiling(fold->kept, (long long)fold->outputs * fold->lanes),
                               fold->reduced / ((long long)fold->threads * PACKS_OF_SLICE));
 }
 

@@ -32,8 +32,8 @@ static tarn_status launch(const cuda_task *task, cuda_program *program, cuda_red
     return cuda_launch_function(task, compiled, grid, (void *[]){&program->space, program->constants, shape});
 }
 
-long long cuda_reduction_slices(const tarn_backend_device *device, long long blocks) {
-    const long long wanted = (long long)device->compute_units * BLOCKS_PER_UNIT / blocks;
+long long cuda_reduction_slices(const tarn_backend_device *device, long long blocks, int per_unit) {
+    const long long wanted = (long long)device->compute_units * per_unit / blocks;
     return wanted < MOST_SLICES ? wanted : MOST_SLICES;
 }
 
@@ -65,7 +65,8 @@ static cuda_reduction find_shape(const tarn_backend_device *device, const cuda_s
         shape.threads = cuda_power_above(space->reduced / EACH, THREADS);
         shape.outputs = cuda_power_above(space->kept, THREADS / shape.threads);
     }
-    long long wanted = cuda_reduction_slices(device, (space->kept + shape.outputs - 1) / shape.outputs);
+    long long wanted =
+        cuda_reduction_slices(device, (space->kept + shape.outputs - 1) / shape.outputs, BLOCKS_PER_UNIT);
     long long worth = space->reduced / ((long long)shape.threads * EACH * 4);
     if (wanted > worth) wanted = worth;
     if (wanted > 1) shape.slices = (unsigned)wanted;

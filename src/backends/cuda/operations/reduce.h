@@ -4,8 +4,8 @@
 
 #include "backends/cuda/operations/operations.h"
 
-/* Blocks for each group of outputs at most, where `blocks` groups are computed. */
-long long cuda_reduction_slices(const tarn_backend_device *device, long long blocks);
+/* Blocks for each group of outputs at most, where `blocks` groups are computed, so that a multiprocessor has `per_unit` in all. */
+long long cuda_reduction_slices(const tarn_backend_device *device, long long blocks, int per_unit);
 /* Room for what slices come to, where there is more than one; NOT_SUPPORTED for more blocks than a grid has. */
 tarn_status cuda_reduction_begin(const cuda_task *task, long long kept, long long blocks, unsigned slices,
                                  void **out_partial);

@@ -65,6 +65,8 @@ static void share(cuda_rows *rows, unsigned size) {
     default: rows->threads = cuda_power_above(rows->length / EACH, THREADS); break;
     }
     rows->block_rows = cuda_power_above(rows->rows, THREADS / rows->threads);
+    /* Warps are whole. */
+    if (rows->block_rows * rows->threads < WARP) rows->block_rows = WARP / rows->threads;
 }
 
 /* Dimensions with their bit in `mask` are those of a row. */
