@@ -59,6 +59,7 @@ static void powers_of_two_are_told_apart(void **state) {
     assert_false(is_power_of_two(6));
 }
 
+/* Fault 63. */
 static void figures_saturate(void **state) {
     (void)state;
     assert_true(saturating_add(UINT64_MAX, 1) == UINT64_MAX);

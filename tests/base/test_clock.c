@@ -1,4 +1,4 @@
-/* The clocks: neither goes back, and the quick one tells the time of the other. */
+/* The clocks: neither goes back (fault 64), and the quick one tells the time of the other. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "child.h"
+#include "memory/stats.h"
 #include "stand.h"
 
 static void a_limit_refuses_what_would_pass_it(test_stand *stand) {
@@ -40,6 +41,38 @@ static void a_limit_lowered_below_use_keeps_live_buffers_and_refuses_new_ones(te
 
 static void without_a_limit_there_is_none_to_set(test_stand *stand) {
     EXPECT(TARN_NOT_SUPPORTED, tarn_allocator_set_limit(stand->allocator, MIB));
+}
+
+/* 63: what is counted for the life of an allocator stays at the most that there is, and does not begin anew. */
+static void totals_saturate(void **state) {
+    (void)state;
+    const size_t half = SIZE_MAX / 2 + 1;
+    memory_tally tally = {.retries = UINT64_MAX};
+    tarn_memory_stats stats = {.struct_size = sizeof stats, .retries = 1};
+    for (int i = 0; i < 3; i++) {
+        memory_tally_allocate(&tally, half - 1, half);
+        memory_tally_free(&tally, half - 1, half);
+    }
+    memory_tally_fill(&tally, &stats);
+    assert_true(stats.requested_bytes.total == UINT64_MAX);
+    assert_true(stats.in_use_bytes.total == UINT64_MAX);
+    assert_true(stats.in_use_bytes.peak == half);
+    assert_int_equal(stats.in_use_bytes.current, 0);
+    assert_true(stats.retries == UINT64_MAX);
+    assert_int_equal(stats.frees, 3);
+    for (int i = 0; i < 3; i++) {
+        memory_figure_add(&stats.reserved_bytes, half);
+        memory_figure_subtract(&stats.reserved_bytes, half);
+    }
+    assert_true(stats.reserved_bytes.total == UINT64_MAX);
+    assert_int_equal(stats.reserved_bytes.current, 0);
+    /* Two that live at once, and more is given back than there was. */
+    memory_figure_add(&stats.reserved_bytes, half);
+    memory_figure_add(&stats.reserved_bytes, half);
+    assert_true(stats.reserved_bytes.current == UINT64_MAX);
+    memory_figure_subtract(&stats.reserved_bytes, UINT64_MAX);
+    memory_figure_subtract(&stats.reserved_bytes, 1);
+    assert_int_equal(stats.reserved_bytes.current, 0);
 }
 
 /* 61 */
@@ -297,6 +330,7 @@ int main(void) {
         CONFORMANCE_TEST(a_reclaimer_left_behind_goes_with_the_allocator, 0),
     };
     const struct CMUnitTest alone[] = {
+        cmocka_unit_test(totals_saturate),
         cmocka_unit_test(a_reclaimer_may_be_removed_from_within_another_that_it_runs),
         cmocka_unit_test(a_reclaimer_that_ran_at_a_fork_is_removed_in_the_child),
     };

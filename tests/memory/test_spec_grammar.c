@@ -147,6 +147,7 @@ static void bad_values_are_refused_with_their_column(void **state) {
     expect_refused(*state, "caching:gc=2", 9);
     expect_refused(*state, "caching:gc=-0.5", 9);
     expect_refused(*state, "caching:gc=nan", 9);
+    expect_refused(*state, "caching:gc=1e999", 9); /* 54 */
     expect_refused(*state, "caching:gc=", 9);
     expect_refused(*state, "caching:kind=plastic", 9);
     expect_refused(*state, "caching:thread_cache=lots", 9);

@@ -70,6 +70,7 @@ static void lines_are_counted_through_quotes(void **state) {
                         "line 4: id 9 is freed, and was not allocated");
 }
 
+/* Fault 57. */
 static void contradictions_and_garbage_are_told_with_their_line(void **state) {
     (void)state;
     static const struct {

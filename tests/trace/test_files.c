@@ -29,6 +29,7 @@ static void expect_file_refused(const char *path, tarn_status status, const char
     expect_last_error(part);
 }
 
+/* Fault 58. */
 static void what_is_no_regular_file_is_told(void **state) {
     (void)state;
     char path[256];
@@ -56,6 +57,25 @@ static void what_is_no_trace_is_told(void **state) {
     expect_file_refused(path, TARN_NOT_SUPPORTED, "JSON");
     write_file(path, "id,lower,upper,size\n", 20);
     expect_file_refused(path, TARN_NOT_SUPPORTED, "begins with bytes 69 64 2c 6c");
+}
+
+/* Fault 54: JSON is written and never read, so that it is refused by its first byte, whatever it nests, repeats or counts. */
+static void json_is_refused_whatever_is_in_it(void **state) {
+    (void)state;
+    enum { depth = 1000000 };
+    static const char *const texts[] = {"{\"size\":1,\"size\":2}", "{\"size\":1e999}", "[1e999,-1e999]"};
+    char path[256];
+    path_in_folder("json", path);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        write_file(path, texts[i], strlen(texts[i]));
+        expect_file_refused(path, TARN_NOT_SUPPORTED, "JSON");
+    }
+    char *deep = malloc(depth);
+    assert_non_null(deep);
+    memset(deep, '[', depth);
+    write_file(path, deep, depth);
+    free(deep);
+    expect_file_refused(path, TARN_NOT_SUPPORTED, "JSON");
 }
 
 /* 50 MB that no format begins like, and the same behind the first bytes of each. */
@@ -219,6 +239,7 @@ static void a_device_of_blocks_alone_is_counted(void **state) {
     tarn_trace_release(trace);
 }
 
+/* Fault 58. */
 static void a_directory_and_an_unknown_format_are_refused(void **state) {
     (void)state;
     tarn_trace *trace = trace_of_text(table);
@@ -237,7 +258,7 @@ static void a_directory_and_an_unknown_format_are_refused(void **state) {
     tarn_trace_release(trace);
 }
 
-/* A limit on file sizes stands for a disk that fills up. */
+/* Fault 59. A limit on file sizes stands for a disk that fills up. */
 static void a_full_disk_leaves_the_older_file(void **state) {
     (void)state;
     tarn_trace *trace = trace_of_text(table);
@@ -264,6 +285,7 @@ static void a_full_disk_leaves_the_older_file(void **state) {
     tarn_trace_release(trace);
 }
 
+/* Fault 58. */
 static void a_link_is_written_through_and_permissions_stay(void **state) {
     (void)state;
     tarn_trace *trace = trace_of_text(table);
@@ -321,6 +343,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_no_regular_file_is_told),
         cmocka_unit_test(what_is_no_trace_is_told),
+        cmocka_unit_test(json_is_refused_whatever_is_in_it),
         cmocka_unit_test(fifty_megabytes_of_noise_are_refused_in_little_memory),
         cmocka_unit_test(own_formats_keep_every_event),
         cmocka_unit_test(other_formats_keep_what_they_can_say),

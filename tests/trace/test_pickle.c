@@ -204,6 +204,7 @@ static void a_container_that_is_elsewhere_is_not_filled(void **state) {
     expect_code_refused("]2Na\x86", 5, "a container that is elsewhere already");
 }
 
+/* Fault 56. */
 static void nothing_that_runs_code_is_taken(void **state) {
     (void)state;
     expect_code_refused("cos\nsystem\n", 11, "byte 2: the pickle asks for os.system (GLOBAL)");
@@ -261,6 +262,7 @@ static void broken_programs_are_told(void **state) {
     expect_code_refused("", 0, "stops with 0 values");
 }
 
+/* Fault 53. */
 static void declared_lengths_are_held_against_the_file(void **state) {
     (void)state;
     expect_code_refused("X\xff\xff\xff\xff"
@@ -286,6 +288,7 @@ static void a_list_inside_itself_ends(void **state) {
                    9, TARN_CORRUPT_DATA, "not a memory snapshot");
 }
 
+/* Fault 52. */
 static void a_pickle_cut_anywhere_is_refused(void **state) {
     (void)state;
     pickler p = pickler_begin(4);

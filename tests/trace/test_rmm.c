@@ -83,6 +83,7 @@ static void bad_cells_are_told_with_their_line(void **state) {
         {"x,1.0,allocate,0x1,1,0", "line 3: \"x\" in column \"Thread\""},
         {"1,later,allocate,0x1,1,0", "line 3: \"later\" in column \"Time\" is no time"},
         {"1,23:-9:59.9,allocate,0x1,1,0", "is no time"},
+        {"1,1e999,allocate,0x1,1,0", "is no time"}, /* fault 54 */
         {"1,99999999999999,allocate,0x1,1,0", "is no time"},
         {"1,1.0,grab,0x1,1,0", "line 3: unknown action \"grab\""},
         {"1,1.0,allocate,0xzz,1,0", "\"0xzz\" in column \"Pointer\""},
@@ -102,12 +103,14 @@ static void bad_cells_are_told_with_their_line(void **state) {
     }
 }
 
+/* Fault 55. */
 static void a_nul_byte_is_told(void **state) {
     (void)state;
     static const char text[] = HEADER "1,1.0,allocate,0x1\0000,1,0\n";
     expect_refused(text, sizeof text - 1, TARN_CORRUPT_DATA, "line 2: a NUL byte (byte 57 of the file)");
 }
 
+/* Fault 55. */
 static void an_endless_line_is_given_up(void **state) {
     (void)state;
     size_t size = sizeof HEADER - 1 + 10000000;

@@ -164,6 +164,7 @@ static void a_crashed_program_leaves_a_readable_file(void **state) {
     tarn_trace_release(trace);
 }
 
+/* Fault 52. */
 static void a_cut_inside_a_record_is_told(void **state) {
     (void)state;
     file f = begin(0);
@@ -188,6 +189,7 @@ static void another_version_or_a_text_transfer_is_told(void **state) {
     expect_refused(f.bytes, f.size, TARN_CORRUPT_DATA, "unknown flags 0x80");
 }
 
+/* Fault 57. */
 static void contradictions_are_told_with_their_byte(void **state) {
     (void)state;
     file f = begin(0);
