@@ -240,9 +240,12 @@ tarn_status direct_streams_wait_for_noted(direct_streams *streams, bool *out_any
     return status;
 }
 
-/* Looks at the event of a use, and records it if that has not been done. */
-static bool is_idle(direct_streams *streams, direct_use *use) {
-    if (use->is_over) return true;
+/* Looks at the event of a use, and records it if that has not been done. DIRECT_IS_BUSY only where the driver says so: one that does not
+ * answer says nothing. */
+typedef enum direct_answer { DIRECT_IS_IDLE, DIRECT_IS_BUSY, DIRECT_IS_UNKNOWN } direct_answer;
+
+static direct_answer ask(direct_streams *streams, direct_use *use) {
+    if (use->is_over) return DIRECT_IS_IDLE;
     if (use->event == NULL) {
         direct_stream *entry = direct_streams_hold(streams, use->stream);
         tarn_status status = TARN_OK;
@@ -258,17 +261,38 @@ static bool is_idle(direct_streams *streams, direct_use *use) {
             use->event = NULL;
         }
     }
-    if (use->event != NULL && hal_event_query(use->event, &use->is_over) == TARN_OK && use->is_over) {
+    bool is_answered = use->event != NULL && hal_event_query(use->event, &use->is_over) == TARN_OK;
+    if (is_answered && use->is_over) {
         put_event(streams, use->event);
         use->event = NULL;
     }
-    return use->is_over;
+    if (use->is_over) return DIRECT_IS_IDLE;
+    return is_answered ? DIRECT_IS_BUSY : DIRECT_IS_UNKNOWN;
 }
 
 bool direct_streams_are_idle(direct_streams *streams, direct_use *uses, uint32_t except) {
     bool are_idle = true;
     for (direct_use *use = uses; use != NULL; use = use->next) {
-        if (use->stream != except) are_idle = is_idle(streams, use) && are_idle;
+        if (use->stream != except) are_idle = ask(streams, use) == DIRECT_IS_IDLE && are_idle;
+    }
+    return are_idle;
+}
+
+static bool is_known(const direct_busy *busy, uint32_t number) {
+    for (unsigned i = 0; i < busy->count; i++)
+        if (busy->streams[i] == number) return true;
+    return false;
+}
+
+bool direct_streams_are_idle_in_turn(direct_streams *streams, direct_use *uses, direct_busy *inout_busy) {
+    bool are_idle = true;
+    for (direct_use *use = uses; use != NULL; use = use->next) {
+        /* One that has no event yet gets it, as early as can be. */
+        bool is_behind = use->event != NULL && is_known(inout_busy, use->stream);
+        direct_answer answer = is_behind ? DIRECT_IS_UNKNOWN : ask(streams, use);
+        if (answer == DIRECT_IS_BUSY && inout_busy->count < DIRECT_BUSY && !is_known(inout_busy, use->stream))
+            inout_busy->streams[inout_busy->count++] = use->stream;
+        are_idle = are_idle && answer == DIRECT_IS_IDLE;
     }
     return are_idle;
 }

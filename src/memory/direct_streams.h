@@ -27,6 +27,13 @@ typedef struct direct_stream {
     struct direct_stream *next;
 } direct_stream;
 
+/* Streams that have work left; those beyond the room are asked again. */
+#define DIRECT_BUSY 16
+typedef struct direct_busy {
+    uint32_t streams[DIRECT_BUSY]; /* numbers */
+    unsigned count;
+} direct_busy;
+
 #define DIRECT_EVENTS 8
 
 typedef struct direct_streams {
@@ -59,6 +66,9 @@ static inline bool direct_work_has_ended(tarn_status status) {
  * when this was first asked since direct_streams_ask_anew. Never waits; where the driver does not say, the answer is no. The list
  * is the caller's alone meanwhile. */
 bool direct_streams_are_idle(direct_streams *streams, direct_use *uses, uint32_t except);
+/* The same for blocks that were freed one after the other, the oldest first: a stream that has not come to the end of a block's work has
+ * not come to that of a later one, and is not asked about it. `busy` begins as zeros. */
+bool direct_streams_are_idle_in_turn(direct_streams *streams, direct_use *uses, direct_busy *inout_busy);
 /* The next direct_streams_are_idle asks about the work up to then. */
 void direct_streams_ask_anew(direct_streams *streams, direct_use *uses);
 /* Adds the streams of one list to another. OUT_OF_MEMORY, with some of them added. */

@@ -40,6 +40,9 @@ static const char *check_list(const memory_block *list, const pool_lane *lane, u
 
 static const char *check_lists(const pool *self, size_t listed[3]) {
     const char *broken = check_list(self->waiting, NULL, POOL_WAITING, &listed[1]);
+    const memory_block *last = self->waiting;
+    while (last != NULL && last->neighbours.next != NULL) last = last->neighbours.next;
+    if (last != self->waiting_last) broken = "the list of waiting blocks does not end with its last";
     if (broken == NULL) broken = check_list(self->lost, NULL, POOL_LOST, &listed[2]);
     for (const pool_lane *lane = self->lanes; lane != NULL; lane = lane->next)
         for (unsigned class = 0; class < POOL_CLASSES && broken == NULL; class ++)

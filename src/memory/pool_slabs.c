@@ -43,10 +43,21 @@ static void forget_uses(memory_block *block) {
     block->uses = NULL;
 }
 
+/* Adds a block to those that wait. */
+static void put_waiting(pool *self, memory_block *block) {
+    block->neighbours.next = NULL;
+    if (self->waiting_last == NULL) self->waiting = block;
+    else self->waiting_last->neighbours.next = block;
+    self->waiting_last = block;
+}
+
 static void poll_waiting(pool *self) {
+    direct_busy busy = {.count = 0};
+    self->waiting_last = NULL;
     for (memory_block **link = &self->waiting; *link != NULL;) {
         memory_block *block = *link;
-        if (!direct_streams_are_idle(&self->streams, block->uses, DIRECT_NO_STREAM)) {
+        if (!direct_streams_are_idle_in_turn(&self->streams, block->uses, &busy)) {
+            self->waiting_last = block;
             link = &block->neighbours.next;
             continue;
         }
@@ -175,8 +186,7 @@ void pool_take(pool *self, memory_block *block) {
     direct_streams_ask_anew(&self->streams, block->uses);
     (void)direct_streams_are_idle(&self->streams, block->uses, DIRECT_NO_STREAM);
     block->flags = POOL_WAITING;
-    block->neighbours.next = self->waiting;
-    self->waiting = block;
+    put_waiting(self, block);
 }
 
 /* Growing. */
@@ -248,11 +258,18 @@ static bool is_free(const pool_slab *slab) {
     return true;
 }
 
-static void drop_blocks(memory_block **list) {
+/* Drops blocks that are going. Returns the last that stays, or NULL. */
+static memory_block *drop_blocks(memory_block **list) {
+    memory_block *last = NULL;
     for (memory_block **link = list; *link != NULL;) {
-        if (pool_slab_of(*link)->is_going) *link = (*link)->neighbours.next;
-        else link = &(*link)->neighbours.next;
+        if (pool_slab_of(*link)->is_going) {
+            *link = (*link)->neighbours.next;
+        } else {
+            last = *link;
+            link = &last->neighbours.next;
+        }
     }
+    return last;
 }
 
 static void drop_slabs(pool_slab **list) {
@@ -272,10 +289,10 @@ static pool_slab *take_slabs_out(pool *self, bool all) {
         count += pool_slab_at(range)->is_going;
     }
     if (count == 0) return NULL;
-    drop_blocks(&self->waiting);
+    self->waiting_last = drop_blocks(&self->waiting);
     for (pool_lane *lane = self->lanes; lane != NULL; lane = lane->next) {
         for (unsigned class = 0; class < POOL_CLASSES; class ++) {
-            drop_blocks(&lane->idle[class]);
+            (void)drop_blocks(&lane->idle[class]);
             drop_slabs(&lane->unfinished[class]);
         }
     }
@@ -302,8 +319,7 @@ static void put_slab_back(pool *self, pool_slab *slab) {
         if (block->flags == POOL_IDLE) {
             pool_push(lane, block);
         } else if (block->flags == POOL_WAITING) {
-            block->neighbours.next = self->waiting;
-            self->waiting = block;
+            put_waiting(self, block);
         }
     }
     if (slab->made < slab->count) {

@@ -61,9 +61,10 @@ typedef struct pool {
     pool_lane *lanes;
     pool_lane *recent;     /* the lane that was asked last */
     base_range *slabs;     /* by address */
-    memory_block *waiting; /* by neighbours.next */
-    memory_block *lost;    /* likewise */
-    memory_block *spare;   /* a descriptor, or NULL */
+    memory_block *waiting; /* by neighbours.next, the oldest first */
+    memory_block *waiting_last;
+    memory_block *lost;  /* likewise */
+    memory_block *spare; /* a descriptor, or NULL */
     direct_streams streams;
     memory_figures figures;
 } pool;

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fake.h"
 #include "stand.h"
 #include "trials.h"
 
@@ -202,6 +203,61 @@ static void only_a_pool_is_cleared(test_stand *stand) {
     EXPECT_OK(tarn_pool_clear(stand->allocator));
 }
 
+/* Blocks that wait for a stream were freed one after the other: while the first one waits, so do the others, and nothing needs to be asked. */
+static void a_busy_stream_is_asked_once_whatever_waits_for_it(void **state) {
+    (void)state;
+    enum { blocks = 60 };
+    test_stand stand;
+    tarn_buffer *all[blocks];
+    fake_reset();
+    stand_open(&stand, "pool", "fake:1GiB");
+    test_gate gates[2] = {{.is_open = false}, {.is_open = false}};
+    for (int i = 0; i < 2; i++) EXPECT_OK(tarn_stream_enqueue(stand_stream(&stand, i), fake_hold, &gates[i]));
+    for (int i = 0; i < blocks; i++) all[i] = take(&stand, 4096, NULL);
+    size_t held = tarn_allocator_allocated_size(stand.allocator);
+    for (int i = 0; i < blocks; i++) EXPECT_OK(tarn_allocator_free(stand.allocator, all[i], stand.streams[i % 2]));
+    fake_fail(FAKE_EVENT_QUERY, 0, 0, TARN_OK);
+    EXPECT_OK(tarn_allocator_check(stand.allocator));
+    assert_in_range(fake_calls(), 1, 4);
+    /* What waited for the other stream is there as soon as that is done. */
+    gate_open(&gates[1]);
+    fake_proceed();
+    for (int i = 0; i < blocks / 2; i++) all[i] = take(&stand, 4096, NULL);
+    assert_int_equal(tarn_allocator_allocated_size(stand.allocator), held);
+    assert_int_equal(fake_forced_waits(), 0);
+    gate_open(&gates[0]);
+    fake_proceed();
+    for (int i = blocks / 2; i < blocks; i++) all[i] = take(&stand, 4096, NULL);
+    assert_int_equal(tarn_allocator_allocated_size(stand.allocator), held);
+    for (int i = 0; i < blocks; i++) give(&stand, all[i], NULL);
+    stand_close(&stand);
+}
+
+/* 25: an event that cannot be asked says nothing about those behind it. */
+static void a_block_whose_event_cannot_be_asked_holds_up_no_other(void **state) {
+    (void)state;
+    test_stand stand;
+    fake_reset();
+    stand_open(&stand, "pool", "fake:1GiB");
+    test_gate gate = {.is_open = false};
+    EXPECT_OK(tarn_stream_enqueue(stand_stream(&stand, 0), fake_hold, &gate));
+    tarn_buffer *first = take(&stand, 4096, NULL), *second = take(&stand, MIB, NULL);
+    EXPECT_OK(tarn_allocator_free(stand.allocator, first, stand.streams[0]));
+    EXPECT_OK(tarn_allocator_free(stand.allocator, second, stand.streams[0]));
+    gate_open(&gate);
+    fake_proceed();
+    size_t held = tarn_allocator_allocated_size(stand.allocator);
+    fake_fail(FAKE_EVENT_QUERY, 1, 0, TARN_INTERNAL);
+    second = take(&stand, MIB, NULL);
+    fake_fail(0, 0, 0, TARN_OK);
+    assert_int_equal(tarn_allocator_allocated_size(stand.allocator), held);
+    first = take(&stand, 4096, NULL);
+    assert_int_equal(tarn_allocator_allocated_size(stand.allocator), held);
+    give(&stand, first, NULL);
+    give(&stand, second, NULL);
+    stand_close(&stand);
+}
+
 int main(void) {
     static const conformance_test tests[] = {
         CONFORMANCE_TEST(clear_takes_every_buffer_back_and_keeps_the_memory, SPEC_CLEARS),
@@ -213,5 +269,10 @@ int main(void) {
         CONFORMANCE_TEST(threads_that_free_while_another_clears_lose_nothing, SPEC_CLEARS),
         CONFORMANCE_TEST(only_a_pool_is_cleared, SPEC_CLEARS),
     };
-    return conformance_run("memory pool", tests, sizeof tests / sizeof tests[0]);
+    const struct CMUnitTest alone[] = {
+        cmocka_unit_test(a_busy_stream_is_asked_once_whatever_waits_for_it),
+        cmocka_unit_test(a_block_whose_event_cannot_be_asked_holds_up_no_other),
+    };
+    int failed = conformance_run("memory pool", tests, sizeof tests / sizeof tests[0]);
+    return failed + cmocka_run_group_tests_name("memory pool on a fake driver", alone, NULL, NULL);
 }
