@@ -175,8 +175,8 @@ static void a_copy_of_more_bytes_than_a_row_has_is_several(void **state) {
 /* 44: a driver that has no memory for a graph. */
 static void a_graph_that_cannot_be_made_leaves_everything_as_it_was(void **state) {
     (void)state;
-    begin();
     const fake_cuda *fake = gpu_fake();
+    begin();
     const char *const faults[] = {
         "cuGraphCreate:1:CUDA_ERROR_OUT_OF_MEMORY", "cuGraphAddMemsetNode:1:CUDA_ERROR_OUT_OF_MEMORY",
         "cuGraphAddMemcpyNode:1:CUDA_ERROR_OUT_OF_MEMORY", "cuGraphAddHostNode:1:CUDA_ERROR_OUT_OF_MEMORY",
@@ -216,8 +216,8 @@ static void a_graph_that_cannot_be_made_leaves_everything_as_it_was(void **state
 /* 44: a driver that has no memory for what is asked in a capture, which goes on. */
 static void out_of_memory_in_a_capture_is_told_and_the_capture_goes_on(void **state) {
     (void)state;
-    begin();
     const fake_cuda *fake = gpu_fake();
+    begin();
     tarn_allocator *allocator = NULL;
     tarn_buffer *first = NULL, *second = NULL;
     tarn_graph *graph = NULL;
