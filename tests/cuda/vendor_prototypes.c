@@ -23,7 +23,6 @@ typedef CUstreamCaptureMode driver_capture_mode;
 typedef CUstreamCaptureStatus driver_capture_status;
 typedef CUmemPool_attribute driver_pool_attribute;
 typedef CUdevice_attribute driver_attribute;
-typedef CUfunction_attribute driver_function_attribute;
 typedef CUmemAllocationProp driver_allocation;
 typedef CUmemAccessDesc driver_access;
 typedef CUmemPoolProps driver_pool_properties;

@@ -108,10 +108,6 @@ CUDA_SYMBOL(cuGraphExecHostNodeSetParams,
 CUDA_SYMBOL(cuModuleLoadData, (driver_module * out_module, const void *image))
 CUDA_SYMBOL(cuModuleUnload, (driver_module module))
 CUDA_SYMBOL(cuModuleGetFunction, (driver_function * out_function, driver_module module, const char *name))
-CUDA_SYMBOL(cuFuncGetAttribute, (int *out_value, driver_function_attribute attribute, driver_function function))
-CUDA_SYMBOL(cuFuncSetAttribute, (driver_function function, driver_function_attribute attribute, int value))
-CUDA_SYMBOL(cuOccupancyMaxActiveBlocksPerMultiprocessor,
-            (int *out_blocks, driver_function function, int block_size, size_t shared_bytes))
 CUDA_SYMBOL(cuLaunchKernel, (driver_function function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
                              unsigned block_x, unsigned block_y, unsigned block_z, unsigned shared_bytes,
                              driver_stream stream, void **parameters, void **extra))
