@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """`tarn run`: what a workload computes, and what it says of its memory."""
 import json
+import os
+import subprocess
 import sys
 import unittest
 
 sys.dont_write_bytecode = True
-from command_line import tarn, ToolTest  # noqa: E402
+from command_line import tarn, TOOL, ToolTest  # noqa: E402
 
 
 class Run(ToolTest):
@@ -40,6 +42,19 @@ class Run(ToolTest):
         result = self.run_json("transformer", "--steps", "3", "--record", path)
         trace = self.results(path, "-a", "caching")[0]
         self.assertEqual(trace["allocations"], result["memory"]["allocations"])
+
+    def test_a_bar_shows_on_a_terminal_alone(self):
+        main, terminal = self.open_terminal()
+        process = subprocess.Popen([TOOL, "run", "convolution", "--steps", "3", "--json"], stdout=subprocess.PIPE, stderr=terminal)
+        out = process.stdout.read()
+        process.stdout.close()
+        process.wait()
+        os.close(terminal)
+        shown = os.read(main, 1 << 16).decode()
+        os.close(main)
+        self.assertIn("100 %  convolution, cpu", shown)
+        self.assertEqual(json.loads(out)["steps"], 3)
+        self.assertEqual(tarn("run", "convolution", "--steps", "1").err, "")
 
     def test_refusals(self):
         for arguments, code, sentence in ((["nothing"], 2, "no workload is called 'nothing'"),

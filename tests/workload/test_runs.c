@@ -17,9 +17,10 @@ typedef struct noted {
     size_t count;
 } noted;
 
-static void note(void *context, size_t step, double figure) {
+static void note(void *context, size_t step, size_t all_steps, double figure) {
     noted *all = context;
     assert_int_equal(step, all->count + 1);
+    assert_int_equal(all_steps, steps());
     assert_true(all->count < MOST_STEPS);
     all->figures[all->count++] = figure;
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "progress.h"
 #include "table.h"
 #include "tool.h"
 #include "workload/workload.h"
@@ -17,16 +18,18 @@ typedef struct run_options {
     bool uses_graph, as_json;
 } run_options;
 
-/* Figures of all steps, for JSON. */
+/* Figures of all steps, for JSON, and the bar that shows how far they are. */
 typedef struct figures {
     double *values;
     size_t count, room;
     bool is_short;
+    tool_progress bar;
 } figures;
 
-static void note_figure(void *context, size_t step, double figure) {
-    (void)step;
+static void note_figure(void *context, size_t step, size_t steps, double figure) {
     figures *noted = context;
+    if (step == 1) progress_begin(&noted->bar, noted->bar.file, noted->bar.what, steps);
+    progress_reach(&noted->bar, step);
     if (noted->count == noted->room) {
         size_t room = noted->room == 0 ? 256 : noted->room * 2;
         double *values = realloc(noted->values, room * sizeof *values);
@@ -130,7 +133,7 @@ static void print_result(const run_options *options, const workload *work, tarn_
 
 /* With the allocator created. */
 static int run_on(const run_options *options, const workload *work, tarn_allocator *allocator) {
-    figures noted = {.values = NULL};
+    figures noted = {.bar = {.total_runs = 1, .file = work->name, .what = options->device}};
     workload_options how = {.device = tarn_allocator_device(allocator),
                             .allocator = allocator,
                             .steps = options->steps,
@@ -141,6 +144,7 @@ static int run_on(const run_options *options, const workload *work, tarn_allocat
     workload_result result;
     tarn_memory_stats memory = {.struct_size = sizeof memory};
     tarn_status status = work->run(&how, &result);
+    progress_end(&noted.bar);
     if (status == TARN_OK) status = tarn_allocator_stats(allocator, &memory);
     int code = TOOL_DONE;
     if (status != TARN_OK) code = tool_fail(command, work->name, status);

@@ -137,7 +137,8 @@ static tarn_status take_steps(training_state *training, workload_result *result)
     for (size_t i = 0; i < result->steps && status == TARN_OK; i++) {
         status = one_step(training, &result->last);
         if (i == 0) result->first = result->last;
-        if (status == TARN_OK && options->progress != NULL) options->progress(options->context, i + 1, result->last);
+        if (status == TARN_OK && options->progress != NULL)
+            options->progress(options->context, i + 1, result->steps, result->last);
     }
     result->seconds = (double)(base_clock_ns() - began) * 1e-9;
     return status;

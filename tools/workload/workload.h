@@ -13,8 +13,8 @@ typedef struct workload_options {
     size_t steps;              /* 0: the workload's own number */
     uint64_t seed;
     bool uses_graph; /* capture one step and launch it for the others */
-    /* (optional) Told of each step with its figure, the loss or a checksum. */
-    void (*progress)(void *context, size_t step, double figure);
+    /* (optional) Told of each step, from 1 to `steps`, with its figure, the loss or a checksum. */
+    void (*progress)(void *context, size_t step, size_t steps, double figure);
     void *context;
 } workload_options;
 
