@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "child.h"
 #include "gate.h"
+#include "slowness.h"
 #include "tensor/tensor.h"
 
 static test_bench bench;
@@ -182,7 +183,7 @@ static void a_child_uses_lent_memory_although_a_thread_did_at_the_fork(void **st
     for (size_t i = 0; i < 2; i++) EXPECT_OK(tarn_stream_create(bench.device, &users[i]));
     atomic_store(&using_ends, false);
     assert_int_equal(pthread_create(&user, NULL, use_again_and_again, memory), 0);
-    for (int i = 0; i < 100 && worst == 0; i++) worst = exit_of_child(use_in_child, memory);
+    for (unsigned i = 0; i < 100 / test_slowness() && worst == 0; i++) worst = exit_of_child(use_in_child, memory);
     atomic_store(&using_ends, true);
     assert_int_equal(pthread_join(user, NULL), 0);
     assert_int_equal(worst, 0);
