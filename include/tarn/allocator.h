@@ -11,7 +11,7 @@
  *     direct[:kind=device|pinned|managed|host|shared]   shared: what other processes can be given (tarn/interprocess.h)
  *     cuda_async[:threshold=SIZE, follow_events=on|off, opportunistic=on|off, add_dependencies=on|off]
  *                            the driver's own pool of stream-ordered memory, below
- *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE]
+ *     caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE, ahead=SIZE]   ahead: below
  *     graph[:initial=SIZE, maximum=SIZE, kind=…, sequential=on|off, planned=on|off]   fixed addresses for captured work
  *                            (tarn/graph_pool.h)
  *     predictive[:strategy=fixed|adaptive|quantile, factor=1.2, growth=1.5, shrink=0.5, quantile=0.9, max=SIZE, kind=…,
@@ -45,6 +45,14 @@
  *
  *         fallback:direct:kind=pinned | caching
  *         fallback:"limit:8GiB | caching:kind=pinned" | caching
+ *
+ * `caching` with ahead=SIZE (0, none, by default) has a thread of its own that asks the driver before requests do. Once a stream's request has
+ * had memory made, the thread makes SIZE bytes ready for the stream, and again when less than half is left. What is ready is cached memory
+ * like any other: statistics count it, other streams get it before more is made, empty_cache gives it back. The thread stops, and tells nobody,
+ * when the driver refuses, when the device would be left with less than SIZE, when memory is short and when it is given back, until a
+ * request has memory made again. So no request of the allocator fails for it; but when it makes memory is its own affair, and reserved and
+ * cached bytes and counts of driver calls differ from run to run, on `sim` too. tarn_allocator_check waits until it has nothing to do. Without virtual
+ * memory, or with expandable=off, it has no effect. UNAVAILABLE where no thread can be started.
  *
  * `cuda_async` asks a pool of the driver's for each buffer, in the order of the buffer's stream, and frees it there: `cuMemAllocFromPoolAsync` and
  * `cuMemFreeAsync` on `cuda`; `sim` has a pool that shows order and lag; elsewhere NOT_SUPPORTED. The pool gives back what it keeps beyond
@@ -181,7 +189,8 @@ TARN_API tarn_status tarn_allocator_each_block(tarn_allocator *allocator,
                                                int (*visit)(void *context, const tarn_block_info *block),
                                                void *context);
 
-/* Walks the whole structure and checks its invariants; INTERNAL with the first one broken. For tests: it is slow. */
+/* Walks the whole structure and checks its invariants; INTERNAL with the first one broken. Memory that is being made ahead of need is waited
+ * for. For tests: it is slow. */
 TARN_API tarn_status tarn_allocator_check(tarn_allocator *allocator);
 
 TARN_END_DECLARATIONS

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/status.h"
+#include "memory/caching_ahead.h"
 #include "memory/caching_cache.h"
 #include "memory/caching_check.h"
 #include "memory/caching_figures.h"
@@ -65,6 +66,7 @@ static tarn_status allocate_from_heap(caching *owner, const memory_request *requ
     memory_block *free_block = caching_block_at(spot.segment, spot.offset);
     if (request->alignment <= owner->alignment) offset = caching_search_colour(owner, free_block, offset, capacity);
     *out_block = caching_take(owner, free_block, offset, capacity);
+    caching_ahead_tell(heap);
     return TARN_OK;
 }
 
@@ -248,6 +250,7 @@ static tarn_status caching_find(tarn_allocator *allocator, const void *pointer, 
 static tarn_status caching_check(tarn_allocator *allocator) {
     caching *owner = caching_of(allocator);
     pthread_mutex_lock(&owner->lock);
+    caching_ahead_wait(owner);
     caching_growth_wait(owner);
     caching_caches_flush(owner);
     tarn_status status = caching_check_all(owner);
@@ -329,6 +332,7 @@ static void destroy_heap(caching_heap *heap) {
 static void caching_destroy(tarn_allocator *allocator) {
     caching *owner = caching_of(allocator);
     size_t released = 0;
+    caching_ahead_end(owner);
     caching_caches_detach(owner);
     pthread_mutex_lock(&owner->lock);
     (void)caching_settle_everything(owner);
@@ -379,6 +383,7 @@ typedef struct options {
     tarn_memory_kind kind;
     size_t thread_cache, reserve;
     uint64_t settle;
+    size_t ahead;
 } options;
 
 /* By default a thread keeps up to a 64th of the device's memory, and at least this much. */
@@ -397,6 +402,7 @@ static tarn_status read_options(tarn_device *device, memory_arguments *arguments
     if (status == TARN_OK) status = memory_argument_size(arguments, "thread_cache", &read.thread_cache);
     if (status == TARN_OK) status = memory_argument_number(arguments, "settle", &read.settle);
     if (status == TARN_OK) status = memory_argument_size(arguments, "reserve", &read.reserve);
+    if (status == TARN_OK) status = memory_argument_size(arguments, "ahead", &read.ahead);
     if (status == TARN_OK) status = memory_arguments_check(arguments);
     if (status != TARN_OK) return status;
     if ((properties->memory_kinds & TARN_MEMORY_KIND_BIT(read.kind)) == 0) {
@@ -408,7 +414,7 @@ static tarn_status read_options(tarn_device *device, memory_arguments *arguments
 }
 
 /* Takes memory ahead of the first request. */
-static tarn_status reserve_ahead(caching *owner, size_t bytes) {
+static tarn_status reserve_first(caching *owner, size_t bytes) {
     memory_request request = {
         .size = bytes,
         .alignment = owner->alignment,
@@ -428,7 +434,10 @@ static tarn_status reserve_ahead(caching *owner, size_t bytes) {
 
 /* A driver call that another thread is in would never end in the child. */
 static void before_fork(void *context) { caching_growth_wait(context); }
-static void after_fork_in_child(void *context) { caching_growth_renew(context); }
+static void after_fork_in_child(void *context) {
+    caching_growth_renew(context);
+    caching_ahead_renew(context);
+}
 
 static tarn_status caching_create(tarn_device *device, memory_arguments *arguments, tarn_allocator *upstream,
                                   tarn_allocator **out_allocator) {
@@ -466,7 +475,8 @@ static tarn_status caching_create(tarn_device *device, memory_arguments *argumen
         memory_allocator_end(&owner->base);
         return status;
     }
-    if (chosen.reserve != 0) status = reserve_ahead(owner, chosen.reserve);
+    if (owner->is_virtual && chosen.ahead != 0) status = caching_ahead_start(owner, chosen.ahead);
+    if (status == TARN_OK && chosen.reserve != 0) status = reserve_first(owner, chosen.reserve);
     if (status != TARN_OK) {
         caching_destroy(&owner->base);
         return status;

@@ -4,7 +4,7 @@
 
 #include "memory/strategy.h"
 
-/* caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE] */
+/* caching[:expandable=on|off, gc=FRACTION, kind=…, thread_cache=SIZE, settle=N, reserve=SIZE, ahead=SIZE] */
 extern const memory_strategy caching_strategy;
 
 #endif

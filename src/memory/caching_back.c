@@ -8,6 +8,7 @@
 
 #include "base/memory.h"
 #include "base/status.h"
+#include "memory/caching_ahead.h"
 #include "memory/caching_growth.h"
 #include "memory/caching_heap.h"
 #include "memory/caching_index.h"
@@ -304,6 +305,15 @@ static void hide_range(caching *owner, caching_segment *segment, size_t offset, 
     }
 }
 
+/* Has the driver do what is booked. */
+static tarn_status carry_out(backing *of) {
+    caching_growth_open(of->owner);
+    tarn_status status = ask_driver(of);
+    caching_growth_close(of->owner);
+    settle(of);
+    return status;
+}
+
 /* Collects, books, and has the driver do what is left. The moves have no memory of their own yet. */
 static tarn_status move_granules(backing *of, size_t offset, size_t size) {
     caching *owner = of->owner;
@@ -316,10 +326,8 @@ static tarn_status move_granules(backing *of, size_t offset, size_t size) {
         hide_range(owner, of->segment, offset, size, false);
         return status;
     }
-    caching_growth_open(owner);
-    status = ask_driver(of);
-    caching_growth_close(owner);
-    settle(of);
+    status = carry_out(of);
+    if (status == TARN_OK && of->missing != 0) caching_ahead_follow(of->segment->heap);
     return status;
 }
 
@@ -365,6 +373,34 @@ tarn_status caching_back(caching_segment *segment, size_t offset, size_t size) {
     }
     base_free(of.handles);
     base_free(of.moves);
+    caching_spares_trim(owner);
+    return status;
+}
+
+tarn_status caching_back_new(caching_segment *segment, size_t index) {
+    caching *owner = segment->heap->owner;
+    size_t begin = index << owner->granule_shift;
+    move only = {0};
+    tarn_backend_granule handle = 0;
+    backing of = {
+        .owner = owner,
+        .segment = segment,
+        .first = index,
+        .last = index,
+        .moves = &only,
+        .handles = &handle,
+        .count = 1,
+        .missing = 1,
+    };
+    tarn_status status = describe_missing(&of);
+    if (status == TARN_OK) status = book(&of, begin, begin + owner->granule);
+    if (status == TARN_OK) {
+        status = carry_out(&of);
+    } else {
+        let_go(&of);
+    }
+    /* No stream has used it: it is idle. */
+    if (status == TARN_OK) segment->places[index].freed_at = 0;
     caching_spares_trim(owner);
     return status;
 }

@@ -10,4 +10,7 @@
  * range belongs to the caller meanwhile, and its FREE neighbours do not. */
 tarn_status caching_back(caching_segment *segment, size_t offset, size_t size);
 
+/* Makes a HOLLOW granule FREE where nothing is mapped, with new memory, whatever memory is free elsewhere. The rest is as above. */
+tarn_status caching_back_new(caching_segment *segment, size_t index);
+
 #endif

@@ -92,10 +92,23 @@ static tarn_status check_segment(const caching *owner, const caching_segment *se
     return status;
 }
 
+static tarn_status check_free_granules(const caching *owner, const caching_heap *heap) {
+    size_t free_granules = 0;
+    for (const caching_segment *segment = heap->segments; segment != NULL; segment = segment->next) {
+        for (const memory_block *block = segment->first_block; block != NULL; block = block->neighbours.next)
+            if (block->kind == CACHING_FREE) free_granules += caching_parts_of(owner, block).whole;
+    }
+    if (free_granules == heap->free_granules) return TARN_OK;
+    return base_fail(TARN_INTERNAL, "caching: a heap has %zu free granules, the count says %zu", free_granules,
+                     heap->free_granules);
+}
+
 tarn_status caching_check_all(caching *owner) {
     tarn_status status = TARN_OK;
     size_t used = 0, reserved = 0;
     for (const caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
+        status = check_free_granules(owner, heap);
+        if (status != TARN_OK) return status;
         for (const caching_segment *segment = heap->segments; segment != NULL; segment = segment->next) {
             status = check_segment(owner, segment, &used);
             if (status != TARN_OK) return status;

@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/status.h"
+#include "memory/caching_ahead.h"
 #include "memory/caching_back.h"
 #include "memory/caching_cache.h"
 #include "memory/caching_growth.h"
@@ -23,9 +24,9 @@ enum { SMALL_REQUEST = 1 << 20, SMALL_SEGMENT = 2 << 20, MIDDLE_REQUEST = 10 << 
  * call takes back what a part of them has earned. */
 enum { SETTLE_PARTS = 16 };
 
-/* The device is about to be asked. One call now and then does not disturb; so many that nothing earned is left end the rest, which
+/* One call now and then does not disturb; so many that nothing earned is left end the rest, which
  * then has to be earned anew, and for longer. */
-static void note_driver(caching *owner) {
+void caching_note_driver(caching *owner) {
     uint64_t part = owner->settle_after / SETTLE_PARTS;
     owner->quiet -= owner->quiet < part ? owner->quiet : part;
     if (owner->settle_after == 0 || !atomic_load_explicit(&owner->is_settled, memory_order_relaxed)) return;
@@ -59,7 +60,7 @@ static bool find_sleeping(caching_heap *heap, size_t size, caching_spot *out_spo
 /* Unmapped addresses, and memory for them. The caller grows the heap. */
 static tarn_status grow_virtual(caching_heap *heap, size_t size, caching_spot *out_spot) {
     caching_spot spot;
-    note_driver(heap->owner);
+    caching_note_driver(heap->owner);
     if (!caching_search_gaps(heap, size, &spot)) {
         tarn_status status = caching_segment_reserve(heap, size);
         if (status != TARN_OK) return status;
@@ -103,7 +104,7 @@ static tarn_status grow_plain(caching_heap *heap, size_t size, caching_spot *out
     caching *owner = heap->owner;
     size_t exact = exact_size(owner, size), wanted = wanted_size(owner, size);
     if (!migrate_segment(heap, size, wanted)) {
-        note_driver(owner);
+        caching_note_driver(owner);
         if (is_above_gc(owner, size)) {
             size_t released = 0;
             tarn_status status = caching_release_idle(owner, &released);
@@ -185,6 +186,7 @@ static tarn_status find_at_any_cost(caching_heap *heap, const memory_request *re
                                     caching_spot *out_spot) {
     caching *owner = heap->owner;
     owner->retries++;
+    caching_ahead_rest(owner);
     caching_caches_flush(owner);
     tarn_status status = find_alone(heap, size, false, out_spot);
     if (status != TARN_OUT_OF_MEMORY) return status;

@@ -11,6 +11,9 @@
 /* A spot for `size` bytes that is FREE when this returns OK, for a request that the thread's cache could not serve. OUT_OF_MEMORY. */
 tarn_status caching_find_spot(caching_heap *heap, const memory_request *request, size_t size, caching_spot *out_spot);
 
+/* The device is about to be asked: the heaps have not come to rest. The caches of threads may be emptied. */
+void caching_note_driver(caching *owner);
+
 /* Frees what waiting can free. The lock is open meanwhile. What a wait that failed leaves in use stays so; the first such failure is
  * returned. Not with growth stopped. */
 tarn_status caching_settle_everything(caching *owner);

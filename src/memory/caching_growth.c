@@ -12,7 +12,10 @@ static void wait_for_change(caching *owner) {
 bool caching_growth_begin(caching_heap *heap) {
     caching *owner = heap->owner;
     if (heap->is_growing || owner->stops != 0) {
+        heap->in_line++;
         while (heap->is_growing || owner->stops != 0) wait_for_change(owner);
+        /* Who makes memory ahead of need lets others go first. */
+        if (--heap->in_line == 0 && heap->is_behind) pthread_cond_broadcast(&owner->growth_changed);
         return false;
     }
     heap->is_growing = true;

@@ -32,6 +32,7 @@ void caching_show(caching *owner, memory_block *block) {
     caching_parts parts = caching_parts_of(owner, block);
     if (parts.left + parts.right != 0) caching_index_add(&heap->pieces, block, block->capacity >> CACHING_PIECE_SHIFT);
     if (parts.whole != 0) caching_index_add(&heap->wholes, block, parts.whole);
+    heap->free_granules += parts.whole;
     block->flags |= SHOWN;
 }
 
@@ -42,6 +43,7 @@ void caching_hide(caching *owner, memory_block *block) {
     if (parts.left + parts.right != 0)
         caching_index_remove(&heap->pieces, block, block->capacity >> CACHING_PIECE_SHIFT);
     if (parts.whole != 0) caching_index_remove(&heap->wholes, block, parts.whole);
+    heap->free_granules -= parts.whole;
     block->flags &= ~(uint32_t)SHOWN;
 }
 

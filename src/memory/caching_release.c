@@ -2,6 +2,7 @@
 #include "memory/caching_release.h"
 
 #include "base/memory.h"
+#include "memory/caching_ahead.h"
 #include "memory/caching_growth.h"
 #include "memory/caching_heap.h"
 #include "memory/caching_memory.h"
@@ -132,6 +133,7 @@ static void release_heaps(caching *owner) {
 }
 
 tarn_status caching_release_idle(caching *owner, size_t *inout_bytes) {
+    caching_ahead_rest(owner);
     tarn_status status = release_all_homeless(owner, inout_bytes);
     for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
         caching_segment *next;

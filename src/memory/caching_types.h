@@ -126,6 +126,11 @@ struct caching_heap {
     caching_memories *memories; /* NULL until there is something to remember */
     unsigned waiters;           /* threads that wait for the stream without the lock */
     bool is_growing;            /* a thread asks the driver for memory for it, perhaps without the lock */
+    unsigned in_line;           /* threads that wait until it has grown */
+    size_t free_granules;       /* whole ones of the FREE blocks that are shown */
+    /* What is made ahead of need (caching_ahead.h). */
+    bool goes_ahead; /* it had to have memory made, and nothing was refused or given back since */
+    bool is_behind;  /* the thread is to make more for it */
 };
 
 struct caching {
@@ -140,6 +145,7 @@ struct caching {
     size_t granule;     /* bytes */
     unsigned granule_shift;
     size_t alignment; /* bytes: blocks are multiples of it */
+    size_t ahead;     /* granules of each heap that are kept ready; 0: none */
     /* Whether threads cache what they free. Written with the lock held, read without it: relaxed, since either
      * answer is right. */
     atomic_bool is_settled;
@@ -158,10 +164,14 @@ struct caching {
     size_t shared_bytes;
     /* Who asks the driver without the lock (caching_growth.h). */
     pthread_cond_t growth_changed;
-    unsigned growing;   /* threads that grow a heap */
-    unsigned stops;     /* threads that keep others from it, or wait until they can */
-    bool is_stopped;    /* one of them does */
-    size_t asked;       /* bytes of plain segments that the driver is being asked for */
+    unsigned growing; /* threads that grow a heap */
+    unsigned stops;   /* threads that keep others from it, or wait until they can */
+    bool is_stopped;  /* one of them does */
+    size_t asked;     /* bytes of plain segments that the driver is being asked for */
+    /* The thread that makes memory ahead of need; the process that forked has it, the child does not. */
+    pthread_t ahead_thread;
+    bool has_ahead_thread;
+    bool ahead_ends;    /* it is to end */
     hal_event **events; /* pooled */
     size_t event_count, event_capacity;
     uint32_t mark; /* of the latest search */

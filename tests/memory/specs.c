@@ -17,6 +17,7 @@ const test_spec test_specs[] = {
     {"caching:expandable=off", SPEC_CACHES | SPEC_UNLIMITED},
     {"caching:settle=0", SPEC_CACHES | SPEC_UNLIMITED},
     {"caching:expandable=off,settle=0", SPEC_CACHES | SPEC_UNLIMITED},
+    {"caching:ahead=32MiB", SPEC_CACHES | SPEC_UNLIMITED},
     {"pytorch", SPEC_CACHES | SPEC_UNLIMITED},
     {"pytorch:expandable_segments=True", SPEC_CACHES | SPEC_UNLIMITED},
     {"pytorch:max_split_size_mb=64,roundup_power2_divisions=64", SPEC_CACHES | SPEC_UNLIMITED},
@@ -78,6 +79,9 @@ const test_device test_devices[] = {
 };
 const size_t test_device_count = sizeof test_devices / sizeof test_devices[0];
 
+/* Tests that compare what the driver was asked for, or how much is cached, between one call and the next. */
+static const char a_thread_asks[] = "it has a thread that takes memory at times of its own";
+
 static const test_exception exceptions[] = {
     {"threads_that_end_leave_no_memory_behind", "guard:quarantine=1MiB | caching", "sim:8GiB,lag=1ms",
      "a guard waits for the stream, and simulated time passes only when it is waited for"},
@@ -104,6 +108,27 @@ static const test_exception exceptions[] = {
      "PyTorch reserves nine eighths of the device's memory for each pool"},
     {"one_large_request_reserves_what_it_needs", "pytorch:expandable_segments=True", NULL,
      "PyTorch reserves nine eighths of the device's memory for each pool"},
+    {"streams_that_come_and_go_need_no_more_than_one", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"a_new_stream_is_given_nothing_that_another_stream_still_uses", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"a_new_stream_takes_over_what_an_ended_one_left", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"freed_memory_is_used_again_without_the_device", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"a_driver_out_of_memory_once_is_retried", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"a_wait_that_fails_gives_no_memory_away", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"what_one_thread_frees_serves_another", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"a_stream_may_be_released_with_frees_pending_on_it", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"a_second_free_is_refused", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"a_report_says_what_the_statistics_say", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"a_snapshot_reads_back_as_the_state", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"each_request_for_host_memory_may_fail", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"figures_follow_every_allocation_and_free", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"reserved_bytes_are_what_the_device_counts", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"the_largest_free_block_can_be_had_without_the_device", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"figures_add_up_whoever_frees_and_whoever_tells_first", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"a_completed_stream_gives_its_memory_to_others", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"memory_of_another_stream_is_waited_for_rather_than_refused", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"freeing_does_not_wait_for_the_device", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"memory_never_goes_back_while_a_stream_may_use_it", "caching:ahead=32MiB", NULL, a_thread_asks},
+    {"threads_that_end_leave_no_memory_behind", "caching:ahead=32MiB", NULL, a_thread_asks},
 };
 
 bool test_is_requested(const test_device *device) {

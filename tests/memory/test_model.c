@@ -25,6 +25,8 @@ static const ground grounds[] = {
     {"caching:expandable=off", "fake:256MiB", 256 * MIB},
     {"caching:gc=0.5", "fake:256MiB,aliasing", 256 * MIB},
     {"caching:reserve=32MiB", "fake:256MiB", 256 * MIB},
+    {"caching:ahead=16MiB", "fake:256MiB", 256 * MIB},
+    {"caching:ahead=8MiB,settle=0", "fake:192MiB,aliasing", 192 * MIB},
     {"limit:128MiB | caching", "fake:256MiB", 128 * MIB},
     {"direct", "fake:256MiB", 256 * MIB},
     {"direct:kind=shared", "cpu", 0},

@@ -53,6 +53,8 @@ static void every_documented_form_is_understood(void **state) {
         "caching:thread_cache=1MiB",
         "caching:thread_cache=0",
         "caching:reserve=64MiB",
+        "caching:ahead=64MiB",
+        "caching:ahead=0",
         "caching:expandable=off,gc=0.5,thread_cache=64KiB",
         "limit:8GiB|caching",
         "limit:1048576 | direct",
