@@ -111,17 +111,18 @@ caching_cache *caching_cache_find(caching *owner) {
 }
 
 caching_slot *caching_slot_find(caching_cache *cache, size_t capacity, uint32_t stream) {
-    caching_slot *slot = &cache->slots[caching_slot_number(capacity, stream)];
-    if (caching_slot_is_for(slot, capacity, stream)) return slot;
-    slot = &cache->slots[caching_slot_number(capacity, stream) ^ 1];
-    return caching_slot_is_for(slot, capacity, stream) ? slot : NULL;
+    size_t number = caching_slot_number(capacity, stream);
+    for (size_t i = 0; i < CACHING_SLOT_PLACES; i++) {
+        if (caching_slot_is_for(&cache->slots[number ^ i], capacity, stream)) return &cache->slots[number ^ i];
+    }
+    return NULL;
 }
 
 caching_slot *caching_slot_make(caching_cache *cache, size_t capacity, uint32_t stream) {
     caching_slot *known = caching_slot_find(cache, capacity, stream);
     if (known != NULL) return known;
     size_t number = caching_slot_number(capacity, stream);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < CACHING_SLOT_PLACES; i++) {
         caching_slot *slot = &cache->slots[number ^ i];
         if (slot->head != NULL || cache->spares[number ^ i] != NULL) continue;
         /* What the slot has counted is the cache's from now on. */

@@ -47,7 +47,9 @@ static inline uint16_t caching_magazine_of(size_t capacity) {
     return capacity <= CACHING_SMALL ? CACHING_SMALL_MAGAZINE : CACHING_LARGE_MAGAZINE;
 }
 
-/* Blocks of a kind may be in the slot of this number, or in the one beside it, whose number differs in the lowest bit. */
+/* Blocks of a kind may be in the slot of this number, or in one beside it, whose number differs in the lowest bits. The short ways look at the nearest
+ * two alone: of many sizes, some share both with others, and those few go a little longer, but without the allocator's lock. */
+enum { CACHING_SLOT_PLACES = 4 };
 static inline size_t caching_slot_number(size_t capacity, uint32_t stream) {
     return (uint32_t)((uint32_t)(capacity + stream) * 0x9E3779B1u) >> (32 - CACHING_SLOTS_SHIFT);
 }

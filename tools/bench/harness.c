@@ -15,6 +15,11 @@ double bench_median(double *values, size_t count) {
     return (values[(count - 1) / 2] + values[count / 2]) / 2;
 }
 
+double bench_first_quartile(double *values, size_t count) {
+    qsort(values, count, sizeof *values, compare);
+    return values[count / 4];
+}
+
 char *bench_duration(double nanoseconds, char out_text[TOOL_TEXT]) {
     static const char *const units[] = {"ns", "µs", "ms", "s"};
     size_t unit = 0;

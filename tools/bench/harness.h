@@ -50,6 +50,8 @@ int bench_each_problem(const bench_options *options, const char *name, int (*run
 
 /* The middle value, the mean of the two middle ones for an even count. Sorts `values`; `count` is above zero. */
 double bench_median(double *values, size_t count);
+/* The value that a quarter of the others lies below, in the same way. */
+double bench_first_quartile(double *values, size_t count);
 /* Nanoseconds with three significant digits and their unit. */
 char *bench_duration(double nanoseconds, char out_text[TOOL_TEXT]);
 /* Keeps a value alive that nobody reads, so that what made it is not optimised away. */

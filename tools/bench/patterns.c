@@ -28,6 +28,10 @@
 #define WARM_UP_BUDGETS 50
 #define WARM_UP_NS 1.5e8
 #define SETTLING_STEPS 6u
+/* Short turns are seldom disturbed. Threads take longer to start than a short turn takes, and seldom run beside each other all the time. */
+#define TURNS_OF_A_BUDGET 16
+#define THREADS_TURNS_OF_A_BUDGET 2
+#define MOST_TURNS 512
 
 const bench_pattern bench_patterns[] = {
     {"64 B", PATTERN_SAME_SIZE, 64, false, 1, TARGET_TIMES_TCMALLOC, 1.5},
@@ -301,20 +305,36 @@ static tarn_status warm_up(const bench_pattern *pattern, tarn_allocator *allocat
     return status;
 }
 
-/* Twice as many pairs each time, until they take long enough: the clock is read twice for all of them. Then some more times
- * the same, of which the best counts: what else the machine does only ever adds. */
-static tarn_status measure(const bench_pattern *pattern, tarn_allocator *allocator, double budget_ns, double *out_ns) {
+/* How long a contender is measured for in all, in turns of no less than that. */
+typedef struct pattern_time {
+    double turn_ns, budget_ns;
+} pattern_time;
+
+/* Twice as many pairs each time, until they take as long as a turn: the clock is read twice for all of them. */
+static tarn_status find_pairs(const bench_pattern *pattern, tarn_allocator *allocator, const training_step *training,
+                              double turn_ns, size_t *out_pairs) {
+    tarn_status status = TARN_OK;
+    double elapsed = 0;
+    size_t pairs = 1;
+    while (status == TARN_OK) {
+        status = time_once(pattern, allocator, training, pairs, &elapsed);
+        if (elapsed >= turn_ns) break;
+        pairs *= 2;
+    }
+    *out_pairs = pairs;
+    return status;
+}
+
+/* Then some more times the same, of which the best counts: what else the machine does only ever adds. */
+static tarn_status measure(const bench_pattern *pattern, tarn_allocator *allocator, pattern_time time, double *out_ns) {
     training_step training;
     prepare_training(&training);
     double elapsed, spent = 0, best = INFINITY;
     size_t pairs = 1;
-    tarn_status status = warm_up(pattern, allocator, &training, budget_ns);
-    while (status == TARN_OK && spent < 2 * budget_ns) {
+    tarn_status status = warm_up(pattern, allocator, &training, time.budget_ns / 2);
+    if (status == TARN_OK) status = find_pairs(pattern, allocator, &training, time.turn_ns, &pairs);
+    while (status == TARN_OK && spent < time.budget_ns) {
         status = time_once(pattern, allocator, &training, pairs, &elapsed);
-        if (elapsed < budget_ns / 2 && spent == 0) {
-            pairs *= 2;
-            continue;
-        }
         spent += elapsed;
         best = fmin(best, elapsed / (double)pairs_done(pattern, pairs));
     }
@@ -322,15 +342,63 @@ static tarn_status measure(const bench_pattern *pattern, tarn_allocator *allocat
     return status;
 }
 
-tarn_status bench_measure(const bench_pattern *pattern, const char *device_name, const char *spec, double budget_ns,
-                          double *out_ns) {
-    if (!spec) return measure(pattern, NULL, budget_ns, out_ns);
+/* The same for two, of whom each has its turn before any has another, and who was first comes last the next time. The best turns of threads are those
+ * in which one was done before the other began, so that of these the first quartile counts. */
+static tarn_status measure_both(const bench_pattern *pattern, tarn_allocator *const allocators[2], pattern_time time,
+                                double out_ns[2]) {
+    training_step training;
+    prepare_training(&training);
+    double elapsed, spent = 0, turns_ns[2][MOST_TURNS];
+    size_t pairs = 1, turns = 0;
+    tarn_status status = TARN_OK;
+    for (int i = 0; i < 2 && status == TARN_OK; i++)
+        status = warm_up(pattern, allocators[i], &training, time.budget_ns / 2);
+    if (status == TARN_OK) status = find_pairs(pattern, allocators[0], &training, time.turn_ns, &pairs);
+    for (; status == TARN_OK && spent < 2 * time.budget_ns && turns < MOST_TURNS; turns++) {
+        for (size_t k = 0; k < 2 && status == TARN_OK; k++) {
+            size_t i = (turns + k) % 2;
+            status = time_once(pattern, allocators[i], &training, pairs, &elapsed);
+            spent += elapsed;
+            turns_ns[i][turns] = elapsed / (double)pairs_done(pattern, pairs);
+        }
+    }
+    if (status != TARN_OK) return status;
+    for (int i = 0; i < 2; i++) {
+        double quartile = bench_first_quartile(turns_ns[i], turns);
+        out_ns[i] = pattern->threads > 1 ? quartile : turns_ns[i][0];
+    }
+    return TARN_OK;
+}
+
+static tarn_status open_stack(const char *device_name, const char *spec, tarn_allocator **out_allocator) {
     tarn_device *device = NULL;
-    tarn_allocator *allocator = NULL;
     tarn_status status = tarn_device_open(device_name, &device);
-    if (status == TARN_OK) status = tarn_allocator_create(device, spec, &allocator);
-    if (status == TARN_OK) status = measure(pattern, allocator, budget_ns, out_ns);
-    tarn_allocator_release(allocator);
+    if (status == TARN_OK) status = tarn_allocator_create(device, spec, out_allocator);
     tarn_device_release(device);
+    return status;
+}
+
+tarn_status bench_measure(const bench_pattern *pattern, const char *device, const char *spec, double budget_ns,
+                          double *out_ns) {
+    const pattern_time time = {budget_ns / 2, 2 * budget_ns};
+    tarn_allocator *allocator = NULL;
+    tarn_status status = spec != NULL ? open_stack(device, spec, &allocator) : TARN_OK;
+    if (status == TARN_OK) status = measure(pattern, allocator, time, out_ns);
+    tarn_allocator_release(allocator);
+    return status;
+}
+
+tarn_status bench_measure_both(const bench_pattern *pattern, const char *const devices[2], const char *spec,
+                               double budget_ns, double out_ns[2]) {
+    /* What goes through more memory, or through two processors, is the more often disturbed. */
+    static const double budgets[] = {[PATTERN_SAME_SIZE] = 2, [PATTERN_TRAINING] = 12, [PATTERN_HAND_OVER] = 6};
+    bool is_alone = pattern->threads == 1;
+    const pattern_time time = {budget_ns / (is_alone ? TURNS_OF_A_BUDGET : THREADS_TURNS_OF_A_BUDGET),
+                               budgets[pattern->kind] * budget_ns * (is_alone ? 1 : TURNS_OF_A_BUDGET / 2)};
+    tarn_allocator *allocators[2] = {NULL, NULL};
+    tarn_status status = open_stack(devices[0], spec, &allocators[0]);
+    if (status == TARN_OK) status = open_stack(devices[1], spec, &allocators[1]);
+    if (status == TARN_OK) status = measure_both(pattern, allocators, time, out_ns);
+    for (int i = 0; i < 2; i++) tarn_allocator_release(allocators[i]);
     return status;
 }

@@ -40,5 +40,9 @@ extern const size_t bench_pattern_count;
  * host reaches. */
 tarn_status bench_measure(const bench_pattern *pattern, const char *device, const char *spec, double budget_ns,
                           double *out_ns);
+/* The same for one stack on two devices, which take many short turns, so that what else the machine does meets both; for longer where it takes more of
+ * them to come to rest. */
+tarn_status bench_measure_both(const bench_pattern *pattern, const char *const devices[2], const char *spec,
+                               double budget_ns, double out_ns[2]);
 
 #endif
