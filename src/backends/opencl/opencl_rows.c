@@ -55,6 +55,19 @@ static void swap_dims(tarn_operand *operand, uint32_t a, uint32_t b) {
     operand->strides[b] = stride;
 }
 
+/* The call's kernel for that layout, begun, with the operands in `places` and the walk from row to row as its first arguments. */
+static tarn_status begin(const opencl_neural_call *given, const row_layout *layout, const int *places, int count,
+                         const opencl_walk *rows, opencl_launch *out_launch) {
+    opencl_neural_call call = *given;
+    call.form.choices = layout->choices;
+    call.form.texts[1] = opencl_source_rows;
+    tarn_status status = opencl_neural_begin(&call, out_launch);
+    if (status != TARN_OK) return status;
+    opencl_neural_operands(&call, out_launch, places, count);
+    opencl_launch_value(out_launch, rows, sizeof *rows);
+    return TARN_OK;
+}
+
 tarn_status opencl_softmax_run(const opencl_neural_call *given) {
     const tarn_operand *out = &given->operation->operands[0], *in = &given->operation->operands[1];
     const uint32_t rank = out->rank, axis = given->operation->attributes.softmax.axis;
@@ -69,14 +82,9 @@ tarn_status opencl_softmax_run(const opencl_neural_call *given) {
         opencl_walk_along(&rows, i, &others[i], 0, rank);
     }
     const row_layout layout = lay_out(given, count, out->dims[axis], across < rank ? out->dims[across] : 0);
-    opencl_neural_call call = *given;
-    call.form.choices = layout.choices;
-    call.form.texts[1] = opencl_source_rows;
     opencl_launch launch;
-    tarn_status status = opencl_neural_begin(&call, &launch);
+    tarn_status status = begin(given, &layout, (const int[]){0, 1}, 2, &rows, &launch);
     if (status != TARN_OK) return status;
-    opencl_neural_operands(&call, &launch, (const int[]){0, 1}, 2);
-    opencl_launch_value(&launch, &rows, sizeof rows);
     opencl_launch_long(&launch, layout.count);
     opencl_launch_long(&launch, out->dims[axis]);
     opencl_launch_long(&launch, out->strides[axis]);
@@ -99,21 +107,16 @@ tarn_status opencl_layer_norm_run(const opencl_neural_call *given) {
     if (has_bias) opencl_walk_along(&inner, 3, &operands[bias], 0, operands[bias].rank);
     opencl_walk_merge(&inner);
     const row_layout layout = lay_out(given, count, length, 0);
-    opencl_neural_call call = *given;
-    call.form.choices = layout.choices;
-    call.form.texts[1] = opencl_source_rows;
     opencl_launch launch;
-    tarn_status status = opencl_neural_begin(&call, &launch);
+    tarn_status status = begin(given, &layout, (const int[]){0, 1, weight, bias}, 4, &rows, &launch);
     if (status != TARN_OK) return status;
-    opencl_neural_operands(&call, &launch, (const int[]){0, 1, weight, bias}, 4);
-    opencl_launch_value(&launch, &rows, sizeof rows);
     opencl_launch_value(&launch, &inner, sizeof inner);
     opencl_launch_long(&launch, layout.count);
     opencl_launch_long(&launch, has_weight);
     opencl_launch_long(&launch, has_bias);
     opencl_launch_long(&launch, length / inner.dims[TARN_MAXIMUM_RANK - 1]);
     const float narrow = (float)attributes->epsilon;
-    if (call.form.type == TARN_ELEMENT_F64) opencl_launch_value(&launch, &attributes->epsilon, sizeof(double));
+    if (given->form.type == TARN_ELEMENT_F64) opencl_launch_value(&launch, &attributes->epsilon, sizeof(double));
     else opencl_launch_value(&launch, &narrow, sizeof narrow);
     return opencl_launch_enqueue(&launch, layout.groups, layout.group, 1);
 }
