@@ -163,10 +163,10 @@ static tarn_status describe(tarn_backend_device *device) {
     device->has_f64 = f64 != 0;
     cl_device_fp_config f32 = 0;
     (void)opencl.clGetDeviceInfo(device->id, CL_DEVICE_SINGLE_FP_CONFIG, sizeof f32, &f32, NULL);
-    snprintf(device->build_options, sizeof device->build_options, "-w -cl-std=CL1.2%s%s",
-             device->has_f64 ? " -D HAS_F64" : "",
-             (f32 & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0 ? " -cl-fp32-correctly-rounded-divide-sqrt" : "");
     device->is_processor = (type & CL_DEVICE_TYPE_CPU) != 0;
+    snprintf(device->build_options, sizeof device->build_options, "-w -cl-std=CL1.2%s%s%s",
+             device->has_f64 ? " -D HAS_F64" : "", device->has_f64 && device->is_processor ? " -D HAS_QUICK_F64" : "",
+             (f32 & CL_FP_CORRECTLY_ROUNDED_DIVIDE_SQRT) != 0 ? " -cl-fp32-correctly-rounded-divide-sqrt" : "");
     device->capacity = device->is_processor ? opencl_limits_total() : bytes;
     choose_widths(device);
     /* 64 bytes are the least that allocators count on for a processor's cache lines. */
