@@ -134,12 +134,44 @@ static void a_failure_to_compile_or_launch_is_told_and_passes(void **state) {
     assert_int_equal(exit_of_child(fail_to_compile, NULL), 0);
 }
 
+static int long_logs;
+
+static void count_long_logs(void *context, tarn_log_level level, const char *sentence) {
+    (void)context;
+    (void)level;
+    if (strstr(sentence, "the OpenCL compiler of w") != NULL) long_logs++;
+}
+
+/* Texts are as long as the driver likes: a name is cut off, and a log tells its beginning. */
+static int build_with_many_words(void *context) {
+    (void)context;
+    setenv("XDG_CACHE_HOME", "/dev/null", 1);
+    if (open_faulty_driver() != 0) return 1;
+    tarn_device *device = NULL;
+    float element = 0;
+    set_fault("words:0");
+    if (tarn_device_open("opencl:0", &device) != TARN_OK) return 2;
+    tarn_log_set(count_long_logs, NULL, TARN_LOG_WARNING);
+    tarn_status failed = negate(device, &element);
+    bool is_told = long_logs == 1 && strstr(tarn_last_error(), "(CL_BUILD_PROGRAM_FAILURE): wwww") != NULL;
+    set_fault("");
+    tarn_status worked = negate(device, &element);
+    if (tarn_device_release(device) != TARN_OK) return 3;
+    return failed != TARN_OK && is_told && worked == TARN_OK && element == -3 ? 0 : 4;
+}
+
+static void a_name_and_a_log_may_be_of_any_length(void **state) {
+    (void)state;
+    assert_int_equal(exit_of_child(build_with_many_words, NULL), 0);
+}
+
 int main(void) {
     if (!has_faulty_driver()) return EXIT_SKIPPED;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(compiled_kernels_are_kept_and_damaged_ones_made_anew),
         cmocka_unit_test(a_folder_that_cannot_be_written_costs_one_warning),
         cmocka_unit_test(a_failure_to_compile_or_launch_is_told_and_passes),
+        cmocka_unit_test(a_name_and_a_log_may_be_of_any_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

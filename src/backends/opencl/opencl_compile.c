@@ -23,23 +23,32 @@ static uint64_t hash_of(const void *bytes, size_t size) {
     return hash;
 }
 
-static void add_answer(tarn_backend_device *device, cl_device_info what) {
-    char answer[256] = "";
-    (void)opencl.clGetDeviceInfo(device->id, what, sizeof answer - 1, answer, NULL);
-    opencl_text_print(&device->programs.identity, "%s\n", answer);
+/* The device, its driver, and how that is told to compile: what a binary depends on besides the source. */
+static tarn_status identify(tarn_backend_device *device) {
+    static const cl_device_info questions[] = {CL_DEVICE_NAME, CL_DEVICE_VERSION, CL_DRIVER_VERSION};
+    opencl_text *identity = &device->programs.identity;
+    for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++) {
+        char *answer;
+        tarn_status status = opencl_driver_text(device->id, questions[i], &answer);
+        if (status != TARN_OK) return status;
+        opencl_text_print(identity, "%s\n", answer);
+        free(answer);
+    }
+    opencl_text_print(identity, "%s\n", device->build_options);
+    return identity->has_failed ? opencl_fail(TARN_OUT_OF_MEMORY, "no host memory for a device's kernels") : TARN_OK;
 }
 
 tarn_status opencl_programs_begin(tarn_backend_device *device) {
     opencl_programs *programs = &device->programs;
+    tarn_status status = identify(device);
     programs->buckets = calloc(FIRST_BUCKETS, sizeof(opencl_compiled *));
     programs->bucket_count = FIRST_BUCKETS;
-    add_answer(device, CL_DEVICE_NAME);
-    add_answer(device, CL_DEVICE_VERSION);
-    add_answer(device, CL_DRIVER_VERSION);
-    if (programs->buckets == NULL || programs->identity.has_failed) {
+    if (status == TARN_OK && programs->buckets == NULL)
+        status = opencl_fail(TARN_OUT_OF_MEMORY, "no host memory for a device's kernels");
+    if (status != TARN_OK) {
         free(programs->buckets);
         opencl_text_end(&programs->identity);
-        return opencl_fail(TARN_OUT_OF_MEMORY, "no host memory for a device's kernels");
+        return status;
     }
     programs->folder = opencl_cache_folder();
     pthread_mutex_init(&programs->lock, NULL);
@@ -77,14 +86,25 @@ void opencl_programs_end(tarn_backend_device *device) {
     pthread_mutex_destroy(&programs->lock);
 }
 
-/* The first line of what the compiler said, for the sentence; the rest goes to the log. */
+/* What the compiler said, however long; the caller frees it. NULL: nothing, or no host memory. */
+static char *read_log(const tarn_backend_device *device, cl_program program) {
+    size_t size = 0;
+    cl_int error = opencl.clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, 0, NULL, &size);
+    char *log = error == CL_SUCCESS && size > 0 ? calloc(1, size + 1) : NULL;
+    if (log != NULL) (void)opencl.clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, size, log, NULL);
+    return log;
+}
+
+/* The first line of the log is for the sentence; all of it goes to Tarn's own. */
 static tarn_status fail_build(tarn_backend_device *device, cl_program program, cl_int error) {
-    char log[4096] = "";
-    (void)opencl.clGetProgramBuildInfo(program, device->id, CL_PROGRAM_BUILD_LOG, sizeof log - 1, log, NULL);
-    if (log[0] != '\0') opencl_host->log(TARN_LOG_WARNING, "the OpenCL compiler of %s: %s", device->name, log);
-    log[strcspn(log, "\n")] = '\0';
-    return opencl_fail(opencl_error_status(error), "clBuildProgram answers %d (%s): %.200s", (int)error,
-                       opencl_error_name(error), log);
+    char *log = read_log(device, program), line[256] = "";
+    if (log != NULL && log[0] != '\0') {
+        opencl_host->log(TARN_LOG_WARNING, "the OpenCL compiler of %s: %s", device->name, log);
+        snprintf(line, sizeof line, "%.*s", (int)strcspn(log, "\n"), log);
+    }
+    free(log);
+    return opencl_fail(opencl_error_status(error), "clBuildProgram answers %d (%s): %s", (int)error,
+                       opencl_error_name(error), line);
 }
 
 /* Builds in either way; NULL where the binary is of no use to the driver, which is no failure. */

@@ -70,6 +70,16 @@ static tarn_status ask(const tarn_backend_device *device, cl_device_info what, v
     return error == CL_SUCCESS ? TARN_OK : opencl_fail_call(error, "clGetDeviceInfo");
 }
 
+/* Names longer than there is room for are cut off. */
+static tarn_status name_device(tarn_backend_device *device) {
+    char *name;
+    tarn_status status = opencl_driver_text(device->id, CL_DEVICE_NAME, &name);
+    if (status != TARN_OK) return status;
+    snprintf(device->name, sizeof device->name, "%s", name);
+    free(name);
+    return TARN_OK;
+}
+
 /* Chooses how memory is had: as asked, or shared virtual memory where the device has it. */
 static tarn_status choose_path(tarn_backend_device *device, const device_options *options) {
     cl_device_svm_capabilities abilities = 0;
@@ -200,7 +210,7 @@ static tarn_status device_open(const char *arguments, tarn_backend_device **out_
     tarn_backend_device *device = calloc(1, sizeof *device);
     if (device == NULL) return opencl_fail(TARN_OUT_OF_MEMORY, "no host memory for the device");
     status = opencl_driver_find(options.number, &device->platform, &device->id);
-    if (status == TARN_OK) status = ask(device, CL_DEVICE_NAME, device->name, sizeof device->name - 1);
+    if (status == TARN_OK) status = name_device(device);
     if (status == TARN_OK) status = describe(device);
     if (status == TARN_OK) status = choose_path(device, &options);
     if (status == TARN_OK) status = choose_product(device, &options);

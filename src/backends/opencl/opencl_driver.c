@@ -176,3 +176,18 @@ tarn_status opencl_error_status(cl_int error) {
 tarn_status opencl_fail_call(cl_int error, const char *call) {
     return opencl_fail(opencl_error_status(error), "%s answers %d (%s)", call, (int)error, opencl_error_name(error));
 }
+
+tarn_status opencl_driver_text(cl_device_id device, cl_device_info what, char **out_text) {
+    size_t size = 0;
+    cl_int error = opencl.clGetDeviceInfo(device, what, 0, NULL, &size);
+    if (error != CL_SUCCESS) return opencl_fail_call(error, "clGetDeviceInfo");
+    char *text = calloc(1, size + 1);
+    if (text == NULL) return opencl_fail(TARN_OUT_OF_MEMORY, "no host memory for what a device says of itself");
+    error = opencl.clGetDeviceInfo(device, what, size, text, NULL);
+    if (error != CL_SUCCESS) {
+        free(text);
+        return opencl_fail_call(error, "clGetDeviceInfo");
+    }
+    *out_text = text;
+    return TARN_OK;
+}

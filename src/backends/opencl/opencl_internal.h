@@ -142,6 +142,8 @@ tarn_status opencl_driver_open(void);
 tarn_status opencl_driver_count(int *out_count);
 /* NOT_FOUND. */
 tarn_status opencl_driver_find(int number, cl_platform_id *out_platform, cl_device_id *out_device);
+/* What the device says of itself in words, however long; the caller frees it. */
+tarn_status opencl_driver_text(cl_device_id device, cl_device_info what, char **out_text);
 const char *opencl_error_name(cl_int error);
 tarn_status opencl_error_status(cl_int error);
 /* The failure of a function of OpenCL. */

@@ -37,6 +37,7 @@ void opencl_text_print(opencl_text *text, const char *format, ...) {
     va_start(arguments, format);
     int length = vsnprintf(NULL, 0, format, arguments);
     va_end(arguments);
+    if (length < 0) text->has_failed = true;
     if (length < 0 || !make_room(text, (size_t)length)) return;
     va_start(arguments, format);
     vsnprintf(text->bytes + text->length, (size_t)length + 1, format, arguments);

@@ -1,6 +1,7 @@
 /* A driver that fails on schedule: a library before libOpenCL, which passes calls on, except the one that OPENCL_FAULT names. "clFinish:3" has the
- * third clFinish fail, counted from when the variable was set. A fault of "event" has a command fail after it was enqueued. A test may also have each
- * clBuildProgram call a function of its own first, and hold it up there. */
+ * third clFinish fail, counted from when the variable was set. A fault of "event" has a command fail after it was enqueued. With "words:0" the device has
+ * a long name, and no program can be built, about which the compiler has as much to say. A test may also have each clBuildProgram call a function of its
+ * own first, and hold it up there. */
 #define CL_TARGET_OPENCL_VERSION 200
 #define CL_USE_DEPRECATED_OPENCL_1_2_APIS
 #include <CL/cl.h>
@@ -41,13 +42,35 @@ unsigned long opencl_fault_calls(void) {
     return answer;
 }
 
+/* Must be called with the lock held. */
+static int is_meant(const char *name) {
+    size_t length = strlen(name);
+    return strncmp(fault, name, length) == 0 && fault[length] == ':';
+}
+
 static int fails(const char *name) {
     pthread_mutex_lock(&lock);
-    size_t length = strlen(name);
-    int is_meant = strncmp(fault, name, length) == 0 && fault[length] == ':';
-    int answer = is_meant && ++calls == strtoul(fault + length + 1, NULL, 10);
+    int answer = is_meant(name) && ++calls == strtoul(strchr(fault, ':') + 1, NULL, 10);
     pthread_mutex_unlock(&lock);
     return answer;
+}
+
+static int has_many_words(void) {
+    pthread_mutex_lock(&lock);
+    int answer = is_meant("words");
+    pthread_mutex_unlock(&lock);
+    return answer;
+}
+
+/* As a driver answers with a text. */
+static cl_int say_much(size_t room, void *text, size_t *size) {
+    const size_t length = 5000;
+    if (size != NULL) *size = length + 1;
+    if (text == NULL) return CL_SUCCESS;
+    if (room < length + 1) return CL_INVALID_VALUE;
+    memset(text, 'w', length);
+    ((char *)text)[length] = '\0';
+    return CL_SUCCESS;
 }
 
 static void *find(const char *name) { return dlsym(RTLD_NEXT, name); }
@@ -75,8 +98,6 @@ static void *find(const char *name) { return dlsym(RTLD_NEXT, name); }
 ANSWERS(clGetPlatformIDs, CL_OUT_OF_HOST_MEMORY, (cl_uint a, cl_platform_id *b, cl_uint *c), (a, b, c))
 ANSWERS(clGetDeviceIDs, CL_DEVICE_NOT_FOUND,
         (cl_platform_id a, cl_device_type b, cl_uint c, cl_device_id *d, cl_uint *f), (a, b, c, d, f))
-ANSWERS(clGetDeviceInfo, CL_OUT_OF_RESOURCES, (cl_device_id a, cl_device_info b, size_t c, void *d, size_t *f),
-        (a, b, c, d, f))
 ANSWERS(clFlush, CL_OUT_OF_RESOURCES, (cl_command_queue a), (a))
 ANSWERS(clFinish, CL_OUT_OF_RESOURCES, (cl_command_queue a), (a))
 ANSWERS(clEnqueueMarkerWithWaitList, CL_OUT_OF_HOST_MEMORY,
@@ -134,7 +155,23 @@ VISIBLE cl_int clBuildProgram(cl_program a, cl_uint b, const cl_device_id *c, co
     void *address = find("clBuildProgram");
     memcpy(&next, &address, sizeof next);
     if (watch != NULL) watch();
-    return fails("clBuildProgram") ? CL_BUILD_PROGRAM_FAILURE : next(a, b, c, d, f, g);
+    return fails("clBuildProgram") || has_many_words() ? CL_BUILD_PROGRAM_FAILURE : next(a, b, c, d, f, g);
+}
+
+VISIBLE cl_int clGetDeviceInfo(cl_device_id a, cl_device_info b, size_t c, void *d, size_t *f) {
+    __typeof__(&clGetDeviceInfo) next;
+    void *address = find("clGetDeviceInfo");
+    memcpy(&next, &address, sizeof next);
+    if (fails("clGetDeviceInfo")) return CL_OUT_OF_RESOURCES;
+    return b == CL_DEVICE_NAME && has_many_words() ? say_much(c, d, f) : next(a, b, c, d, f);
+}
+
+VISIBLE cl_int clGetProgramBuildInfo(cl_program a, cl_device_id b, cl_program_build_info c, size_t d, void *f,
+                                     size_t *g) {
+    __typeof__(&clGetProgramBuildInfo) next;
+    void *address = find("clGetProgramBuildInfo");
+    memcpy(&next, &address, sizeof next);
+    return c == CL_PROGRAM_BUILD_LOG && has_many_words() ? say_much(d, f, g) : next(a, b, c, d, f, g);
 }
 
 VISIBLE void *clSVMAlloc(cl_context a, cl_svm_mem_flags b, size_t c, cl_uint d) {
