@@ -106,7 +106,7 @@ TARN_API tarn_status tarn_linear(tarn_tensor *a, tarn_tensor *b, tarn_tensor *bi
 
 typedef struct tarn_conv2d_options {
     size_t struct_size;
-    /* Of height and width; 0: the default in brackets. */
+    /* Of height and width, each below 2^31; 0: the default in brackets. */
     int64_t stride[2];         /* 1 */
     int64_t padding[2];        /* 0 */
     int64_t dilation[2];       /* 1 */
@@ -121,6 +121,7 @@ TARN_API tarn_status tarn_conv2d(tarn_tensor *x, tarn_tensor *weight, tarn_tenso
 
 typedef struct tarn_max_pool2d_options {
     size_t struct_size;
+    /* Of height and width, each below 2^31. */
     int64_t kernel[2];
     int64_t stride[2];   /* 0: the kernel's */
     int64_t padding[2];  /* at most half of the kernel */

@@ -93,6 +93,9 @@ static tarn_status check_pair(tarn_operation operation, const char *what, const 
     return TARN_OK;
 }
 
+/* Of strides, paddings, dilations and kernels: no place of a window is beyond 64 bits then. */
+static const int64_t greatest_number = INT32_MAX;
+
 /* How many windows fit: floor((size + 2 padding - dilation (kernel - 1) - 1) / stride) + 1. */
 static tarn_status count_windows(tarn_operation operation, int side, int64_t size, int64_t kernel, int64_t stride,
                                  int64_t padding, int64_t dilation, int64_t *out_count) {
@@ -104,6 +107,13 @@ static tarn_status count_windows(tarn_operation operation, int side, int64_t siz
                          "%s: a kernel of %" PRId64 " with dilation %" PRId64 " does not fit into a %s of %" PRId64
                          " with padding %" PRId64,
                          tarn_operation_name(operation), kernel, dilation, sides[side], size, padding);
+    }
+    if (kernel > greatest_number || stride > greatest_number || padding > greatest_number ||
+        dilation > greatest_number) {
+        return base_fail(TARN_INVALID_ARGUMENT,
+                         "%s: a kernel of %" PRId64 ", stride %" PRId64 ", padding %" PRId64 " and dilation %" PRId64
+                         " along the %s; each is below 2^31",
+                         tarn_operation_name(operation), kernel, stride, padding, dilation, sides[side]);
     }
     *out_count = (padded - reach) / stride + 1;
     return TARN_OK;

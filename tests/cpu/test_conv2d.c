@@ -168,11 +168,34 @@ static void padding_never_wins(void **state) {
     operands_free();
 }
 
+/* The elements of such a window, times those of a row, are 2^64: what was divided by them was divided by 0. Nor is each of its places looked
+ * at. */
+static void a_window_far_greater_than_the_image_has_all_of_it(void **state) {
+    (void)state;
+    const int64_t kernel = (int64_t)1 << 30;
+    const tarn_pool2d_attributes attributes = {{kernel, kernel}, {1, 1}, {kernel / 2, kernel / 2}, {1, 1}};
+    const int64_t dims[] = {1, 1, 3, 15}, out_dims[] = {1, 1, 4, 16};
+    tarn_operand operands[2] = {operand_make(TARN_ELEMENT_F32, 4, out_dims, LAYOUT_ROWS),
+                                operand_make(TARN_ELEMENT_F32, 4, dims, LAYOUT_ROWS)};
+    operand_set(&operands[1], (int64_t[]){0, 0, 1, 7}, 1000);
+    tarn_backend_operation operation = {.struct_size = sizeof operation,
+                                        .operation = TARN_OPERATION_MAX_POOL2D,
+                                        .output_count = 1,
+                                        .input_count = 1,
+                                        .operands = operands,
+                                        .attributes.pool2d = attributes};
+    assert_int_equal(cpu_max_pool2d_run(&operation), TARN_OK);
+    for (int64_t y = 0; y < 4; y++)
+        for (int64_t x = 0; x < 16; x++) assert_true(operand_get(&operands[0], (int64_t[]){0, 0, y, x}) == 1000);
+    operands_free();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(convolutions_of_all_kinds_are_right),
         cmocka_unit_test(max_pooling_of_all_kinds_is_right),
         cmocka_unit_test(padding_never_wins),
+        cmocka_unit_test(a_window_far_greater_than_the_image_has_all_of_it),
     };
     return cmocka_run_group_tests(tests, operands_setup, operands_teardown);
 }

@@ -286,6 +286,9 @@ static void windows_are_counted_as_in_pytorch(void **state) {
     conv2d->padding[1] = 0;
     conv2d->stride[0] = 0;
     assert_refused(TARN_INVALID_ARGUMENT, "a stride of 0", &node, arguments);
+    conv2d->stride[0] = (int64_t)INT32_MAX + 1;
+    assert_refused(TARN_INVALID_ARGUMENT, "stride 2147483648, padding 1 and dilation 1 along the height", &node,
+                   arguments);
     conv2d->stride[0] = 1;
     assert_refused(TARN_INVALID_ARGUMENT, "bias", &node, (const tensor_argument[]){x, weight, of(F32, &short_bias)});
     assert_refused(TARN_INVALID_ARGUMENT, "the input has", &node, (const tensor_argument[]){bias, weight, bias});
@@ -305,6 +308,9 @@ static void windows_are_counted_as_in_pytorch(void **state) {
     node.attributes.pool2d.padding[1] = 0;
     node.attributes.pool2d.kernel[0] = 13;
     assert_refused(TARN_INVALID_ARGUMENT, "does not fit into a height of 10", &node, &x);
+    node.attributes.pool2d.kernel[0] = (int64_t)1 << 32;
+    node.attributes.pool2d.padding[0] = (int64_t)1 << 31;
+    assert_refused(TARN_INVALID_ARGUMENT, "each is below 2^31", &node, &x);
     assert_refused(TARN_NOT_SUPPORTED, "of bool", &node, (const tensor_argument[]){of(BOOL, &x_shape)});
     assert_int_equal(tensor_infer_pool2d_attributes(NULL, &node.attributes.pool2d), TARN_INVALID_ARGUMENT);
     pool.struct_size = 1;

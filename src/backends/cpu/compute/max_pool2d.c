@@ -8,6 +8,7 @@
 #include "backends/cpu/compute/places.h"
 #include "backends/cpu/compute/pooling.h"
 #include "backends/cpu/compute/threads.h"
+#include "base/checked.h"
 #include "base/fill.h"
 
 /* Elements of the result that are computed at a time, and comparisons that are worth a thread of their own. */
@@ -76,6 +77,14 @@ static void write_piece(const pool2d *work, int64_t offset, size_t count, const 
         memcpy(cpu_element(out, offset + (int64_t)i * out->strides[3]), values + i * size, size);
 }
 
+/* The first place of a window that is not before the image, and the one behind the last that is not behind it, where the window's
+ * first place is at `at`: a window may be far greater than the image. */
+static int64_t first_inside(int64_t at, int64_t dilation) { return at < 0 ? (dilation - 1 - at) / dilation : 0; }
+static int64_t end_inside(int64_t at, int64_t size, int64_t kernel, int64_t dilation) {
+    int64_t end = at < size ? (size - at + dilation - 1) / dilation : 0;
+    return end < kernel ? end : kernel;
+}
+
 static void pool_row(const pool2d *work, size_t row) {
     const tarn_operand *out = work->out, *image = work->image;
     const tarn_pool2d_attributes *attributes = work->attributes;
@@ -83,14 +92,19 @@ static void pool_row(const pool2d *work, size_t row) {
     int64_t y = (int64_t)(row % (size_t)out->dims[2]);
     int64_t out_offset = cpu_place(out, 3, plane) + y * out->strides[2];
     int64_t image_offset = cpu_place(image, 3, plane);
+    int64_t at_y = y * attributes->stride[0] - attributes->padding[0];
+    int64_t first_y = first_inside(at_y, attributes->dilation[0]);
+    int64_t end_y = end_inside(at_y, image->dims[2], attributes->kernel[0], attributes->dilation[0]);
     for (int64_t x = 0; x < out->dims[3]; x += PIECE) {
         piece greatest;
         size_t count = (size_t)(out->dims[3] - x < PIECE ? out->dims[3] - x : PIECE);
         base_fill(greatest.bytes, &work->lowest, work->element_size, count * work->element_size);
-        for (int64_t window_y = 0; window_y < attributes->kernel[0]; window_y++) {
-            int64_t image_y = y * attributes->stride[0] - attributes->padding[0] + window_y * attributes->dilation[0];
-            if (image_y < 0 || image_y >= image->dims[2]) continue;
-            for (int64_t window_x = 0; window_x < attributes->kernel[1]; window_x++)
+        int64_t at_x = x * attributes->stride[1] - attributes->padding[1];
+        int64_t first_x = first_inside(at_x + (int64_t)(count - 1) * attributes->stride[1], attributes->dilation[1]);
+        int64_t end_x = end_inside(at_x, image->dims[3], attributes->kernel[1], attributes->dilation[1]);
+        for (int64_t window_y = first_y; window_y < end_y; window_y++) {
+            int64_t image_y = at_y + window_y * attributes->dilation[0];
+            for (int64_t window_x = first_x; window_x < end_x; window_x++)
                 take_row(work, image_offset + image_y * image->strides[2], window_x, x, count, greatest.bytes);
         }
         write_piece(work, out_offset + x * out->strides[3], count, greatest.bytes);
@@ -99,6 +113,16 @@ static void pool_row(const pool2d *work, size_t row) {
 
 static void pool_rows(void *context, size_t begin, size_t end) {
     for (size_t row = begin; row < end; row++) pool_row(context, row);
+}
+
+/* Comparisons for a row of the result, at the most: of a window only what lies in the image is looked at. */
+static size_t work_of_row(const pool2d *work) {
+    size_t comparisons = (size_t)work->out->dims[3];
+    for (int side = 0; side < 2; side++) {
+        int64_t kernel = work->attributes->kernel[side], size = work->image->dims[2 + side];
+        if (!checked_multiply(comparisons, (size_t)(kernel < size ? kernel : size), &comparisons)) return SIZE_MAX;
+    }
+    return comparisons;
 }
 
 tarn_status cpu_max_pool2d_run(const tarn_backend_operation *operation) {
@@ -110,7 +134,6 @@ tarn_status cpu_max_pool2d_run(const tarn_backend_operation *operation) {
                    .take_greater = cpu_kernels_get()->pooling->greater[out->type],
                    .element_size = tarn_element_size(out->type),
                    .lowest = lowest_of(out->type)};
-    size_t work_of_row = (size_t)(attributes->kernel[0] * attributes->kernel[1] * out->dims[3]);
-    cpu_parallel(cpu_place_count(out, 7), LEAST_WORK / work_of_row, pool_rows, &work);
+    cpu_parallel(cpu_place_count(out, 7), LEAST_WORK / work_of_row(&work), pool_rows, &work);
     return TARN_OK;
 }
