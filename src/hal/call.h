@@ -2,7 +2,7 @@
 #ifndef HAL_CALL_H
 #define HAL_CALL_H
 
-#include "hal/device.h"
+#include "hal/event.h"
 
 /* What backends are given at their start. */
 extern const tarn_backend_host hal_host;
@@ -35,16 +35,6 @@ static inline bool hal_device_is_reachable(const tarn_device *device) {
 static inline bool hal_device_is_ours(const tarn_device *device) {
     return device->process == atomic_load_explicit(&hal_process, memory_order_relaxed);
 }
-
-/* A wait of the host for the device, from its beginning to its end. */
-typedef struct hal_wait {
-    uint64_t cost;  /* simulated nanoseconds at the beginning */
-    uint64_t began; /* host nanoseconds */
-} hal_wait;
-
-hal_wait hal_wait_begin(tarn_device *device);
-/* Counts the wait: where time is simulated, if it cost any; else if `had_work`. */
-void hal_wait_end(tarn_device *device, hal_wait wait, bool had_work);
 
 /* Reports, once, that work failed after it was enqueued: takes the status out of `failure`. */
 tarn_status hal_report_failure(const tarn_device *device, atomic_int *failure);

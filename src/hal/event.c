@@ -74,7 +74,7 @@ tarn_status hal_event_query(hal_event *event, bool *out_complete) {
     return status;
 }
 
-tarn_status hal_event_synchronize(hal_event *event) {
+tarn_status hal_event_synchronize_within(hal_event *event, bool *inout_had_work) {
     tarn_device *device = event->device;
     bool is_complete = false;
     tarn_status status = hal_event_query(event, &is_complete);
@@ -88,9 +88,15 @@ tarn_status hal_event_synchronize(hal_event *event) {
         return base_fail(TARN_INVALID_STATE, "%s: work that runs on stream %u cannot wait for a later point of it",
                          device->name, running->number);
     }
-    hal_wait wait = hal_wait_begin(device);
-    status = HAL_CALL(device, event_synchronize, event->handle);
-    hal_wait_end(device, wait, true);
+    *inout_had_work = true;
+    return HAL_CALL(device, event_synchronize, event->handle);
+}
+
+tarn_status hal_event_synchronize(hal_event *event) {
+    bool had_work = false;
+    hal_wait wait = hal_wait_begin(event->device);
+    tarn_status status = hal_event_synchronize_within(event, &had_work);
+    if (had_work) hal_wait_end(event->device, wait, true);
     return status;
 }
 

@@ -79,13 +79,7 @@ static bool may_give(const caching *owner, const memory_block *block, const cach
     caching_segment *segment = caching_segment_of(block);
     if (segment->is_plain) return false;
     if (segment->heap == taker && owner->has_aliasing) return true;
-    caching_parts parts = caching_parts_of(owner, block);
-    size_t first = caching_granule_floor(owner, caching_offset(segment, block) + parts.left);
-    uint64_t latest = 0;
-    for (size_t i = first; i < first + parts.whole; i++) {
-        if (segment->places[i].freed_at > latest) latest = segment->places[i].freed_at;
-    }
-    return caching_heap_is_idle(segment->heap, latest);
+    return caching_heap_is_idle(segment->heap, caching_whole_freed_at(owner, block));
 }
 
 /* Takes free granules from a heap, the longest runs first. */
@@ -259,7 +253,7 @@ static void count_created(backing *of) {
 /* A granule that came to its place. */
 static void arrive(backing *of, const move *one) {
     caching_place *place = &of->segment->places[one->to];
-    place->freed_at = of->segment->heap->sequence;
+    caching_place_note_free(place);
     if (one->to >= of->segment->mapped_count) of->segment->mapped_count = one->to + 1;
     if (one->from != NULL && !one->is_at_from) caching_place_detach(one->from);
 }

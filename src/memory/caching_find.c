@@ -172,15 +172,6 @@ static tarn_status find_spot(caching_heap *heap, size_t size, caching_spot *out_
     return status;
 }
 
-tarn_status caching_settle_everything(caching *owner) {
-    tarn_status status = caching_pending_wait(owner);
-    for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
-        tarn_status result = caching_heap_wait(heap);
-        if (status == TARN_OK) status = result;
-    }
-    return status;
-}
-
 /* The device has no more: everything that can be had without it is tried, the cheapest first. */
 static tarn_status find_at_any_cost(caching_heap *heap, const memory_request *request, size_t size,
                                     caching_spot *out_spot) {
@@ -190,9 +181,11 @@ static tarn_status find_at_any_cost(caching_heap *heap, const memory_request *re
     caching_caches_flush(owner);
     tarn_status status = find_alone(heap, size, false, out_spot);
     if (status != TARN_OUT_OF_MEMORY) return status;
-    (void)caching_settle_everything(owner);
+    /* Where granules may be at two places, what is free on the stream itself has served already, busy or not. */
+    (void)caching_settle_useful(owner, owner->is_virtual && owner->has_aliasing ? heap : NULL);
     status = find_alone(heap, size, false, out_spot);
     if (status != TARN_OUT_OF_MEMORY) return status;
+    (void)caching_settle_useful(owner, NULL);
     status = find_alone(heap, size, true, out_spot);
     while (status == TARN_OUT_OF_MEMORY) {
         pthread_mutex_unlock(&owner->lock);
@@ -200,7 +193,7 @@ static tarn_status find_at_any_cost(caching_heap *heap, const memory_request *re
         pthread_mutex_lock(&owner->lock);
         if (reclaimed == 0) return base_fail(TARN_OUT_OF_MEMORY, "no more memory, and nothing to reclaim");
         caching_caches_flush(owner);
-        (void)caching_settle_everything(owner);
+        (void)caching_settle_useful(owner, NULL);
         status = find_alone(heap, size, true, out_spot);
     }
     return status;

@@ -14,8 +14,4 @@ tarn_status caching_find_spot(caching_heap *heap, const memory_request *request,
 /* The device is about to be asked: the heaps have not come to rest. The caches of threads may be emptied. */
 void caching_note_driver(caching *owner);
 
-/* Frees what waiting can free. The lock is open meanwhile. What a wait that failed leaves in use stays so; the first such failure is
- * returned. Not with growth stopped. */
-tarn_status caching_settle_everything(caching *owner);
-
 #endif

@@ -236,16 +236,17 @@ memory_block *caching_take(caching *owner, memory_block *block, size_t offset, s
 
 void caching_give(caching *owner, memory_block *block) {
     caching_segment *segment = caching_segment_of(block);
+    caching_heap *heap = segment->heap;
     size_t offset = caching_offset(segment, block);
     size_t last = caching_granule_floor(owner, offset + block->capacity - 1);
     for (size_t i = caching_granule_floor(owner, offset); i <= last; i++) {
         caching_place *place = &segment->places[i];
-        if (--place->users == 0) place->freed_at = segment->heap->sequence;
+        if (--place->users == 0) place->freed_at = heap->freed_at = heap->sequence;
     }
     segment->used_blocks--;
     block->kind = CACHING_FREE;
     block->flags = 0;
-    block->stream = segment->heap->stream_number;
+    block->stream = heap->stream_number;
     settle(owner, block);
 }
 

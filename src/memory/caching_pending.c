@@ -163,40 +163,115 @@ bool caching_pending_poll(caching *owner, bool is_wanted) {
     return finish_complete(owner);
 }
 
-tarn_status caching_pending_wait(caching *owner) {
-    tarn_status status = TARN_OK;
-    if (owner->pending == NULL) return TARN_OK;
-    for (caching_heap *heap = owner->heaps; heap != NULL; heap = heap->next) {
-        tarn_status result = heap->pending_points != 0 ? caching_heap_wait(heap) : TARN_OK;
-        if (status == TARN_OK) status = result;
+/* Streams that are waited for at once. */
+enum { WAITED_AT_ONCE = 128 };
+
+/* The wait for one heap's stream. */
+typedef struct settling {
+    caching_heap *heap;
+    uint32_t stream;   /* its number then */
+    caching_mark mark; /* without an event the whole stream is waited for */
+} settling;
+
+/* The sequence at which memory was freed last that is of use to others once it is idle. */
+static uint64_t useful_freed_at(const caching_heap *heap) {
+    uint64_t latest = 0;
+    for (const caching_segment *segment = heap->segments; segment != NULL; segment = segment->next) {
+        if (segment->is_plain && segment->used_blocks != 0) continue;
+        for (const memory_block *block = segment->first_block; block != NULL; block = block->neighbours.next) {
+            if (block->kind != CACHING_FREE) continue;
+            uint64_t freed_at =
+                segment->is_plain ? caching_segment_freed_at(segment) : caching_whole_freed_at(heap->owner, block);
+            if (freed_at > latest) latest = freed_at;
+        }
     }
-    (void)finish_complete(owner);
+    return latest;
+}
+
+/* Takes down which heaps from that one on have to be waited for, as many as fit, and holds on to them. All events are recorded before the first
+ * one is waited for. */
+static size_t gather(caching_heap *heap, bool is_all, const caching_heap *except, settling *out_settlings) {
+    size_t count = 0;
+    for (; heap != NULL && count < WAITED_AT_ONCE; heap = heap->next) {
+        if (heap == except || heap->stream == NULL) continue;
+        uint64_t freed_at = is_all ? heap->freed_at : useful_freed_at(heap);
+        if (heap->pending_points != 0 && heap->pending_at > freed_at) freed_at = heap->pending_at;
+        if (caching_heap_is_idle(heap, freed_at)) continue;
+        settling *one = &out_settlings[count++];
+        *one = (settling){.heap = heap, .stream = heap->stream_number};
+        if (!caching_heap_take_mark(heap, freed_at, &one->mark)) one->mark.sequence = heap->sequence++;
+        heap->holds++;
+    }
+    return count;
+}
+
+/* Waits for one of them, with the lock open; for its event within a wait that is counted elsewhere. Streams may end meanwhile, but for the one that
+ * is being waited for: another one's end may be what that needs. */
+static tarn_status settle_one(caching *owner, settling *one, bool *inout_had_work) {
+    caching_heap *heap = one->heap;
+    tarn_status status = TARN_OK;
+    tarn_stream *stream = heap->stream;
+    if (stream != NULL && heap->stream_number == one->stream) {
+        heap->waiters++;
+        pthread_mutex_unlock(&owner->lock);
+        status = one->mark.event != NULL ? hal_event_synchronize_within(one->mark.event, inout_had_work)
+                                         : tarn_stream_synchronize(stream);
+        pthread_mutex_lock(&owner->lock);
+        heap->waiters--;
+        if (has_ended(status)) caching_heap_settle(heap, one->mark.sequence);
+    }
+    if (one->mark.event != NULL) caching_event_put(owner, one->mark.event);
+    return has_ended(status) ? TARN_OK : status;
+}
+
+/* Waits for all of them: for those that have an event in one wait. */
+static tarn_status settle_all(caching *owner, settling *settlings, size_t count) {
+    tarn_status status = TARN_OK;
+    bool had_work = false;
+    owner->waits++;
+    hal_wait wait = hal_wait_begin(owner->base.device);
+    for (size_t i = 0; i < count; i++) {
+        if (settlings[i].mark.event == NULL) continue;
+        tarn_status result = settle_one(owner, &settlings[i], &had_work);
+        if (result != TARN_OK) status = result;
+    }
+    if (had_work) hal_wait_end(owner->base.device, wait, true);
+    for (size_t i = 0; i < count; i++) {
+        if (settlings[i].mark.event != NULL) continue;
+        tarn_status result = settle_one(owner, &settlings[i], &had_work);
+        if (result != TARN_OK) status = result;
+    }
     return status;
 }
 
-tarn_status caching_heap_wait(caching_heap *heap) {
-    caching *owner = heap->owner;
-    if (heap->stream == NULL) return TARN_OK;
-    tarn_stream *stream = heap->stream;
-    uint64_t sequence = heap->sequence++;
-    hal_event *event = NULL;
-    bool is_complete_already = false;
-    if (caching_event_get(owner, &event) == TARN_OK && hal_event_record(event, stream) != TARN_OK) {
-        caching_event_put(owner, event);
-        event = NULL;
+/* Waits until what was freed to the heaps, but for `except`, is idle: all of it, or what is of use to others then. */
+static tarn_status settle(caching *owner, bool is_all, const caching_heap *except) {
+    settling settlings[WAITED_AT_ONCE];
+    tarn_status status = TARN_OK;
+    size_t count = WAITED_AT_ONCE;
+    for (caching_heap *heap = owner->heaps; heap != NULL && count == WAITED_AT_ONCE;) {
+        count = gather(heap, is_all, except, settlings);
+        if (count == 0) return status;
+        tarn_status result = settle_all(owner, settlings, count);
+        if (result != TARN_OK) status = result;
+        for (size_t i = 0; i < count; i++) settlings[i].heap->holds--;
+        heap = settlings[count - 1].heap->next;
     }
-    if (event == NULL || hal_event_query(event, &is_complete_already) != TARN_OK || !is_complete_already)
-        owner->waits++;
-    /* The stream may be ending: it stays until nobody waits for it. */
-    heap->waiters++;
-    pthread_mutex_unlock(&owner->lock);
-    tarn_status status = event != NULL ? hal_event_synchronize(event) : tarn_stream_synchronize(stream);
-    pthread_mutex_lock(&owner->lock);
-    heap->waiters--;
-    if (event != NULL) caching_event_put(owner, event);
-    if (!has_ended(status)) return status;
-    caching_heap_settle(heap, sequence);
-    return TARN_OK;
+    return status;
+}
+
+static tarn_status settle_with_pending(caching *owner, bool is_all, const caching_heap *except) {
+    tarn_status status = settle(owner, is_all, except);
+    if (!finish_complete(owner)) return status;
+    /* What came home may still be used by the streams that it was allocated for. */
+    tarn_status result = settle(owner, is_all, except);
+    return result != TARN_OK ? result : status;
+}
+
+tarn_status caching_settle_everything(caching *owner) { return settle_with_pending(owner, true, NULL); }
+
+tarn_status caching_settle_useful(caching *owner, const caching_heap *except) {
+    return settle_with_pending(owner, false, except);
 }
 
 void caching_pending_abandon(caching *owner) {

@@ -17,13 +17,15 @@ void caching_pending_add(caching *owner, memory_block *block, tarn_stream *last)
 /* Gives blocks that the other streams are done with to their heaps, and returns whether there were any. When they are `is_wanted`, an
  * event is recorded for those that none under way answers for. What cannot be asked stays. The lock is held, and open for a moment. */
 bool caching_pending_poll(caching *owner, bool is_wanted);
-/* Waits for all of them, with the lock released meanwhile. Those that cannot be waited for stay; returns why. */
-tarn_status caching_pending_wait(caching *owner);
 
 /* Forgets the ones that could not be waited for; their blocks stay USED. For the allocator's end. */
 void caching_pending_abandon(caching *owner);
 
-/* Waits until all that was freed to the heap so far is idle, with the lock released meanwhile. */
-tarn_status caching_heap_wait(caching_heap *heap);
+/* Waits until all that was freed so far is idle, and gives blocks home that waited for other streams: for all streams at once, and for none
+ * whose work is known to have ended. The lock is open meanwhile. What a wait that failed leaves in use stays so; such a failure is returned. Not
+ * with growth stopped. */
+tarn_status caching_settle_everything(caching *owner);
+/* The same for what is free now and of use to others once it is idle, but for what is in that heap. */
+tarn_status caching_settle_useful(caching *owner, const caching_heap *except);
 
 #endif

@@ -28,10 +28,14 @@ void caching_event_put(caching *owner, hal_event *event) {
     owner->events[owner->event_count++] = event;
 }
 
+/* The n-th mark, the oldest being 0. */
+static caching_mark *mark_at(caching_heap *heap, unsigned n) {
+    return &heap->marks[(heap->first_mark + n) % CACHING_MARKS];
+}
+
 void caching_heap_set_mark(caching_heap *heap) {
     if (heap->stream == NULL || heap->mark_count == CACHING_MARKS) return;
-    caching_mark *last =
-        heap->mark_count == 0 ? NULL : &heap->marks[(heap->first_mark + heap->mark_count - 1) % CACHING_MARKS];
+    const caching_mark *last = heap->mark_count == 0 ? NULL : mark_at(heap, heap->mark_count - 1);
     if (last != NULL && last->sequence >= heap->sequence) return;
     hal_event *event;
     if (caching_event_get(heap->owner, &event) != TARN_OK) return;
@@ -39,7 +43,7 @@ void caching_heap_set_mark(caching_heap *heap) {
         caching_event_put(heap->owner, event);
         return;
     }
-    caching_mark *mark = &heap->marks[(heap->first_mark + heap->mark_count) % CACHING_MARKS];
+    caching_mark *mark = mark_at(heap, heap->mark_count);
     mark->event = event;
     mark->sequence = heap->sequence++;
     heap->mark_count++;
@@ -57,9 +61,15 @@ static void poll_marks(caching_heap *heap) {
     }
 }
 
+/* Whether a mark is under way that answers for what was freed up to then. */
+static bool is_covered(caching_heap *heap, uint64_t freed_at) {
+    return heap->mark_count != 0 && mark_at(heap, heap->mark_count - 1)->sequence >= freed_at;
+}
+
 void caching_heap_ask(caching_heap *heap, bool is_wanted) {
     poll_marks(heap);
-    if (heap->pending_at != heap->sequence || (heap->mark_count != 0 && !is_wanted)) return;
+    if (heap->pending_at <= heap->idle || is_covered(heap, heap->pending_at)) return;
+    if (heap->mark_count != 0 && !is_wanted) return;
     caching_heap_set_mark(heap);
     if (heap->mark_count == 1) poll_marks(heap);
 }
@@ -78,11 +88,42 @@ bool caching_heap_is_idle(caching_heap *heap, uint64_t freed_at) {
     if (heap->stream == NULL || freed_at <= heap->idle) return true;
     poll_marks(heap);
     if (freed_at <= heap->idle) return true;
-    if (freed_at == heap->sequence) {
+    if (!is_covered(heap, freed_at)) {
         caching_heap_set_mark(heap);
         poll_marks(heap);
     }
     return freed_at <= heap->idle;
+}
+
+bool caching_heap_take_mark(caching_heap *heap, uint64_t freed_at, caching_mark *out_mark) {
+    unsigned i = 0;
+    while (i < heap->mark_count && mark_at(heap, i)->sequence < freed_at) i++;
+    if (i < heap->mark_count) {
+        *out_mark = *mark_at(heap, i);
+        for (; i + 1 < heap->mark_count; i++) *mark_at(heap, i) = *mark_at(heap, i + 1);
+        heap->mark_count--;
+        return true;
+    }
+    caching_mark mark = {.sequence = heap->sequence};
+    if (caching_event_get(heap->owner, &mark.event) != TARN_OK) return false;
+    if (hal_event_record(mark.event, heap->stream) != TARN_OK) {
+        caching_event_put(heap->owner, mark.event);
+        return false;
+    }
+    heap->sequence++;
+    *out_mark = mark;
+    return true;
+}
+
+uint64_t caching_whole_freed_at(const caching *owner, const memory_block *block) {
+    const caching_segment *segment = caching_segment_of(block);
+    caching_parts parts = caching_parts_of(owner, block);
+    size_t first = caching_granule_floor(owner, caching_offset(segment, block) + parts.left);
+    uint64_t latest = 0;
+    for (size_t i = first; i < first + parts.whole; i++) {
+        if (segment->places[i].freed_at > latest) latest = segment->places[i].freed_at;
+    }
+    return latest;
 }
 
 bool caching_may_wake(const caching_place *place) {
@@ -145,7 +186,7 @@ void caching_wake(caching *owner, caching_place *place) {
     caching_place *home = place->physical->home;
     caching_make_hollow(owner, home->segment, caching_place_index(home), 1);
     place->physical->home = place;
-    place->freed_at = place->segment->heap->sequence;
+    caching_place_note_free(place);
     caching_make_free(owner, place->segment, caching_place_index(place), 1);
 }
 

@@ -10,10 +10,13 @@
 bool caching_heap_is_idle(caching_heap *heap, uint64_t freed_at);
 /* Sees to it that everything freed so far is covered by a mark. A driver that cannot record leaves it uncovered. */
 void caching_heap_set_mark(caching_heap *heap);
+/* Takes a mark that answers for what was freed up to that sequence out of the heap's marks, for a caller that waits for it: the earliest one
+ * under way, else a new one. False: the driver cannot record. The event is the caller's. */
+bool caching_heap_take_mark(caching_heap *heap, uint64_t freed_at, caching_mark *out_mark);
 /* Asks the heap's marks for what other heaps' blocks wait for. Sets a new one when none covers the latest of those, and none is under way
  * or they are `is_wanted`. */
 void caching_heap_ask(caching_heap *heap, bool is_wanted);
-/* Drops all marks: everything freed up to `sequence` is idle. */
+/* Drops the marks up to that one: everything freed up to `sequence` is idle. */
 void caching_heap_settle(caching_heap *heap, uint64_t sequence);
 
 /* Events, pooled. */
@@ -32,6 +35,15 @@ static inline size_t caching_place_index(const caching_place *place) {
 static inline void *caching_place_address(const caching *owner, const caching_segment *segment, size_t index) {
     return (void *)(segment->address + (index << owner->granule_shift)); /* NOLINT(performance-no-int-to-ptr) */
 }
+
+/* Nothing at the place is used any more by the host; by the stream, what came before. */
+static inline void caching_place_note_free(caching_place *place) {
+    caching_heap *heap = place->segment->heap;
+    place->freed_at = heap->freed_at = heap->sequence;
+}
+
+/* The sequence at which a FREE block's whole granules were used last; 0 where it has none. */
+uint64_t caching_whole_freed_at(const caching *owner, const memory_block *block);
 
 /* Whether a sleeping place may become the home of its granule now. */
 bool caching_may_wake(const caching_place *place);

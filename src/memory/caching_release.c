@@ -122,7 +122,7 @@ static tarn_status release_memory(caching *owner, caching_segment *segment, size
 static void release_heaps(caching *owner) {
     for (caching_heap **link = &owner->heaps; *link != NULL;) {
         caching_heap *heap = *link;
-        if (heap->stream != NULL || heap->segments != NULL) {
+        if (heap->stream != NULL || heap->segments != NULL || heap->holds != 0) {
             link = &heap->next;
             continue;
         }

@@ -119,12 +119,14 @@ struct caching_heap {
     memory_block *hollows; /* HOLLOW blocks, by CACHING_LINK_WHOLE */
     uint64_t sequence;     /* raised by each mark */
     uint64_t idle;         /* what was freed up to this sequence is idle */
+    uint64_t freed_at;     /* the sequence at which anything was freed last that its stream may still use */
     caching_mark marks[CACHING_MARKS];
     unsigned first_mark, mark_count;
     size_t pending_points;      /* blocks of any heap that wait for this one's stream */
     uint64_t pending_at;        /* the sequence at which the latest of them was freed */
     caching_memories *memories; /* NULL until there is something to remember */
-    unsigned waiters;           /* threads that wait for the stream without the lock */
+    unsigned waiters;           /* threads that wait for the stream without the lock: it does not end meanwhile */
+    unsigned holds;             /* threads that come back to the structure: it stays, though its stream may end */
     bool is_growing;            /* a thread asks the driver for memory for it, perhaps without the lock */
     unsigned in_line;           /* threads that wait until it has grown */
     size_t free_granules;       /* whole ones of the FREE blocks that are shown */

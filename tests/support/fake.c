@@ -23,6 +23,9 @@ struct tarn_backend_device {
 pthread_mutex_t fake_lock = PTHREAD_MUTEX_INITIALIZER;
 static const tarn_backend_host *host;
 
+/* Ranges that streams which stand still may be said to use. */
+enum { USED_RANGES = 16 };
+
 /* All protected by fake_lock. */
 static struct {
     tarn_backend_device *devices;
@@ -36,6 +39,10 @@ static struct {
     fake_lie lie;
     uint64_t capacity;
     unsigned long forced_waits, taken_while_held, violations;
+    struct {
+        uintptr_t begin, end;
+    } used[USED_RANGES]; /* by a stream that stands still */
+    size_t used_count;
     char first_violation[256];
     bool is_lost; /* memory is not given back to a lost device */
 } fake;
@@ -84,13 +91,19 @@ static tarn_status allocate(tarn_backend_device *device, tarn_memory_kind kind, 
            fake_memory_allocate(&device->memory, kind, size, alignment, fake.lie, capacity_of(device), out_address));
 }
 
-static tarn_status taking(tarn_backend_device *device, tarn_status status) {
-    if (status == TARN_OK && fake_streams_stand(device->streams)) fake.taken_while_held++;
+static tarn_status taking(tarn_backend_device *device, uintptr_t address, size_t size, tarn_status status) {
+    if (status != TARN_OK || !fake_streams_stand(device->streams)) return status;
+    fake.taken_while_held++;
+    for (size_t i = 0; i < fake.used_count; i++) {
+        if (address < fake.used[i].end && fake.used[i].begin < address + size)
+            fake_violation("memory at %#zx is taken while a stream that stands still uses it", (size_t)address);
+    }
     return status;
 }
 
 static tarn_status free_memory(tarn_backend_device *device, tarn_memory_kind kind, void *address, size_t size) {
-    LOCKED(FAKE_FREE, taking(device, fake_memory_free(&device->memory, kind, (uintptr_t)address, size)));
+    LOCKED(FAKE_FREE,
+           taking(device, (uintptr_t)address, size, fake_memory_free(&device->memory, kind, (uintptr_t)address, size)));
 }
 
 static tarn_status reserve(tarn_backend_device *device, size_t size, void **out_address) {
@@ -114,7 +127,8 @@ static tarn_status map(tarn_backend_device *device, void *address, size_t count,
 }
 
 static tarn_status unmap(tarn_backend_device *device, void *address, size_t count) {
-    LOCKED(FAKE_UNMAP, taking(device, fake_memory_unmap(&device->memory, (uintptr_t)address, count)));
+    LOCKED(FAKE_UNMAP, taking(device, (uintptr_t)address, count * FAKE_GRANULE,
+                              fake_memory_unmap(&device->memory, (uintptr_t)address, count)));
 }
 
 /* Pools. Frees of a pool wait for nothing, so that they are none that come too early. */
@@ -398,6 +412,7 @@ void fake_reset(void) {
     fake.capacity = 0;
     fake.interrupted = 0;
     fake.forced_waits = fake.taken_while_held = fake.violations = 0;
+    fake.used_count = 0;
     fake.first_violation[0] = '\0';
     fake.is_lost = false;
     fake_memory_chosen.size = 0;
@@ -468,6 +483,15 @@ static unsigned long read_counter(const unsigned long *counter) {
     unsigned long value = *counter;
     pthread_mutex_unlock(&fake_lock);
     return value;
+}
+
+void fake_use_while_held(const void *address, size_t size) {
+    pthread_mutex_lock(&fake_lock);
+    if (fake.used_count < USED_RANGES) {
+        fake.used[fake.used_count].begin = (uintptr_t)address;
+        fake.used[fake.used_count++].end = (uintptr_t)address + size;
+    }
+    pthread_mutex_unlock(&fake_lock);
 }
 
 unsigned long fake_calls(void) { return read_counter(&fake.calls); }

@@ -79,6 +79,9 @@ void fake_proceed(void);
 unsigned long fake_forced_waits(void);
 /* Times memory was unmapped or freed while a stream stood still. */
 unsigned long fake_taken_while_held(void);
+/* The range is used by a stream that stands still, from now until fake_reset; a few can be named. Taking it then, or a part of it, is a
+ * broken rule. */
+void fake_use_while_held(const void *address, size_t size);
 /* Broken rules so far; the first is written to `out_first`, which lives until fake_reset. */
 unsigned long fake_violations(const char **out_first);
 

@@ -85,6 +85,50 @@ static void an_allocation_does_not_put_off_when_older_memory_is_idle(void **stat
     assert_int_equal(result.device_wait_ns, 6000000);
 }
 
+/* 30 MiB on each of three streams, of which the one freed last is idle last. */
+static void several_streams_are_waited_for_at_once(void **state) {
+    (void)state;
+    static const char *const orders[] = {"1000000000,free,0,0,1\n1002000000,free,1,0,2\n1003000000,free,2,0,3\n",
+                                         "1000000000,free,2,0,3\n1002000000,free,1,0,2\n1003000000,free,0,0,1\n"};
+    for (size_t d = 0; d < DEVICES; d++) {
+        for (size_t i = 0; i < 2; i++) {
+            char lines[512];
+            (void)snprintf(lines, sizeof lines,
+                           "0,allocate,0,31457280,1\n0,allocate,1,31457280,2\n0,allocate,2,31457280,3\n%s"
+                           "1004000000,allocate,3,94371840,4\n",
+                           orders[i]);
+            tarn_replay_result result = replay(lines, devices[d], "caching");
+            assert_int_equal(result.failed_allocations, 0);
+            assert_int_equal(result.device_waits, 1);
+            assert_int_equal(result.device_wait_ns, 9000000);
+        }
+    }
+}
+
+/* Its own memory serves a stream at once, where granules may be at two places; else all of it has to be idle. */
+static void a_stream_does_not_wait_for_what_it_freed_itself(void **state) {
+    (void)state;
+    static const char lines[] = "0,allocate,0,62914560,1\n0,allocate,1,20971520,3\n1000000000,free,0,0,1\n"
+                                "1004000000,free,1,0,3\n1004000000,allocate,2,94371840,3\n";
+    for (size_t d = 0; d < DEVICES; d++) {
+        tarn_replay_result result = replay(lines, devices[d], "caching");
+        assert_int_equal(result.failed_allocations, 0);
+        assert_int_equal(result.device_waits, 1);
+        assert_int_equal(result.device_wait_ns, d == 0 ? 6000000 : 10000000);
+    }
+}
+
+static void memory_that_is_in_use_again_is_not_waited_for(void **state) {
+    (void)state;
+    static const char lines[] = "0,allocate,0,67108864,1\n1000000000,free,0,0,1\n1001000000,allocate,1,67108864,1\n"
+                                "1004000000,allocate,2,67108864,3\n";
+    for (size_t d = 0; d < DEVICES; d++) {
+        tarn_replay_result result = replay(lines, devices[d], "caching");
+        assert_int_equal(result.failed_allocations, 1);
+        assert_int_equal(result.device_waits, 0);
+    }
+}
+
 /* A free on the default stream is one, for a block of another stream too. */
 static void a_free_on_the_default_stream_is_a_use_by_it(void **state) {
     (void)state;
@@ -112,6 +156,9 @@ int main(void) {
         cmocka_unit_test(what_was_freed_longer_ago_than_the_lag_is_taken_without_a_wait),
         cmocka_unit_test(what_was_freed_just_now_is_waited_for_until_it_is_idle),
         cmocka_unit_test(an_allocation_does_not_put_off_when_older_memory_is_idle),
+        cmocka_unit_test(several_streams_are_waited_for_at_once),
+        cmocka_unit_test(a_stream_does_not_wait_for_what_it_freed_itself),
+        cmocka_unit_test(memory_that_is_in_use_again_is_not_waited_for),
         cmocka_unit_test(a_free_on_the_default_stream_is_a_use_by_it),
         cmocka_unit_test(giving_memory_back_at_once_waits_for_the_lag),
     };
