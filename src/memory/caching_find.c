@@ -96,7 +96,9 @@ static size_t wanted_size(const caching *owner, size_t size) {
 static bool is_above_gc(const caching *owner, size_t size) {
     if (owner->is_virtual || owner->gc <= 0) return false;
     double memory = (double)hal_device_properties(owner->base.device)->memory_total;
-    return (double)(owner->reserved.current + owner->asked + wanted_size(owner, size)) > owner->gc * memory;
+    /* As numbers that do not wrap: two requests at once may each ask for half of all addresses. */
+    double above = (double)owner->reserved.current + (double)owner->asked + (double)wanted_size(owner, size);
+    return above > owner->gc * memory;
 }
 
 /* A plain segment. The caller grows the heap, and has stopped all other growth where the request is above the gc rule. */
