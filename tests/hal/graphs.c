@@ -1,21 +1,18 @@
 /* See graphs.h. */
 #include "graphs.h"
 
-tarn_device *cpu;
 tarn_stream *main_stream, *side_stream;
 
-int open_cpu(void **state) {
-    (void)state;
-    if (tarn_device_open("cpu", &cpu) != TARN_OK) return -1;
+int open_streams(void **state) {
+    if (open_cpu(state) != 0) return -1;
     return tarn_stream_create(cpu, &main_stream) == TARN_OK && tarn_stream_create(cpu, &side_stream) == TARN_OK ? 0
                                                                                                                 : -1;
 }
 
-int close_cpu(void **state) {
-    (void)state;
+int close_streams(void **state) {
     tarn_stream_release(main_stream);
     tarn_stream_release(side_stream);
-    return tarn_device_release(cpu) == TARN_OK ? 0 : -1;
+    return close_cpu(state);
 }
 
 tarn_graph *end_of(tarn_stream *captured) {

@@ -3,12 +3,12 @@
 #define GRAPHS_H
 
 #include "check.h"
+#include "on_cpu.h"
 
-/* From open_cpu to close_cpu, which set a group of tests up and take it down. */
-extern tarn_device *cpu;
+/* From open_streams to close_streams, which set a group of tests up and take it down, with the device. */
 extern tarn_stream *main_stream, *side_stream;
-int open_cpu(void **state);
-int close_cpu(void **state);
+int open_streams(void **state);
+int close_streams(void **state);
 
 /* The graph of a capture that ends here; an instance of a graph; both in one, the graph released already. */
 tarn_graph *end_of(tarn_stream *captured);

@@ -4,30 +4,7 @@
 #include "diary.h"
 #include "gate.h"
 #include "hal/device.h"
-
-static tarn_device *cpu;
-
-static int open_cpu(void **state) {
-    (void)state;
-    return tarn_device_open("cpu", &cpu) == TARN_OK ? 0 : -1;
-}
-
-static int close_cpu(void **state) {
-    (void)state;
-    return tarn_device_release(cpu) == TARN_OK ? 0 : -1;
-}
-
-static tarn_stream *new_stream(tarn_device *device) {
-    tarn_stream *stream = NULL;
-    assert_ok(tarn_stream_create(device, &stream));
-    return stream;
-}
-
-static int is_complete(tarn_event *event) {
-    int answer = -1;
-    assert_ok(tarn_event_is_complete(event, &answer));
-    return answer;
-}
+#include "on_cpu.h"
 
 static void an_event_is_complete_when_its_work_is(void **state) {
     (void)state;

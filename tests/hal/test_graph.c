@@ -317,5 +317,5 @@ int main(void) {
         cmocka_unit_test(an_aborted_capture_leaves_everything_as_before),
         cmocka_unit_test(a_strict_capture_ends_on_the_thread_that_began_it),
     };
-    return cmocka_run_group_tests_name("hal graph", tests, open_cpu, close_cpu);
+    return cmocka_run_group_tests_name("hal graph", tests, open_streams, close_streams);
 }

@@ -209,5 +209,5 @@ int main(void) {
         cmocka_unit_test(a_forked_child_has_no_graphs),
         cmocka_unit_test(threads_capture_launch_and_change_at_once),
     };
-    return cmocka_run_group_tests_name("hal graph faults", tests, open_cpu, close_cpu);
+    return cmocka_run_group_tests_name("hal graph faults", tests, open_streams, close_streams);
 }

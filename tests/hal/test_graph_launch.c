@@ -142,5 +142,5 @@ int main(void) {
         cmocka_unit_test(a_graph_can_be_released_by_its_own_work),
         cmocka_unit_test(work_that_launches_its_own_graph_is_told_busy),
     };
-    return cmocka_run_group_tests_name("hal graph launch", tests, open_cpu, close_cpu);
+    return cmocka_run_group_tests_name("hal graph launch", tests, open_streams, close_streams);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/memory.h"
+#include "errand.h"
 #include "fake.h"
 #include "stand.h"
 
@@ -211,43 +212,6 @@ static void hits_and_figures_go_on_while_the_thread_is_in_the_driver(void **stat
     }
 }
 
-/* What another thread does meanwhile. */
-typedef struct errand {
-    tarn_allocator *allocator;
-    size_t size;
-    tarn_stream *stream;
-    tarn_buffer *buffer;
-    tarn_status status;
-    pthread_t thread;
-} errand;
-
-static void *run_take(void *context) {
-    errand *task = context;
-    task->status = tarn_allocator_allocate(task->allocator, task->size, task->stream, &task->buffer);
-    return NULL;
-}
-
-static void *run_empty_cache(void *context) {
-    errand *task = context;
-    task->status = tarn_allocator_empty_cache(task->allocator);
-    return NULL;
-}
-
-static void *run_release(void *context) {
-    errand *task = context;
-    task->status = tarn_allocator_release(task->allocator);
-    return NULL;
-}
-
-static void begin(errand *task, void *(*run)(void *)) {
-    assert_int_equal(pthread_create(&task->thread, NULL, run, task), 0);
-}
-
-static void finish(errand *task) {
-    assert_int_equal(pthread_join(task->thread, NULL), 0);
-    assert_int_equal(task->status, TARN_OK);
-}
-
 /* It waits for the granule that the thread is getting, and finds it. */
 static void a_miss_uses_what_the_thread_gets(void **state) {
     (void)state;
@@ -257,11 +221,12 @@ static void a_miss_uses_what_the_thread_gets(void **state) {
         stop at;
         stand_open(&stand, "caching:ahead=32MiB", devices[i / 3 / CALLS]);
         tarn_buffer *first = take_and_stop(&stand, calls_of_the_thread[i / 3 % CALLS], &at);
-        errand task = {.allocator = stand.allocator, .size = sizes[i % 3]};
-        begin(&task, run_take);
+        test_errand task = {.run = errand_take, .allocator = stand.allocator, .size = sizes[i % 3]};
+        errand_begin(&task);
         sched_yield();
         gate_open(&at.leaves);
-        finish(&task);
+        errand_finish(&task);
+        assert_int_equal(task.status, TARN_OK);
         assert_false(buffers_overlap(first, task.buffer));
         EXPECT_OK(tarn_allocator_check(stand.allocator));
         assert_in_range(stats_of(stand.allocator).cached_bytes.current, 16 * MIB, 34 * MIB);
@@ -294,11 +259,12 @@ static void giving_back_waits_for_the_thread_and_stops_it(void **state) {
         stop at;
         stand_open(&stand, "caching:ahead=32MiB", devices[i / CALLS]);
         tarn_buffer *first = take_and_stop(&stand, calls_of_the_thread[i % CALLS], &at);
-        errand task = {.allocator = stand.allocator};
-        begin(&task, run_empty_cache);
+        test_errand task = {.run = errand_empty_cache, .allocator = stand.allocator};
+        errand_begin(&task);
         sched_yield();
         gate_open(&at.leaves);
-        finish(&task);
+        errand_finish(&task);
+        assert_int_equal(task.status, TARN_OK);
         EXPECT_OK(tarn_allocator_check(stand.allocator));
         assert_int_equal(reserved(&stand), 2 * GRANULE);
         /* Until the heap grows again. */
@@ -322,11 +288,12 @@ static void an_allocator_ends_while_the_thread_is_in_the_driver(void **state) {
         stand_open(&stand, "caching:ahead=32MiB", devices[i / CALLS]);
         tarn_buffer *first = take_and_stop(&stand, calls_of_the_thread[i % CALLS], &at);
         give(&stand, first, NULL);
-        errand task = {.allocator = stand.allocator};
-        begin(&task, run_release);
+        test_errand task = {.run = errand_release, .allocator = stand.allocator};
+        errand_begin(&task);
         sched_yield();
         gate_open(&at.leaves);
-        finish(&task);
+        errand_finish(&task);
+        assert_int_equal(task.status, TARN_OK);
         stand.allocator = NULL;
         stand_close(&stand);
     }

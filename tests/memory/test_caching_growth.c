@@ -8,74 +8,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "errand.h"
 #include "fake.h"
 #include "stand.h"
 
 static const char *const devices[] = {"fake:1GiB", "fake:1GiB,aliasing", "fake:1GiB,flat"};
 enum { DEVICES = sizeof devices / sizeof devices[0], VIRTUAL_DEVICES = 2 };
-
-/* What another thread does while a call of the driver is under way. */
-typedef struct errand {
-    tarn_allocator *allocator;
-    tarn_stream *stream;
-    size_t size;
-    tarn_buffer *buffer; /* what it got */
-    tarn_status status;
-    tarn_memory_stats stats;
-    pthread_t thread;
-    void *(*run)(void *context);
-    unsigned long calls; /* not joined at once: begun when so many calls have been counted */
-    bool is_begun;
-} errand;
-
-static void *run_take(void *context) {
-    errand *task = context;
-    task->status = tarn_allocator_allocate(task->allocator, task->size, task->stream, &task->buffer);
-    return NULL;
-}
-
-static void *run_take_and_give(void *context) {
-    errand *task = context;
-    run_take(task);
-    if (task->status == TARN_OK) task->status = tarn_allocator_free(task->allocator, task->buffer, task->stream);
-    return NULL;
-}
-
-static void *run_stats(void *context) {
-    errand *task = context;
-    task->stats.struct_size = sizeof task->stats;
-    task->status = tarn_allocator_stats(task->allocator, &task->stats);
-    return NULL;
-}
-
-static void *run_empty_cache(void *context) {
-    errand *task = context;
-    task->status = tarn_allocator_empty_cache(task->allocator);
-    return NULL;
-}
-
-static void *run_check(void *context) {
-    errand *task = context;
-    task->status = tarn_allocator_check(task->allocator);
-    return NULL;
-}
-
-static void begin(void *context) {
-    errand *task = context;
-    task->is_begun = pthread_create(&task->thread, NULL, task->run, task) == 0;
-    while (fake_calls() < task->calls) sched_yield();
-}
-
-static void finish(errand *task) {
-    assert_true(task->is_begun);
-    assert_int_equal(pthread_join(task->thread, NULL), 0);
-}
-
-static void begin_and_join(void *context) {
-    errand *task = context;
-    begin(task);
-    if (task->is_begun) pthread_join(task->thread, NULL);
-}
 
 static int settle(void **state) {
     (void)state;
@@ -97,8 +35,8 @@ static void a_hit_goes_on_while_another_thread_is_in_the_driver(void **state) {
             stand_open(&stand, d % 2 == 0 ? "caching" : "caching:settle=0", devices[d]);
             /* The other half of its granule is no memory that a larger request can use. */
             tarn_buffer *half = take(&stand, MIB, NULL);
-            errand task = {.allocator = stand.allocator, .size = MIB / 2, .run = run_take_and_give};
-            fake_meanwhile(*call, begin_and_join, &task);
+            test_errand task = {.allocator = stand.allocator, .size = MIB / 2, .run = errand_take_and_give};
+            fake_meanwhile(*call, errand_begin_and_join, &task);
             /* More than a first segment has room for. */
             tarn_buffer *large = take(&stand, 200 * MIB, NULL);
             assert_true(task.is_begun);
@@ -116,9 +54,9 @@ static void another_streams_miss_goes_on_while_a_thread_is_in_the_driver(void **
         for (const unsigned *call = growing_calls(devices[d]); *call != 0; call++) {
             test_stand stand;
             stand_open(&stand, "caching", devices[d]);
-            errand task = {
-                .allocator = stand.allocator, .stream = stand_stream(&stand, 0), .size = 6 * MIB, .run = run_take};
-            fake_meanwhile(*call, begin_and_join, &task);
+            test_errand task = {
+                .allocator = stand.allocator, .stream = stand_stream(&stand, 0), .size = 6 * MIB, .run = errand_take};
+            fake_meanwhile(*call, errand_begin_and_join, &task);
             tarn_buffer *mine = take(&stand, 30 * MIB, NULL);
             assert_true(task.is_begun);
             assert_int_equal(task.status, TARN_OK);
@@ -138,10 +76,10 @@ static void a_second_miss_of_a_stream_uses_what_the_first_one_gets(void **state)
         for (const unsigned *call = growing_calls(devices[d]); *call != 0; call++) {
             test_stand stand;
             stand_open(&stand, "caching", devices[d]);
-            errand task = {.allocator = stand.allocator, .size = MIB, .run = run_take};
-            fake_meanwhile(*call, begin, &task);
+            test_errand task = {.allocator = stand.allocator, .size = MIB, .run = errand_take};
+            fake_meanwhile(*call, errand_begin, &task);
             tarn_buffer *mine = take(&stand, MIB, NULL);
-            finish(&task);
+            errand_finish(&task);
             assert_int_equal(task.status, TARN_OK);
             assert_false(buffers_overlap(mine, task.buffer));
             assert_int_equal(stats_of(stand.allocator).reserved_bytes.total, 2 * MIB);
@@ -159,18 +97,18 @@ static void a_refusal_is_not_believed_while_another_thread_may_give_back(void **
         test_stand stand;
         stand_open(&stand, "caching", devices[d]);
         fake_capacity(8 * MIB);
-        errand task = {.allocator = stand.allocator,
-                       .stream = stand_stream(&stand, 0),
-                       .size = 6 * MIB,
-                       .run = run_take,
-                       .calls = 2};
+        test_errand task = {.allocator = stand.allocator,
+                            .stream = stand_stream(&stand, 0),
+                            .size = 6 * MIB,
+                            .run = errand_take,
+                            .calls = 2};
         /* Its own granules are made, then the other thread's are not, then its own are not mapped. */
         fake_fail(FAKE_CREATE | FAKE_MAP, 3, 0, TARN_INTERNAL);
-        fake_meanwhile(FAKE_MAP, begin, &task);
+        fake_meanwhile(FAKE_MAP, errand_begin, &task);
         tarn_buffer *mine = NULL;
         EXPECT(TARN_INTERNAL, tarn_allocator_allocate(stand.allocator, 6 * MIB, NULL, &mine));
         assert_null(mine);
-        finish(&task);
+        errand_finish(&task);
         assert_int_equal(task.status, TARN_OK);
         tarn_memory_stats stats = stats_of(stand.allocator);
         assert_int_equal(stats.failed_allocations, 1);
@@ -189,8 +127,8 @@ static void figures_are_exact_while_memory_is_on_its_way(void **state) {
             test_stand stand;
             stand_open(&stand, "caching", devices[d]);
             tarn_buffer *first = take(&stand, 12 * MIB, NULL);
-            errand task = {.allocator = stand.allocator, .run = run_stats};
-            fake_meanwhile(*call, begin_and_join, &task);
+            test_errand task = {.allocator = stand.allocator, .run = errand_stats};
+            fake_meanwhile(*call, errand_begin_and_join, &task);
             tarn_buffer *second = take(&stand, 200 * MIB, NULL);
             assert_int_equal(task.status, TARN_OK);
             assert_int_equal(task.stats.in_use_bytes.current, 12 * MIB);
@@ -211,16 +149,16 @@ static void figures_are_exact_while_memory_is_on_its_way(void **state) {
 
 static void who_looks_at_all_memory_waits_for_what_is_on_its_way(void **state) {
     (void)state;
-    static void *(*const looks[])(void *) = {run_check, run_empty_cache};
+    static void *(*const looks[])(void *) = {errand_check, errand_empty_cache};
     for (size_t i = 0; i < DEVICES * 2; i++) {
         const char *device = devices[i / 2];
         for (const unsigned *call = growing_calls(device); *call != 0; call++) {
             test_stand stand;
             stand_open(&stand, "caching", device);
-            errand task = {.allocator = stand.allocator, .run = looks[i % 2]};
-            fake_meanwhile(*call, begin, &task);
+            test_errand task = {.allocator = stand.allocator, .run = looks[i % 2]};
+            fake_meanwhile(*call, errand_begin, &task);
             tarn_buffer *mine = take(&stand, 20 * MIB, NULL);
-            finish(&task);
+            errand_finish(&task);
             assert_int_equal(task.status, TARN_OK);
             tarn_memory_stats stats = stats_of(stand.allocator);
             assert_int_equal(stats.reserved_bytes.current, 20 * MIB);
@@ -307,8 +245,8 @@ static void a_hit_goes_on_while_another_thread_gives_memory_back(void **state) {
             give(&stand, first, NULL);
             give(&stand, take(&stand, 32 * MIB, NULL), NULL);
             give(&stand, large, NULL);
-            errand task = {.allocator = stand.allocator, .size = MIB / 2, .run = run_take_and_give};
-            fake_meanwhile(*call, begin_and_join, &task);
+            test_errand task = {.allocator = stand.allocator, .size = MIB / 2, .run = errand_take_and_give};
+            fake_meanwhile(*call, errand_begin_and_join, &task);
             EXPECT_OK(tarn_allocator_empty_cache(stand.allocator));
             assert_true(task.is_begun);
             assert_int_equal(task.status, TARN_OK);
@@ -328,8 +266,8 @@ static void memory_that_is_about_to_be_given_back_may_still_be_taken(void **stat
         test_stand stand;
         stand_open(&stand, "caching", devices[i / 2]);
         give(&stand, take(&stand, 20 * MIB, NULL), NULL);
-        errand task = {.allocator = stand.allocator, .size = 6 * MIB, .run = run_take};
-        fake_meanwhile(calls[i % 2], begin_and_join, &task);
+        test_errand task = {.allocator = stand.allocator, .size = 6 * MIB, .run = errand_take};
+        fake_meanwhile(calls[i % 2], errand_begin_and_join, &task);
         EXPECT_OK(tarn_allocator_empty_cache(stand.allocator));
         assert_int_equal(task.status, TARN_OK);
         EXPECT_OK(tarn_allocator_check(stand.allocator));
@@ -346,11 +284,11 @@ static void a_miss_waits_until_another_thread_has_given_back(void **state) {
             test_stand stand;
             stand_open(&stand, "caching", devices[d]);
             give(&stand, take(&stand, 100 * MIB, NULL), NULL);
-            errand task = {
-                .allocator = stand.allocator, .stream = stand_stream(&stand, 0), .size = 40 * MIB, .run = run_take};
-            fake_meanwhile(*call, begin, &task);
+            test_errand task = {
+                .allocator = stand.allocator, .stream = stand_stream(&stand, 0), .size = 40 * MIB, .run = errand_take};
+            fake_meanwhile(*call, errand_begin, &task);
             EXPECT_OK(tarn_allocator_empty_cache(stand.allocator));
-            finish(&task);
+            errand_finish(&task);
             assert_int_equal(task.status, TARN_OK);
             EXPECT_OK(tarn_allocator_check(stand.allocator));
             assert_int_equal(stats_of(stand.allocator).in_use_bytes.current, 40 * MIB);
@@ -400,13 +338,13 @@ static void arrive(void *context) {
 }
 
 static void *run_take_alone(void *context) {
-    run_take(context);
+    errand_take(context);
     gate_open(&served);
     return NULL;
 }
 
 /* Nobody joins it: to the child, it would be a thread that was left behind. */
-static void begin_alone(errand *task) {
+static void begin_alone(test_errand *task) {
     pthread_attr_t attributes;
     assert_int_equal(pthread_attr_init(&attributes), 0);
     assert_int_equal(pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED), 0);
@@ -429,7 +367,7 @@ static void a_fork_waits_for_what_is_on_its_way(void **state) {
         for (const unsigned *call = growing_calls(devices[d]); *call != 0; call++) {
             test_stand stand;
             stand_open(&stand, "caching", devices[d]);
-            errand task = {.allocator = stand.allocator, .size = 20 * MIB};
+            test_errand task = {.allocator = stand.allocator, .size = 20 * MIB};
             arrived = served = (test_gate){.is_open = false};
             fake_meanwhile(*call, arrive, NULL);
             begin_alone(&task);

@@ -63,6 +63,18 @@ class ToolTest(unittest.TestCase):
         except OSError as error:
             self.skipTest(f"no terminal can be opened here: {error}")
 
+    def on_a_terminal(self, *arguments):
+        """Runs the tool with a terminal for its stderr; returns what it printed, and what was shown."""
+        main, terminal = self.open_terminal()
+        process = subprocess.Popen([TOOL, *arguments], stdout=subprocess.PIPE, stderr=terminal)
+        out = process.stdout.read()
+        process.stdout.close()
+        process.wait()
+        os.close(terminal)
+        shown = os.read(main, 1 << 16).decode()
+        os.close(main)
+        return out, shown
+
     def check(self, result, code):
         self.assertEqual(result.code, code, result.err + result.out)
         return result

@@ -3,12 +3,11 @@
 import json
 import os
 import pickle
-import subprocess
 import sys
 import unittest
 
 sys.dont_write_bytecode = True
-from command_line import SHARED, tarn, TOOL, ToolTest  # noqa: E402
+from command_line import SHARED, tarn, ToolTest  # noqa: E402
 import traces  # noqa: E402
 
 LATENCY = ["mean", "p50", "p99", "max"]
@@ -171,14 +170,7 @@ class Replay(ToolTest):
         self.assertEqual(times, sorted(times))
 
     def test_progress_shows_on_a_terminal_alone(self):
-        main, terminal = self.open_terminal()
-        process = subprocess.Popen([TOOL, "replay", self.snapshot, "--json"], stdout=subprocess.PIPE, stderr=terminal)
-        out = process.stdout.read()
-        process.stdout.close()
-        process.wait()
-        os.close(terminal)
-        shown = os.read(main, 1 << 16).decode()
-        os.close(main)
+        out, shown = self.on_a_terminal("replay", self.snapshot, "--json")
         self.assertIn("%", shown)
         json.loads(out)
         self.assertEqual(tarn("replay", self.snapshot).err, "")

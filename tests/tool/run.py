@@ -1,13 +1,11 @@
 #!/usr/bin/env python3
 """`tarn run`: what a workload computes, and what it says of its memory."""
 import json
-import os
-import subprocess
 import sys
 import unittest
 
 sys.dont_write_bytecode = True
-from command_line import tarn, TOOL, ToolTest  # noqa: E402
+from command_line import tarn, ToolTest  # noqa: E402
 
 
 class Run(ToolTest):
@@ -44,14 +42,7 @@ class Run(ToolTest):
         self.assertEqual(trace["allocations"], result["memory"]["allocations"])
 
     def test_a_bar_shows_on_a_terminal_alone(self):
-        main, terminal = self.open_terminal()
-        process = subprocess.Popen([TOOL, "run", "convolution", "--steps", "3", "--json"], stdout=subprocess.PIPE, stderr=terminal)
-        out = process.stdout.read()
-        process.stdout.close()
-        process.wait()
-        os.close(terminal)
-        shown = os.read(main, 1 << 16).decode()
-        os.close(main)
+        out, shown = self.on_a_terminal("run", "convolution", "--steps", "3", "--json")
         self.assertIn("100 %  convolution, cpu", shown)
         self.assertEqual(json.loads(out)["steps"], 3)
         self.assertEqual(tarn("run", "convolution", "--steps", "1").err, "")
