@@ -41,7 +41,9 @@ static tarn_status device_count(int *out_count) {
 }
 
 static tarn_status device_open(const char *arguments, tarn_backend_device **out_device) {
-    if (*arguments != '\0') return host->fail(TARN_INVALID_ARGUMENT, "\"%s\" is no argument of this device", arguments);
+    /* There is one, "example" or "example:0". */
+    if (*arguments != '\0' && strcmp(arguments, "0") != 0)
+        return host->fail(TARN_NOT_FOUND, "there is no device \"%s\"", arguments);
     tarn_backend_device *device = calloc(1, sizeof *device);
     if (device == NULL) return host->fail(TARN_OUT_OF_MEMORY, "no host memory for the device");
     *out_device = device;

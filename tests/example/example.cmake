@@ -22,3 +22,10 @@ add_test(NAME example.box COMMAND test_hal_box)
 tarn_test_properties(example.box)
 set_property(TEST example.box APPEND PROPERTY ENVIRONMENT TARN_TEST_DEVICE=example
     TARN_BACKEND_PATH=${PROJECT_BINARY_DIR}/tests/plugins/example)
+# What the page has its reader type: the device is listed, with its memory.
+if(TARGET tarn_tool)
+    add_test(NAME example.devices COMMAND tarn_tool devices)
+    tarn_test_properties(example.devices)
+    set_property(TEST example.devices APPEND PROPERTY ENVIRONMENT TARN_BACKEND_PATH=${PROJECT_BINARY_DIR}/tests/plugins/example)
+    set_tests_properties(example.devices PROPERTIES PASS_REGULAR_EXPRESSION "example:0 +other +an example")
+endif()
