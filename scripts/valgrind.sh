@@ -19,12 +19,9 @@ rm -rf "$logs"
 mkdir -p "$logs"
 export logs
 run() {
-    local log=$logs/$(basename "$1").log options=(--num-callers=24) start=$SECONDS
-    # A suppression looks for a thread's first function of ours, which lies below all of a stack of allocators; remembering that many costs the other
-    # programs a fifth of their time.
-    case $1 in */test_hal_graph_faults | */test_hal_process | */test_memory_threads) options=(--num-callers=64 --suppressions=scripts/valgrind-forks.supp) ;; esac
+    local log=$logs/$(basename "$1").log start=$SECONDS
     if valgrind --quiet --leak-check=full --show-leak-kinds=definite,indirect --errors-for-leak-kinds=definite,indirect \
-        --read-inline-info=no "${options[@]}" --error-exitcode=99 --child-silent-after-fork=yes "$1" >"$log" 2>&1; then
+        --num-callers=24 --read-inline-info=no --error-exitcode=99 --child-silent-after-fork=yes "$1" >"$log" 2>&1; then
         echo "passed $1 in $((SECONDS - start)) s"
     else
         echo "FAILED $1 in $((SECONDS - start)) s"

@@ -7,12 +7,11 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "backends/cpu/compute/kernels.h"
 #include "backends/cpu/compute/threads.h"
 #include "base/memory.h"
+#include "child.h"
 #include "hal/operation.h"
 
 #define MANY ((size_t)1 << 20)
@@ -94,6 +93,14 @@ static void threads_share_the_pool(void **state) {
     }
 }
 
+static int count_in_child(void *context) {
+    bool counted = count_often(context) == NULL;
+    /* Ends the child's threads. */
+    cpu_threads_retain();
+    cpu_threads_release();
+    return counted ? 0 : 1;
+}
+
 static void a_child_computes_with_threads_of_its_own(void **state) {
     (void)state;
 #if defined(__SANITIZE_THREAD__)
@@ -101,18 +108,7 @@ static void a_child_computes_with_threads_of_its_own(void **state) {
     skip();
 #endif
     assert_null(count_often(NULL));
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        bool counted = count_often(NULL) == NULL;
-        /* Ends the child's threads. */
-        cpu_threads_retain();
-        cpu_threads_release();
-        _exit(counted ? 0 : 1);
-    }
-    int status = -1;
-    assert_int_equal(waitpid(child, &status, 0), child);
-    assert_int_equal(status, 0);
+    assert_int_equal(exit_of_child(count_in_child, NULL), 0);
     assert_null(count_often(NULL));
 }
 

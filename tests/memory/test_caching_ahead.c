@@ -5,10 +5,9 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/memory.h"
+#include "child.h"
 #include "errand.h"
 #include "fake.h"
 #include "stand.h"
@@ -475,7 +474,8 @@ static void let_the_next_arrive(void *context) {
     fake_meanwhile(at->call, arrive, at);
 }
 
-static int in_the_child(const test_stand *stand) {
+static int in_the_child(void *context) {
+    const test_stand *stand = context;
     tarn_buffer *buffer = NULL;
     if (tarn_allocator_allocate(stand->allocator, 80 * MIB, NULL, &buffer) != TARN_UNAVAILABLE) return 1;
     if (tarn_allocator_check(stand->allocator) != TARN_OK) return 2;
@@ -494,12 +494,7 @@ static void a_fork_waits_for_the_thread_and_leaves_it_behind(void **state) {
         fake_meanwhile(at.call, let_the_next_arrive, &at);
         tarn_buffer *buffer = take(&stand, GRANULE, NULL);
         gate_pass(&at.arrived);
-        pid_t child = fork();
-        if (child == 0) _exit(in_the_child(&stand));
-        int status = 0;
-        assert_int_equal(waitpid(child, &status, 0), child);
-        assert_true(WIFEXITED(status));
-        assert_int_equal(WEXITSTATUS(status), 0);
+        assert_int_equal(exit_of_child(in_the_child, &stand), 0);
         EXPECT_OK(tarn_allocator_check(stand.allocator));
         assert_int_equal(reserved(&stand), 17 * GRANULE);
         give(&stand, buffer, NULL);

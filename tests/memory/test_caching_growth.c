@@ -5,9 +5,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "child.h"
 #include "errand.h"
 #include "fake.h"
 #include "stand.h"
@@ -352,7 +351,8 @@ static void begin_alone(test_errand *task) {
     pthread_attr_destroy(&attributes);
 }
 
-static int in_the_child(const test_stand *stand) {
+static int in_the_child(void *context) {
+    const test_stand *stand = context;
     tarn_buffer *buffer = NULL;
     if (tarn_allocator_allocate(stand->allocator, 40 * MIB, NULL, &buffer) != TARN_UNAVAILABLE) return 1;
     if (tarn_allocator_check(stand->allocator) != TARN_OK) return 2;
@@ -372,14 +372,10 @@ static void a_fork_waits_for_what_is_on_its_way(void **state) {
             fake_meanwhile(*call, arrive, NULL);
             begin_alone(&task);
             gate_pass(&arrived);
-            pid_t child = fork();
-            if (child == 0) _exit(in_the_child(&stand));
-            int status = 0;
-            assert_int_equal(waitpid(child, &status, 0), child);
+            int answer = exit_of_child(in_the_child, &stand);
             gate_pass(&served);
             assert_int_equal(task.status, TARN_OK);
-            assert_true(WIFEXITED(status));
-            assert_int_equal(WEXITSTATUS(status), 0);
+            assert_int_equal(answer, 0);
             give(&stand, task.buffer, NULL);
             stand_close(&stand);
         }
