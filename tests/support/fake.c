@@ -354,8 +354,10 @@ static void device_close(tarn_backend_device *device) {
 
 static tarn_status device_properties(tarn_backend_device *device, tarn_device_properties *out_properties) {
     snprintf(out_properties->name, sizeof out_properties->name, "fake driver of the tests");
+    pthread_mutex_lock(&fake_lock);
     out_properties->memory_total = device->memory.total;
     out_properties->memory_free = device->memory.total - device->memory.in_use;
+    pthread_mutex_unlock(&fake_lock);
     out_properties->alignment = FAKE_ALIGNMENT;
     out_properties->maximum_alignment = FAKE_MAXIMUM_ALIGNMENT;
     out_properties->granule = device->is_flat ? 0 : FAKE_GRANULE;
